@@ -1,0 +1,102 @@
+"""Points and labels: read, normalised, checked and chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workers.data.config import DataConfig, DataError
+from workers.data.labels import corrupt, labels
+from workers.data.sources import dimensions, read
+from workers.seeds import generator
+
+__all__ = ["Data", "DataConfig", "DataError", "dimensions", "load"]
+
+PARALLEL = 1e-10  # 1 − |cosine| below which two rows count as parallel: their kernel is singular to rounding
+
+
+@dataclass(frozen=True)
+class Data:
+    """Training and test points.
+
+    Attributes:
+        x: training inputs of unit norm, shape (samples, inputs), float64.
+        y: training labels, shape (samples,).
+        index: rows of the source that they are, shape (samples,).
+        test_x: test inputs of unit norm, shape (test_samples, inputs).
+        test_y: test labels, never corrupted, shape (test_samples,).
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    index: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+
+
+def load(config: DataConfig, base: Path | None = None) -> Data:
+    """The points that a config asks for, of unit norm.
+
+    `normalize: sphere` subtracts the mean over the whole source first (the sphere's own mean is 0), `unit`
+    only scales. Rows are drawn without replacement by the data's seed: training points first, then test.
+
+    Args:
+        config: the section `data`.
+        base: folder that a relative path starts from.
+
+    Raises:
+        DataError: too few rows, a zero row, or two parallel training rows (both are named).
+
+    >>> load(DataConfig(source="sphere", samples=4, inputs=3)).x.shape
+    (4, 3)
+    """
+    raw, given = read(config, base)
+    wanted = config.samples + config.test_samples
+    if wanted > len(raw):
+        raise DataError("samples", f"{wanted} rows asked for", f"at most the source's {len(raw)}")
+    x = _unit_rows(raw, centre=config.normalize == "sphere" and config.source != "sphere")
+    y = labels(config, x, given)
+    order = generator("rows", config.seed).permutation(len(x))
+    index = _drop_parallel(x, order, wanted) if config.drop_parallel else order[:wanted]
+    if len(index) < wanted:
+        raise DataError("samples", f"{wanted} rows asked for", f"{len(index)} are left without parallel ones")
+    train, test = index[: config.samples], index[config.samples :]
+    _refuse_parallel(x[train], train)
+    return Data(x[train], corrupt(config, y[train]), train, x[test], y[test])
+
+
+def _unit_rows(raw: np.ndarray, *, centre: bool) -> np.ndarray:
+    x = raw - raw.mean(axis=0) if centre else raw
+    norm = np.linalg.norm(x, axis=1)
+    scale = max(float(norm.max()), np.finfo(np.float64).tiny)
+    zero = np.flatnonzero(norm <= 1e-12 * scale)
+    if len(zero):
+        kind = "equals the mean of all rows" if centre else "is zero"
+        raise DataError("source", f"row {int(zero[0])} {kind}", "rows that can be scaled to unit norm")
+    return np.asarray(x / norm[:, None])
+
+
+def _refuse_parallel(x: np.ndarray, index: np.ndarray) -> None:
+    cosine = np.abs(x @ x.T)
+    np.fill_diagonal(cosine, 0.0)
+    if len(x) > 1 and cosine.max() > 1.0 - PARALLEL:
+        i, j = np.unravel_index(int(cosine.argmax()), cosine.shape)
+        raise DataError(
+            "source",
+            f"rows {int(index[i])} and {int(index[j])} are parallel",
+            "no two parallel inputs: the kernel would be singular",
+            "Set data.drop_parallel: true to keep the first of them.",
+        )
+
+
+def _drop_parallel(x: np.ndarray, order: np.ndarray, wanted: int) -> np.ndarray:
+    """The first `wanted` rows in this order that are parallel to none before them."""
+    kept: list[int] = []
+    for row in order:
+        if len(kept) == wanted:
+            break
+        if not kept or np.abs(x[kept] @ x[row]).max() <= 1.0 - PARALLEL:
+            kept.append(int(row))
+    return np.array(kept, dtype=np.int64)

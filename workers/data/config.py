@@ -1,0 +1,54 @@
+"""The config's section `data`, and the error that its reading may raise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class DataConfig(BaseModel):
+    """Which points are trained on, with which labels.
+
+    `source`: digits (scikit-learn's, 8 × 8 pixels), sphere (uniform on the unit sphere of `inputs`
+    dimensions), or a path to .npz or .zarr with arrays x (rows, inputs) and y (rows).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = "digits"
+    samples: Annotated[int, Field(ge=1, strict=True)] = 32
+    test_samples: Annotated[int, Field(ge=0, strict=True)] = 0
+    labels: Literal["given", "parity", "teacher", "random", "shuffled"] | None = None
+    corrupted_fraction: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    normalize: Literal["sphere", "unit"] = "sphere"
+    drop_parallel: bool = False
+    inputs: Annotated[int, Field(ge=2, strict=True)] | None = None
+    seed: Annotated[int, Field(ge=0, strict=True)] = 0
+
+    @property
+    def label_rule(self) -> str:
+        """The labels' rule, with each source's default filled in."""
+        return self.labels or {"digits": "parity", "sphere": "teacher"}.get(self.source, "given")
+
+
+@dataclass
+class DataError(ValueError):
+    """The data cannot be used as asked.
+
+    Attributes:
+        field: the config's key that is at fault, such as "samples".
+        found: what was found.
+        wanted: what was wanted.
+        hint: the next step.
+    """
+
+    field: str
+    found: str
+    wanted: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """One sentence with all four parts."""
+        return f"data.{self.field}: {self.found}; {self.wanted}." + (f" {self.hint}" if self.hint else "")

@@ -1,0 +1,14 @@
+"""The networks that a config can name; a new one is a file here and a line in `NetworkConfig`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from workers.networks.fully_connected import FullyConnected
+from workers.networks.two_layer import TwoLayer
+
+NetworkConfig = Annotated[FullyConnected | TwoLayer, Field(discriminator="kind")]
+
+__all__ = ["FullyConnected", "NetworkConfig", "TwoLayer"]

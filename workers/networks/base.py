@@ -1,0 +1,138 @@
+"""What every network's config has: activation, what trains, output scale, and its cost."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from theory import activations, cumulants, moments
+from theory.activations import Activation
+from theory.kernels import Kernels, fully_connected_kernels
+from workers.networks.layers import Layer
+
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Leaky(BaseModel):
+    """σ(t) = a₋t for t < 0 and a₊t for t ≥ 0, written `{leaky: [a_minus, a_plus]}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    leaky: tuple[FiniteFloat, FiniteFloat]
+
+
+ActivationConfig = Literal["relu", "linear", "tanh", "erf", "gelu"] | Leaky
+
+
+class Network(BaseModel, ABC):
+    """Config of a network and the facts that follow from it; imports no torch."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    activation: ActivationConfig = "relu"
+    trains: Literal["all", "hidden", "last"] = "all"
+    output_scale: PositiveFloat = 1.0
+    centered: bool = False
+
+    def activation_object(self) -> Activation:
+        """The activation as `theory` knows it."""
+        if isinstance(self.activation, Leaky):
+            return activations.leaky(*self.activation.leaky)
+        return activations.get(self.activation)
+
+    @abstractmethod
+    def layers(self, width: int, depth: int, inputs: int) -> tuple[Layer, ...]:
+        """The network's layers, first to output."""
+
+    @abstractmethod
+    def kernels(self, gram: np.ndarray, depth: int) -> Kernels:
+        """Infinite-width kernels of the network f (before the output scale), per unit of `kernel_scale`."""
+
+    @abstractmethod
+    def kernel_scale(self, width: int, depth: int) -> float:
+        """c(m) such that the tangent kernel at width m is about c(m) times the limit of `kernels`."""
+
+    @abstractmethod
+    def predicted_cumulants(self, width: int, depth: int, orders: Sequence[int]) -> tuple[np.ndarray, str]:
+        """Normalised cumulants of one output at initialisation, and "exact" or "leading order"."""
+
+    def tangent_kernel(self, gram: np.ndarray, depth: int) -> np.ndarray:
+        """Infinite-width tangent kernel of αf over what trains, per unit of `kernel_scale`; shape (n, n)."""
+        return np.asarray(self.output_scale**2 * self.kernels(gram, depth).ntk(self.trains))
+
+    def output_covariance(self, gram: np.ndarray, depth: int) -> np.ndarray:
+        """Covariance of αf over initialisations as width grows, shape (n, n); 0 for a centred network."""
+        if self.centered:
+            return np.zeros_like(gram)
+        return np.asarray(self.output_scale**2 * self.kernels(gram, depth).nngp)
+
+    def allowed_depths(self) -> tuple[int, ...] | None:
+        """Depths that this network can have; None: any from 1."""
+        return None
+
+    def parameters(self, width: int, depth: int, inputs: int) -> int:
+        """Number of parameters."""
+        return sum(layer.parameters for layer in self.layers(width, depth, inputs))
+
+    def step_flops(self, width: int, depth: int, samples: int, inputs: int) -> float:
+        """Floating-point operations of one step of one cell: 2n per weight for each of the three products.
+
+        Forward for every layer, cotangent for every layer but the first, update for those that train.
+        """
+        flops = 0.0
+        for index, layer in enumerate(self.layers(width, depth, inputs)):
+            products = 1 + (index > 0) + layer.trains
+            flops += 2.0 * samples * layer.fan_in * layer.fan_out * products
+        return flops
+
+    def record_flops(self, width: int, depth: int, samples: int, inputs: int) -> float:
+        """Floating-point operations of one record of one cell: kernel, eigenvalues, operator norms."""
+        lanczos_steps = 24
+        flops = 12.0 * samples**3
+        for layer in self.layers(width, depth, inputs):
+            flops += 2.0 * samples**2 * (layer.fan_in + layer.fan_out)
+            flops += 4.0 * layer.fan_in * layer.fan_out * (1 + lanczos_steps * (layer.fan_out > 1))
+        return flops
+
+    def memory_bytes(self, width: int, depth: int, samples: int, inputs: int, itemsize: int) -> int:
+        """Peak memory of one cell: weights, their start, one difference, and three arrays per activation."""
+        layers = self.layers(width, depth, inputs)
+        weights = 3 * sum(layer.parameters for layer in layers)
+        arrays = samples * sum(3 * layer.fan_out for layer in layers) + 6 * samples**2
+        lanczos = 64 * width * (depth > 1)
+        return itemsize * (weights + arrays + lanczos)
+
+
+def cumulants_of_gaussian_output(
+    activation: Activation,
+    width: int,
+    depth: int,
+    orders: Sequence[int],
+    *,
+    weight_variance: float,
+    bias_variance: float,
+    first_weight_variance: float,
+) -> tuple[np.ndarray, str]:
+    """κ_{2k}/K^k where the output layer is Gaussian: exact without biases for scale-invariant activations."""
+    if activation.slopes is not None and bias_variance == 0.0:
+        return moments.exact_cumulants([width] * depth, activation, list(orders)), "exact"
+    leading = cumulants.leading_cumulants(
+        width,
+        depth,
+        activation,
+        list(orders),
+        weight_variance=weight_variance,
+        bias_variance=bias_variance,
+        first_weight_variance=first_weight_variance,
+    )
+    return leading, "leading order"
+
+
+def mean_square(activation: Activation) -> float:
+    """E[σ(g)²], g ~ N(0,1): the variance that one layer of unit scale hands on."""
+    unit = np.ones((1, 1))
+    return float(fully_connected_kernels(unit, 1, activation, weight_variance=1.0).nngp[0, 0])

@@ -1,0 +1,125 @@
+"""Fully connected networks of any depth in the four parameterisations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from theory.criticality import critical_weight_variance
+from theory.kernels import Kernels, fully_connected_kernels
+from workers.networks.base import Network, PositiveFloat, cumulants_of_gaussian_output, mean_square
+from workers.networks.layers import Layer
+
+
+class FullyConnected(Network):
+    """f(x) = z^(L+1)(x) with z^(1) = s₁ x W^(1) + t b, z^(h+1) = s_h σ(z^(h)) W^(h+1) + t b.
+
+    Parameterisations (all entries N(0,1) except in `standard`; inputs have unit norm):
+
+    - `ntk`: s₁ = √C_W, s_h = √(C_W/m), t = √C_b.
+    - `standard`: the same function, s = t = 1 and the factors inside the variance of W and b.
+    - `du`: s₁ = 1, s_h = √(c_σ/m), c_σ = 1/E[σ(g)²], no biases.
+    - `mean_field`: `ntk` with the output layer's √(C_W/m) made √C_W/m.
+
+    Source: Jacot et al. 2018, arXiv:1806.07572; Du et al. 2019, arXiv:1811.03804.
+
+    >>> FullyConnected(weight_variance=2.0).layers(width=8, depth=2, inputs=3)[1].weight_scale
+    0.5
+    """
+
+    kind: Literal["fully_connected"] = "fully_connected"
+    parameterization: Literal["ntk", "standard", "du", "mean_field"] = "ntk"
+    weight_variance: PositiveFloat | None = None
+    bias_variance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _du_fixes_its_scales(self) -> Self:
+        if self.parameterization == "du" and (self.weight_variance is not None or self.bias_variance):
+            raise ValueError("du fixes its scales by c_σ = 1/E[σ(g)²]; leave weight_variance and bias_variance out")
+        return self
+
+    def variances(self) -> tuple[float, float]:
+        """(C_W of the first layer, C_W of the others)."""
+        if self.parameterization == "du":
+            return 1.0, 1.0 / mean_square(self.activation_object())
+        variance = self.weight_variance or critical_weight_variance(self.activation_object())
+        return variance, variance
+
+    def layers(self, width: int, depth: int, inputs: int) -> tuple[Layer, ...]:
+        """The network's layers, first to output."""
+        first, others = self.variances()
+        sizes = [inputs] + [width] * depth + [1]
+        scales = [math.sqrt(first)] + [math.sqrt(others / width)] * depth
+        if self.parameterization == "mean_field":
+            scales[-1] /= math.sqrt(width)
+        bias = math.sqrt(self.bias_variance)
+        inside = self.parameterization == "standard"
+        return tuple(
+            Layer(
+                fan_in=sizes[h],
+                fan_out=sizes[h + 1],
+                weight_std=scales[h] if inside else 1.0,
+                weight_scale=1.0 if inside else scales[h],
+                bias_std=bias if inside else float(bias > 0),
+                bias_scale=float(bias > 0) if inside else bias * self._output_bias_factor(h, depth, width),
+                trains=self.trains == "all" or (self.trains == "last") == (h == depth),
+            )
+            for h in range(depth + 1)
+        )
+
+    def _output_bias_factor(self, h: int, depth: int, width: int) -> float:
+        """Under mean_field the whole output shrinks, its bias too, so that only the function's scale differs."""
+        return 1.0 / math.sqrt(width) if self.parameterization == "mean_field" and h == depth else 1.0
+
+    def kernels(self, gram: np.ndarray, depth: int) -> Kernels:
+        """Infinite-width kernels per unit of `kernel_scale`.
+
+        Under `mean_field` they are those of `ntk` (of √m f). Under `standard` the layers whose fan-in is m
+        dominate like m: the limit of Θ/m keeps those alone, with the weights' factor C_W taken out; where
+        only the first layer trains nothing grows and the kernel is the first layer's.
+        """
+        first, others = self.variances()
+        kernels = fully_connected_kernels(
+            gram,
+            depth,
+            self.activation_object(),
+            weight_variance=others,
+            bias_variance=self.bias_variance,
+            first_weight_variance=first,
+        )
+        if self.parameterization != "standard":
+            return kernels
+        return kernels.standard_limit(
+            others, self.bias_variance, first_layer_alone=self.trains == "hidden" and depth == 1
+        )
+
+    def output_covariance(self, gram: np.ndarray, depth: int) -> np.ndarray:
+        """Covariance of αf over initialisations as width grows; 0 under `mean_field`, whose outputs vanish."""
+        if self.parameterization == "mean_field":
+            return np.zeros_like(gram)
+        return super().output_covariance(gram, depth)
+
+    def kernel_scale(self, width: int, depth: int) -> float:
+        """1 for `ntk` and `du`, 1/m for `mean_field`, m for `standard` (1 where just its first layer trains)."""
+        if self.parameterization == "mean_field":
+            return 1.0 / width
+        if self.parameterization == "standard" and not (self.trains == "hidden" and depth == 1):
+            return float(width)
+        return 1.0
+
+    def predicted_cumulants(self, width: int, depth: int, orders: Sequence[int]) -> tuple[np.ndarray, str]:
+        """κ_{2k}/K^k of the output at initialisation; the same in all four parameterisations."""
+        first, others = self.variances()
+        return cumulants_of_gaussian_output(
+            self.activation_object(),
+            width,
+            depth,
+            orders,
+            weight_variance=others,
+            bias_variance=self.bias_variance,
+            first_weight_variance=first,
+        )

@@ -1,0 +1,35 @@
+"""One layer's size and scales: all that a parameterisation is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A dense layer z = weight_scale · σ(·) W + bias_scale · b.
+
+    Attributes:
+        fan_in: rows of W.
+        fan_out: columns of W.
+        weight_std: standard deviation of an entry of W at initialisation.
+        weight_scale: what multiplies W in the forward pass.
+        bias_std: standard deviation of an entry of b at initialisation.
+        bias_scale: what multiplies b in the forward pass; 0: the layer has no bias.
+        trains: whether gradient descent moves W and b.
+        signs: W holds ±weight_std with equal probability instead of Gaussian entries.
+    """
+
+    fan_in: int
+    fan_out: int
+    weight_std: float = 1.0
+    weight_scale: float = 1.0
+    bias_std: float = 0.0
+    bias_scale: float = 0.0
+    trains: bool = True
+    signs: bool = False
+
+    @property
+    def parameters(self) -> int:
+        """Number of entries in W and b."""
+        return self.fan_in * self.fan_out + (self.fan_out if self.bias_scale else 0)

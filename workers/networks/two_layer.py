@@ -1,0 +1,92 @@
+"""The two-layer network of Du et al. and Arora et al.: random signs on top."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from theory.activations import Activation
+from theory.kernels import Kernels, fully_connected_kernels
+from workers.networks.base import Network
+from workers.networks.layers import Layer
+
+
+class TwoLayer(Network):
+    """f(x) = (1/√m) Σ_r a_r σ(w_rᵀx), w_r ~ N(0, I), a_r = ±1; 1/m in place of 1/√m under `mean_field`.
+
+    Source: Du et al. 2018, arXiv:1810.02054; Arora et al. 2019, arXiv:1901.08584.
+
+    >>> TwoLayer().layers(width=16, depth=1, inputs=3)[1].weight_scale
+    0.25
+    """
+
+    kind: Literal["two_layer"] = "two_layer"
+    parameterization: Literal["ntk", "mean_field"] = "ntk"
+
+    def allowed_depths(self) -> tuple[int, ...]:
+        """One hidden layer."""
+        return (1,)
+
+    def layers(self, width: int, depth: int, inputs: int) -> tuple[Layer, ...]:
+        """The hidden layer and the signs on top."""
+        scale = 1.0 / width if self.parameterization == "mean_field" else 1.0 / math.sqrt(width)
+        return (
+            Layer(inputs, width, trains=self.trains != "last"),
+            Layer(width, 1, weight_scale=scale, signs=True, trains=self.trains != "hidden"),
+        )
+
+    def kernels(self, gram: np.ndarray, depth: int) -> Kernels:
+        """Infinite-width kernels; the hidden layer's is H^∞ (under `mean_field` those of √m f)."""
+        return fully_connected_kernels(gram, depth, self.activation_object(), weight_variance=1.0)
+
+    def output_covariance(self, gram: np.ndarray, depth: int) -> np.ndarray:
+        """Covariance of αf over initialisations as width grows; 0 under `mean_field`."""
+        if self.parameterization == "mean_field":
+            return np.zeros_like(gram)
+        return super().output_covariance(gram, depth)
+
+    def kernel_scale(self, width: int, depth: int) -> float:
+        """1, or 1/m under `mean_field`."""
+        return 1.0 / width if self.parameterization == "mean_field" else 1.0
+
+    def predicted_cumulants(self, width: int, depth: int, orders: Sequence[int]) -> tuple[np.ndarray, str]:
+        """κ_{2k}/K^k of one output: exact, a sum of m independent terms a σ(g).
+
+        κ_{2k}(f) = m^{1−k} κ_{2k}(aσ(g)) as cumulants of independent terms add; the moments E[σ(g)^j]
+        come by Gauss–Legendre quadrature on each half line.
+        """
+        moments = symmetric_moments(self.activation_object(), max(orders))
+        term = cumulants_from_moments(moments)
+        values = [term[order] / term[2] ** (order // 2) * width ** (1 - order // 2) for order in orders]
+        return np.array(values), "exact"
+
+
+def symmetric_moments(activation: Activation, highest: int) -> np.ndarray:
+    """E[(aσ(g))^j] for j = 0…highest, a = ±1, g ~ N(0,1): odd ones vanish; shape (highest + 1,)."""
+    nodes, weights = half_normal_rule()
+    values = np.concatenate([activation.value(nodes), activation.value(-nodes)])
+    weights = np.concatenate([weights, weights]) / 2.0
+    return np.array([0.0 if j % 2 else float(weights @ values**j) for j in range(highest + 1)])
+
+
+def half_normal_rule(points: int = 200, cut: float = 14.0) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss–Legendre nodes and weights for E[h(|g|)], |g| < cut (the rest weighs less than 1e-43)."""
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    x = 0.5 * cut * (nodes + 1.0)
+    return x, 0.5 * cut * weights * np.sqrt(2.0 / np.pi) * np.exp(-0.5 * x**2)
+
+
+def cumulants_from_moments(moments: np.ndarray) -> np.ndarray:
+    """κ_j from raw moments by κ_j = μ_j − Σ_{i<j} C(j−1, i−1) κ_i μ_{j−i}; shape of the moments.
+
+    >>> cumulants_from_moments(np.array([1.0, 0.0, 1.0, 0.0, 3.0])).tolist()
+    [0.0, 0.0, 1.0, 0.0, 0.0]
+    """
+    cumulants = np.zeros_like(moments)
+    for j in range(1, len(moments)):
+        lower = sum(math.comb(j - 1, i - 1) * cumulants[i] * moments[j - i] for i in range(1, j))
+        cumulants[j] = moments[j] - lower
+    return cumulants

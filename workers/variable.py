@@ -1,0 +1,46 @@
+"""What a measurement is called in the store: the one place that the template, the docs and the report read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+CELL = ("width", "depth", "seed", "learning_rate")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the store: its name, dimensions, units and meaning.
+
+    Attributes:
+        name: name in the store.
+        dims: its dimensions there, outermost first.
+        long_name: meaning, with the convention.
+        units: CF units; "1" where there are none.
+        dtype: NumPy dtype name in the store.
+        attributes: further attributes, such as CF flags.
+
+    >>> Variable("loss", CELL + ("step",), "half the sum of squared residuals").fill_value
+    nan
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    long_name: str
+    units: str = "1"
+    dtype: str = "float64"
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fill_value(self) -> float | int:
+        """What an unwritten entry reads as: NaN, or 0 for integers."""
+        return float("nan") if np.issubdtype(np.dtype(self.dtype), np.floating) else 0
+
+
+PENDING, DONE, DIVERGED, FAILED = 0, 1, 2, 3
+STATUS_FLAGS = {
+    "flag_values": [PENDING, DONE, DIVERGED, FAILED],
+    "flag_meanings": "pending done diverged failed",
+}

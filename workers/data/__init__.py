@@ -58,7 +58,8 @@ def load(config: DataConfig, base: Path | None = None) -> Data:
         raise DataError("samples", f"{wanted} rows asked for", f"at most the source's {len(raw)}")
     x = _unit_rows(raw, centre=config.normalize == "sphere" and config.source != "sphere")
     y = labels(config, x, given)
-    order = generator("rows", config.seed).permutation(len(x))
+    drawn = config.source == "sphere"  # its rows are random as they come
+    order = np.arange(len(x)) if drawn else generator("rows", config.seed).permutation(len(x))
     index = _drop_parallel(x, order, wanted) if config.drop_parallel else order[:wanted]
     if len(index) < wanted:
         raise DataError("samples", f"{wanted} rows asked for", f"{len(index)} are left without parallel ones")

@@ -1,0 +1,202 @@
+"""Many networks of one shape as one batch: forward, unit cotangents, update in place.
+
+For every cell b and sample i the backward pass carries the cotangent of the output itself,
+D_h(i) = ∂(αf_i)/∂z_h(i), in place of the loss's. The gradient is then A_{h−1}ᵀ(r ∘ D_h) and the tangent
+kernel G = Σ_h s_h²(A_{h−1}A_{h−1}ᵀ) ∘ (D_h D_hᵀ), from the same arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workers.activations import tensor_activation
+from workers.networks.base import Network
+from workers.networks.layers import Layer
+from workers.seeds import generator
+
+
+def initial_parameters(
+    layers: Sequence[Layer], coordinates: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """W and b of each layer at initialisation, drawn on the CPU in float64 so that devices agree.
+
+    Args:
+        layers: the network's layers.
+        coordinates: (config seed, width, depth, cell seed).
+        dtype: precision to round to.
+        device: where they are put.
+
+    Returns:
+        Weights of shape (fan_in, fan_out) and biases of shape (1, fan_out) or None.
+    """
+    weights: list[Tensor] = []
+    biases: list[Tensor | None] = []
+    for h, layer in enumerate(layers):
+        shape = (layer.fan_in, layer.fan_out)
+        random = generator("weights", *coordinates, h)
+        values = random.choice([-1.0, 1.0], size=shape) if layer.signs else random.standard_normal(shape)
+        weights.append(torch.from_numpy(layer.weight_std * values).to(device=device, dtype=dtype))
+        bias = None
+        if layer.bias_scale:
+            values = generator("biases", *coordinates, h).standard_normal((1, layer.fan_out))
+            bias = torch.from_numpy(layer.bias_std * values).to(device=device, dtype=dtype)
+        biases.append(bias)
+    return weights, biases
+
+
+class Ensemble:
+    """B networks of one shape with their own weights and learning rates.
+
+    Attributes:
+        layers: sizes and scales, first to output.
+        initial_weights: W(0) of each layer for S starts, shape (S, fan_in, fan_out).
+        start: which of the S starts a cell began from, shape (B,).
+        weights: W of each layer, shape (B, fan_in, fan_out).
+        inputs: A_{h−1} of each layer: the data (1, n, d), then activations (B, n, m).
+        pre_activations: z_h of the hidden layers, shape (B, n, m); the activations where they suffice.
+        cotangents: D_h of each layer, shape (B, n, fan_out).
+        outputs: αf (minus its start, if centred), shape (B, n).
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        layers: Sequence[Layer],
+        starts: Sequence[tuple[list[Tensor], list[Tensor | None]]],
+        start: Sequence[int],
+        learning_rates: np.ndarray,
+        x: Tensor,
+    ) -> None:
+        """Copies the starts into a batch.
+
+        Args:
+            network: what the layers belong to.
+            layers: sizes and scales.
+            starts: what `initial_parameters` gave, for each of S seeds.
+            start: for each of B cells the start that it begins from.
+            learning_rates: η of each cell, shape (B,).
+            x: inputs, shape (n, d).
+        """
+        self.layers = tuple(layers)
+        self.activation = tensor_activation(network.activation)
+        self.output_scale = network.output_scale
+        self.initial_weights = [torch.stack([s[0][h] for s in starts]) for h in range(len(layers))]
+        self.initial_biases = [
+            torch.stack([_present(s[1][h]) for s in starts]) if layer.bias_scale else None
+            for h, layer in enumerate(layers)
+        ]
+        self.start = torch.tensor(list(start), device=x.device)
+        self.weights = [w[self.start] for w in self.initial_weights]
+        self.biases = [None if b is None else b[self.start] for b in self.initial_biases]
+        self.learning_rates = torch.as_tensor(learning_rates, dtype=x.dtype, device=x.device)[:, None, None]
+        self.x = x[None]
+        self._allocate()
+        self.offset: Tensor | None = None
+        self.forward()
+        if network.centered:
+            self.offset = self.outputs.clone()
+
+    def __len__(self) -> int:
+        """Cells in the batch."""
+        return len(self.start)
+
+    def _allocate(self) -> None:
+        cells, n, make = len(self), self.x.shape[1], self.x.new_empty
+        hidden = [layer.fan_out for layer in self.layers[:-1]]
+        self.pre_activations = [make((cells, n, m)) for m in hidden]
+        own = self.activation.keeps_input
+        activations = [make((cells, n, m)) for m in hidden] if own else self.pre_activations
+        self.inputs = [self.x.expand(cells, -1, -1), *activations]
+        self.cotangents = [make((cells, n, layer.fan_out)) for layer in self.layers]
+        self.cotangents[-1].fill_(self.output_scale)
+        self._scaled = [make((cells, n, layer.fan_out)) if layer.trains else None for layer in self.layers]
+        self._output = make((cells, n, 1))
+
+    def forward(self) -> Tensor:
+        """Outputs αf of every cell on every sample (minus those at the start, if centred), shape (B, n)."""
+        for h, layer in enumerate(self.layers):
+            last = h == len(self.layers) - 1
+            z = self._output if last else self.pre_activations[h]
+            bias = self.biases[h]
+            torch.baddbmm(
+                z if bias is None else bias.expand_as(z),
+                self.inputs[h],
+                self.weights[h],
+                beta=0.0 if bias is None else layer.bias_scale,
+                alpha=layer.weight_scale,
+                out=z,
+            )
+            if not last:
+                self.activation.apply(z, self.inputs[h + 1])
+        self.outputs = self._output[..., 0] * self.output_scale
+        if self.offset is not None:
+            self.outputs -= self.offset
+        return self.outputs
+
+    def backward(self) -> None:
+        """Cotangents D_h of every layer that something needs, from those of the layer above."""
+        lowest = next(h for h, layer in enumerate(self.layers) if layer.trains)
+        for h in range(len(self.layers) - 1, lowest, -1):
+            below = self.cotangents[h - 1]
+            weights = self.weights[h].transpose(1, 2)
+            torch.baddbmm(
+                below, self.cotangents[h], weights, beta=0.0, alpha=self.layers[h].weight_scale, out=below
+            )
+            self.activation.pull_back(below, self.pre_activations[h - 1], self.inputs[h])
+
+    def descend(self, residual: Tensor) -> None:
+        """One step of gradient descent in place: W_h ← W_h − η s_h A_{h−1}ᵀ(r ∘ D_h), and so for biases.
+
+        Args:
+            residual: r = αf − y, shape (B, n).
+        """
+        step = residual[..., None] * self.learning_rates
+        for h, layer in enumerate(self.layers):
+            scaled = self._scaled[h]
+            if scaled is None:
+                continue
+            torch.mul(self.cotangents[h], step, out=scaled)
+            self.weights[h].baddbmm_(self.inputs[h].transpose(1, 2), scaled, alpha=-layer.weight_scale)
+            bias = self.biases[h]
+            if bias is not None:
+                bias.sub_(scaled.sum(1, keepdim=True), alpha=layer.bias_scale)
+
+    def layer_tangent_kernel(self, h: int) -> Tensor:
+        """G^(h)_ij = (s_h² A_i·A_j + t_h²) D_i·D_j, layer h's part of the tangent kernel of αf, (B, n, n)."""
+        layer, a, d = self.layers[h], self.inputs[h], self.cotangents[h]
+        gram = torch.bmm(a, a.transpose(1, 2)).mul_(layer.weight_scale**2)
+        if layer.bias_scale:
+            gram += layer.bias_scale**2
+        return gram.mul_(torch.bmm(d, d.transpose(1, 2)))
+
+    def tangent_kernel(self) -> Tensor:
+        """G_ij = Σ_θ ∂(αf_i)/∂θ ∂(αf_j)/∂θ over the parameters that train, shape (B, n, n)."""
+        parts = [self.layer_tangent_kernel(h) for h, layer in enumerate(self.layers) if layer.trains]
+        kernel = parts[0]
+        for part in parts[1:]:
+            kernel += part
+        return kernel
+
+    def keep(self, chosen: Tensor) -> None:
+        """Shrinks the batch to the chosen cells.
+
+        Args:
+            chosen: their places, shape (cells,), ascending.
+        """
+        self.start = self.start[chosen]
+        self.weights = [w[chosen] for w in self.weights]
+        self.biases = [None if b is None else b[chosen] for b in self.biases]
+        self.learning_rates = self.learning_rates[chosen]
+        if self.offset is not None:
+            self.offset = self.offset[chosen]
+        self._allocate()
+
+
+def _present(bias: Tensor | None) -> Tensor:
+    if bias is None:
+        raise ValueError("a layer with a bias scale was started without biases")
+    return bias

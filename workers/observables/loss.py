@@ -1,0 +1,23 @@
+"""Loss and residual."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workers.variable import CELL, Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from workers.observables.record import Record
+
+VARIABLES = (
+    Variable("loss", (*CELL, "step"), "loss ½ Σ_i (αf(x_i) − y_i)², summed over training points"),
+    Variable("residual_norm", (*CELL, "step"), "residual ‖r‖₂, r = αf − y on the training points"),
+)
+
+
+def measure(record: Record) -> tuple[Tensor, ...]:
+    """½‖r‖² and ‖r‖."""
+    squared = record.residual.square().sum(1)
+    return 0.5 * squared, squared.sqrt()

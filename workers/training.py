@@ -1,0 +1,200 @@
+"""One block of cells, trained and measured."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xarray as xr
+
+from workers.data import Data
+from workers.ensemble import Ensemble, initial_parameters
+from workers.networks.base import Network
+from workers.observables import OBSERVABLES, TRAINING_VARIABLES
+from workers.observables.record import Record, Start
+from workers.optimizers.base import Training
+from workers.variable import DIVERGED, DONE
+
+DIVERGENCE = 1e6  # ‖r‖ / ‖r(0)‖ from which a cell counts as diverged
+CHECK_STEPS = 32  # longest stretch of steps without a look for divergence
+BATCH_BYTES = 4 * 2**20  # weights of a batch that stay near the core; a batch holds at least one cell
+
+
+@dataclass(frozen=True)
+class TrainingBlock:
+    """Cells of one width and depth: a run of seeds, each at every learning rate.
+
+    Attributes:
+        width: neurons in each hidden layer.
+        depth: hidden layers.
+        seeds: cell seeds.
+        learning_rates: as in the config.
+        learning_rates_absolute: η of each, in the loss's own units.
+        steps: recorded steps, ascending from 0.
+        network: its config.
+        training: its config.
+        seed: the config's seed.
+        memory_bytes: what the block may use.
+        device: a torch device, or "auto" for a GPU where one is.
+        threads: cores that the block may use.
+    """
+
+    width: int
+    depth: int
+    seeds: tuple[int, ...]
+    learning_rates: tuple[float, ...]
+    learning_rates_absolute: tuple[float, ...]
+    steps: tuple[int, ...]
+    network: Network
+    training: Training
+    seed: int = 0
+    memory_bytes: int = 2**30
+    device: str = "auto"
+    threads: int = 1
+
+
+def run(block: TrainingBlock, data: Data) -> xr.Dataset:
+    """Trains a block's cells and measures them at its recorded steps.
+
+    A cell's numbers depend on its coordinates and the config alone: cells are split into batches by memory,
+    and each batch runs on one core, so that neither batch nor thread count changes a bit.
+
+    Args:
+        block: the cells.
+        data: training points.
+
+    Returns:
+        `TRAINING_VARIABLES` with dims (seed, learning_rate, step, layer), `status` with (seed, learning_rate);
+        attributes `wall_s`, `device`, `threads`.
+    """
+    began = time.perf_counter()
+    device = _device(block.device)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    results = _empty(block)
+    runs = list(_seed_runs(block, data, device))
+    intra = max(1, block.threads // len(runs))
+    with ThreadPoolExecutor(min(block.threads, len(runs)), initializer=torch.set_num_threads, initargs=(intra,)) as pool:
+        for where, part in zip(runs, pool.map(lambda r: _train_seeds(block, data, device, r), runs), strict=True):
+            for name, values in part.items():
+                results[name][where] = values
+    return _dataset(block, results, wall_s=time.perf_counter() - began, device=str(device))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _empty(block: TrainingBlock) -> dict[str, np.ndarray]:
+    sizes = {
+        "seed": len(block.seeds),
+        "learning_rate": len(block.learning_rates),
+        "step": len(block.steps),
+        "layer": block.depth + 1,
+    }
+    return {
+        v.name: np.full([sizes[d] for d in v.dims[2:]], v.fill_value, dtype=v.dtype) for v in TRAINING_VARIABLES
+    }
+
+
+def _seed_runs(block: TrainingBlock, data: Data, device: torch.device) -> Iterator[slice]:
+    """Runs of seeds that train as one batch: bounded by memory, by cache on a CPU, and shared by the cores."""
+    shape = (block.width, block.depth, *data.x.shape)
+    itemsize, rates = block.training.itemsize, len(block.learning_rates)
+    per_seed = rates * block.network.memory_bytes(*shape, itemsize)
+    fits = max(1, int(block.memory_bytes / block.threads / per_seed))
+    if device.type == "cpu":
+        weights = rates * itemsize * block.network.parameters(block.width, block.depth, data.x.shape[1])
+        fits = min(fits, max(1, BATCH_BYTES // weights), math.ceil(len(block.seeds) / block.threads))
+    for first in range(0, len(block.seeds), fits):
+        yield slice(first, min(first + fits, len(block.seeds)))
+
+
+def _train_seeds(block: TrainingBlock, data: Data, device: torch.device, where: slice) -> dict[str, np.ndarray]:
+    """Trains the cells of a run of seeds as one batch; arrays (seeds, learning rates, …) by variable."""
+    dtype = getattr(torch, block.training.dtype)
+    seeds, rates = block.seeds[where], len(block.learning_rates)
+    layers = block.network.layers(block.width, block.depth, data.x.shape[1])
+    starts = [initial_parameters(layers, (block.seed, block.width, block.depth, s), dtype, device) for s in seeds]
+    x = torch.as_tensor(data.x, dtype=dtype, device=device)
+    y = torch.as_tensor(data.y, dtype=dtype, device=device)
+    first = Ensemble(block.network, layers, starts, range(len(seeds)), np.ones(len(seeds)), x)
+    first.forward()
+    first.backward()
+    start = Record(first, first.outputs - y, None).as_start()
+    batch = Ensemble(
+        block.network,
+        layers,
+        starts,
+        np.repeat(np.arange(len(seeds)), rates),
+        np.tile(block.learning_rates_absolute, len(seeds)),
+        x,
+    )
+    flat = _train(block, batch, y, start)
+    return {name: values.reshape(len(seeds), rates, *values.shape[1:]) for name, values in flat.items()}
+
+
+def _train(block: TrainingBlock, batch: Ensemble, y: torch.Tensor, start: Start) -> dict[str, np.ndarray]:
+    """The loop over steps; arrays (cells, …) by variable."""
+    cells = len(batch)
+    results = {name: np.repeat(values[:1].reshape(-1, *values.shape[2:])[:1], cells, 0) for name, values in _empty(block).items()}
+    place = np.arange(cells)  # of each cell of the batch among the results
+    results["status"][:] = DONE
+    recorded = {step: k for k, step in enumerate(block.steps)}
+    initial = np.full(cells, np.nan)
+    for step in range(block.steps[-1] + 1):
+        residual = batch.forward() - y
+        if step not in recorded and step % CHECK_STEPS:
+            batch.backward()
+            batch.descend(residual)
+            continue
+        norm = residual.square().sum(1).sqrt().to("cpu", torch.float64).numpy()
+        if step == 0:
+            initial = norm
+        diverged = ~(norm <= DIVERGENCE * initial)
+        stays = ~diverged
+        batch.backward()
+        if step in recorded:
+            k = recorded[step]
+            _record(Record(batch, residual, start), results, place, diverged, k)
+            converged = norm <= block.training.rounding_floor * initial
+            stays &= ~converged
+            for name, values in results.items():
+                if name != "status":
+                    values[place[converged], k + 1 :] = values[place[converged], k : k + 1]
+        results["status"][place[diverged]] = DIVERGED
+        if not stays.all():
+            place, initial = place[stays], initial[stays]
+            if not len(place):
+                break
+            batch.keep(torch.as_tensor(np.flatnonzero(stays), device=y.device))
+            residual = batch.forward() - y
+            batch.backward()
+        if step < block.steps[-1]:
+            batch.descend(residual)
+    return results
+
+
+def _record(record: Record, results: dict[str, np.ndarray], place: np.ndarray, diverged: np.ndarray, k: int) -> None:
+    for observable in OBSERVABLES:
+        for variable, tensor in zip(observable.variables, observable.measure(record), strict=True):
+            values = tensor.to("cpu", torch.float64).numpy().copy()
+            values[diverged] = np.nan
+            results[variable.name][place, k] = values
+
+
+def _dataset(block: TrainingBlock, results: dict[str, np.ndarray], *, wall_s: float, device: str) -> xr.Dataset:
+    coords = {
+        "seed": list(block.seeds),
+        "learning_rate": list(block.learning_rates),
+        "step": list(block.steps),
+        "layer": range(1, block.depth + 2),
+    }
+    variables = {v.name: (v.dims[2:], results[v.name]) for v in TRAINING_VARIABLES}
+    return xr.Dataset(variables, coords, {"wall_s": wall_s, "device": device, "threads": block.threads})

@@ -1,0 +1,304 @@
+"""Infinite-width covariance and tangent kernels of fully connected networks, `ntk` parameterisation.
+
+z^(1) = √C_W W^(1) x + √C_b b and z^(h+1) = √(C_W/m) W σ(z^(h)) + √C_b b; L hidden layers, the output is
+z^(L+1). Each entry of a kernel needs only its own covariance and two variances, so the work runs through
+all layers one block of entries at a time, in cache; a symmetric kernel is computed above the diagonal and
+mirrored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from theory.activations import Activation
+from theory.arrays import Array, as_symmetric
+from theory.duals import PreparedDual, prepare_dual, second_moments
+
+BLOCK_ENTRIES = 1 << 15  # 256 KiB of float64: an array of a block stays in cache
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Kernels of an infinitely wide network of L hidden layers between n and m points (m = n on one set).
+
+    Args:
+        nngp: covariance of the output, K^(L+1), shape (n, m).
+        layer_ntk: part of the tangent kernel from the weights and biases of each layer, shape (L + 1, n, m);
+            layer 1 first, the output layer last.
+        hidden_nngp: K^(1) … K^(L+1), shape (L + 1, n, m).
+        quadrature_error: largest error of one layer's expectations; 0 for closed forms.
+    """
+
+    nngp: Array
+    layer_ntk: Array
+    hidden_nngp: Array
+    quadrature_error: float = 0.0
+
+    def ntk(self, trains: str = "all") -> Array:
+        """Θ^∞ over what trains: Σ_h Θ^(h).
+
+        Args:
+            trains: all (every layer), hidden (all but the output layer), last (the output layer).
+
+        Returns:
+            Shape (n, m).
+
+        Raises:
+            ValueError: `trains` is none of the three.
+
+        >>> from theory.activations import LINEAR
+        >>> fully_connected_kernels(np.eye(2), 1, LINEAR, weight_variance=1.0).ntk("all")
+        array([[2., 0.], [0., 2.]])
+        """
+        parts = {"all": slice(None), "hidden": slice(None, -1), "last": slice(-1, None)}
+        if trains not in parts:
+            raise ValueError(f"trains {trains!r} is not known; known are {', '.join(parts)}.")
+        return np.asarray(self.layer_ntk[parts[trains]].sum(axis=0), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """What every block needs: factors, biases, and the prepared dual of each hidden layer."""
+
+    weight_variances: tuple[float, ...]  # C_W of layer 1 … L + 1
+    bias_variance: float
+    duals: tuple[PreparedDual, ...]
+    diagonals: tuple[Array, ...] | None  # K^(h) on the diagonal, layer 1 … L + 1; None between two sets
+
+    @property
+    def error(self) -> float:
+        return max((prepared.error for prepared in self.duals), default=0.0)
+
+
+def fully_connected_kernels(
+    gram: ArrayLike,
+    depth: int,
+    activation: Activation,
+    *,
+    weight_variance: float,
+    bias_variance: float = 0.0,
+    first_weight_variance: float | None = None,
+    output_weight_variance: float | None = None,
+) -> Kernels:
+    """Θ^(h) = K^(h) ∘ Π_{l ≥ h} C_W E[σ'(z^l)σ'(z^l)'], K^(1) = C_b + C_W x·x', K^(h+1) = C_b + C_W E[σσ'].
+
+    Convention: tangent kernels are summed over weights and biases and divided by nothing.
+
+    Args:
+        gram: inner products x·x', shape (n, n), symmetric; inputs of any norm.
+        depth: L ≥ 0 hidden layers.
+        activation: σ; closed form or Hermite series, see `theory.duals`.
+        weight_variance: C_W > 0.
+        bias_variance: C_b ≥ 0.
+        first_weight_variance: C_W of layer 1, if different (`du` and `two_layer` have 1).
+        output_weight_variance: C_W of the output layer, if different (`two_layer` has 1).
+
+    Returns:
+        All layers' kernels; 2(L + 1) arrays n × n. `infinite_ntk` keeps two.
+
+    Raises:
+        ValueError: the Gram matrix is not symmetric, a diagonal entry is negative, or an argument is out
+            of range.
+
+    Source: Jacot, Gabriel and Hongler 2018, arXiv:1806.07572, Proposition 1 and Theorem 1.
+
+    >>> from theory.activations import RELU
+    >>> kernels = fully_connected_kernels(np.eye(2), 1, RELU, weight_variance=2.0)
+    >>> kernels.nngp.round(4)
+    array([[2.    , 0.6366], [0.6366, 2.    ]])
+    >>> kernels.ntk("hidden")
+    array([[2., 0.], [0., 2.]])
+    """
+    matrix = as_symmetric(gram, "gram")
+    scales = _scales(depth, weight_variance, bias_variance, first_weight_variance, output_weight_variance)
+    norms = np.ascontiguousarray(np.diagonal(matrix))
+    layers = _prepare(norms, None, activation, scales, bias_variance)
+    return _all_layers(matrix, layers)
+
+
+def fully_connected_cross_kernels(
+    gram: ArrayLike,
+    row_norms_squared: ArrayLike,
+    column_norms_squared: ArrayLike,
+    depth: int,
+    activation: Activation,
+    *,
+    weight_variance: float,
+    bias_variance: float = 0.0,
+    first_weight_variance: float | None = None,
+    output_weight_variance: float | None = None,
+) -> Kernels:
+    """The kernels of `fully_connected_kernels` between two sets of points, such as test against training.
+
+    Args:
+        gram: x_i·x'_j, shape (n, m).
+        row_norms_squared: ‖x_i‖², shape (n,).
+        column_norms_squared: ‖x'_j‖², shape (m,).
+        depth: L ≥ 0 hidden layers.
+        activation: σ.
+        weight_variance: C_W > 0.
+        bias_variance: C_b ≥ 0.
+        first_weight_variance: C_W of layer 1, if different.
+        output_weight_variance: C_W of the output layer, if different.
+
+    Returns:
+        Kernels of shape (n, m).
+
+    Raises:
+        ValueError: shapes disagree, or an argument is out of range.
+
+    Source: as `fully_connected_kernels`.
+
+    >>> from theory.activations import LINEAR
+    >>> fully_connected_cross_kernels([[0.5]], [1.0], [1.0], 2, LINEAR, weight_variance=1.0).ntk()
+    array([[1.5]])
+    """
+    matrix = np.asarray(gram, dtype=np.float64)
+    rows = np.asarray(row_norms_squared, dtype=np.float64)
+    columns = np.asarray(column_norms_squared, dtype=np.float64)
+    if matrix.shape != (rows.size, columns.size):
+        raise ValueError(
+            f"gram has shape {matrix.shape}; {rows.size} row and {columns.size} column norms were given."
+        )
+    scales = _scales(depth, weight_variance, bias_variance, first_weight_variance, output_weight_variance)
+    return _all_layers(matrix, _prepare(rows, columns, activation, scales, bias_variance))
+
+
+def infinite_ntk(
+    gram: ArrayLike, depth: int, activation: Activation, *, weight_variance: float, bias_variance: float = 0.0
+) -> tuple[Array, Array]:
+    """The output's covariance and the full tangent kernel, keeping no layer: Θ ← K^(h+1) + C_W E[σ'σ'] ∘ Θ.
+
+    Args:
+        gram: x·x', shape (n, n), symmetric.
+        depth: L ≥ 0 hidden layers.
+        activation: σ.
+        weight_variance: C_W > 0.
+        bias_variance: C_b ≥ 0.
+
+    Returns:
+        K^(L+1) and Θ^∞ over all parameters, each of shape (n, n); these and `gram` are all the n × n
+        arrays alive.
+
+    Raises:
+        ValueError: as `fully_connected_kernels`.
+
+    Source: as `fully_connected_kernels`.
+
+    >>> from theory.activations import RELU
+    >>> infinite_ntk(np.eye(2), 1, RELU, weight_variance=2.0)[1].round(4)
+    array([[4.    , 0.6366], [0.6366, 4.    ]])
+    """
+    matrix = as_symmetric(gram, "gram")
+    scales = _scales(depth, weight_variance, bias_variance, None, None)
+    layers = _prepare(np.ascontiguousarray(np.diagonal(matrix)), None, activation, scales, bias_variance)
+    nngp, ntk = np.empty_like(matrix), np.empty_like(matrix)
+    for rows, columns in _blocks(matrix.shape, symmetric=True):
+        covariances = _propagate(matrix[rows, columns], rows, columns, layers)
+        tangent, _ = next(covariances)
+        covariance = tangent
+        for covariance, slope in covariances:
+            tangent = covariance + slope * tangent
+        nngp[rows, columns], ntk[rows, columns] = covariance, tangent
+    _mirror(nngp)
+    _mirror(ntk)
+    return nngp, ntk
+
+
+def _scales(
+    depth: int, weight: float, bias: float, first: float | None, output: float | None
+) -> tuple[float, ...]:
+    """C_W of layers 1 … L + 1, checked."""
+    if depth < 0:
+        raise ValueError(f"depth {depth}: the number of hidden layers is 0 or more.")
+    scales = [weight] * (depth + 1)
+    scales[0] = weight if first is None else first
+    if output is not None:
+        scales[-1] = output
+    if not all(np.isfinite(scale) and scale > 0.0 for scale in scales) or not 0.0 <= bias < np.inf:
+        raise ValueError(f"weight variances {scales} must be positive and bias_variance {bias} not negative.")
+    return tuple(scales)
+
+
+def _prepare(
+    rows: Array, columns: Array | None, activation: Activation, scales: tuple[float, ...], bias: float
+) -> _Layers:
+    """Run the variances through the layers and prepare each dual; `columns` None means the same points."""
+    if min(rows.min(initial=0.0), 0.0 if columns is None else columns.min(initial=0.0)) < 0.0:
+        raise ValueError("a squared norm is negative; the diagonal of a Gram matrix holds ‖x‖² ≥ 0.")
+    sides = [bias + scales[0] * side for side in ((rows,) if columns is None else (rows, columns))]
+    duals, diagonals = [], [sides[0]]
+    for scale in scales[1:]:
+        duals.append(prepare_dual(activation, sides[0], sides[-1]))
+        sides = [bias + scale * second_moments(activation, side)[0] for side in sides]
+        diagonals.append(sides[0])
+    return _Layers(scales, bias, tuple(duals), tuple(diagonals) if columns is None else None)
+
+
+def _propagate(gram: Array, rows: slice, columns: slice, layers: _Layers) -> Iterator[tuple[Array, Array]]:
+    """Yield (K^(h), C_W E[σ'σ'] of the layer before) of a block, h = 1 … L + 1; the first slope is empty."""
+    covariance = layers.bias_variance + layers.weight_variances[0] * gram
+    _set_diagonal(covariance, rows, columns, layers, 0)
+    yield covariance, np.empty(0)
+    for h, (scale, prepared) in enumerate(
+        zip(layers.weight_variances[1:], layers.duals, strict=True), start=1
+    ):
+        covariance, slope = prepared.evaluate(rows, columns, covariance)
+        covariance *= scale
+        covariance += layers.bias_variance
+        slope *= scale
+        _set_diagonal(covariance, rows, columns, layers, h)
+        yield covariance, slope
+
+
+def _set_diagonal(block: Array, rows: slice, columns: slice, layers: _Layers, layer: int) -> None:
+    """Put the exact variances on the diagonal: one unit of rounding there would be 1e-8 in the next angle."""
+    if layers.diagonals is not None and columns.start == rows.start:
+        count = rows.stop - rows.start
+        block[np.arange(count), np.arange(count)] = layers.diagonals[layer][rows]
+
+
+def _blocks(shape: tuple[int, ...], *, symmetric: bool) -> Iterator[tuple[slice, slice]]:
+    """Row blocks of about BLOCK_ENTRIES entries; from the diagonal on to the right if symmetric."""
+    start = 0
+    while start < shape[0]:
+        first = start if symmetric else 0
+        stop = min(shape[0], start + max(1, BLOCK_ENTRIES // max(1, shape[1] - first)))
+        yield slice(start, stop), slice(first, shape[1])
+        start = stop
+
+
+def _all_layers(gram: Array, layers: _Layers) -> Kernels:
+    """Fill K^(h) and Θ^(h) block by block: slopes forward, their products backward."""
+    symmetric = layers.diagonals is not None
+    hidden = np.empty((len(layers.weight_variances), *gram.shape))
+    parts = np.empty_like(hidden)
+    for rows, columns in _blocks(gram.shape, symmetric=symmetric):
+        slopes = []
+        for h, (covariance, slope) in enumerate(_propagate(gram[rows, columns], rows, columns, layers)):
+            hidden[h, rows, columns] = covariance
+            slopes.append(slope)
+        backward = np.ones_like(gram[rows, columns])
+        for h in range(len(slopes) - 1, -1, -1):
+            np.multiply(hidden[h, rows, columns], backward, out=parts[h, rows, columns])
+            if h:
+                backward *= slopes[h]
+    if symmetric:
+        for matrix in (*hidden, *parts):
+            _mirror(matrix)
+    return Kernels(hidden[-1], parts, hidden, layers.error)
+
+
+def _mirror(matrix: Array) -> None:
+    """Copy what lies above the diagonal below it, tile by tile."""
+    tile = 256
+    for i in range(0, matrix.shape[0], tile):
+        for j in range(0, i, tile):
+            matrix[i : i + tile, j : j + tile] = matrix[j : j + tile, i : i + tile].T
+        square = matrix[i : i + tile, i : i + tile]
+        lower = np.tril_indices(square.shape[0], -1)
+        square[lower] = square.T[lower]

@@ -19,7 +19,7 @@ ORDER = 16  # Gauss–Legendre points in a panel
 def gaussian_rule(panels: int = PANELS) -> tuple[Array, Array]:
     """Nodes z_j and weights w_j with Σ_j w_j F(z_j) ≈ E[F(g)], g ~ N(0, 1).
 
-    Composite Gauss–Legendre on [−14, 14] with an edge at 0: geometric convergence for F analytic on each side.
+    Composite Gauss–Legendre on [−14, 14] with an edge at 0: geometric convergence for F smooth on each side.
 
     Args:
         panels: number of panels, even, so that 0 is a panel's edge.

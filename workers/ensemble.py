@@ -2,7 +2,8 @@
 
 For every cell b and sample i the backward pass carries the cotangent of the output itself,
 D_h(i) = ∂(αf_i)/∂z_h(i), in place of the loss's. The gradient is then A_{h−1}ᵀ(r ∘ D_h) and the tangent
-kernel G = Σ_h s_h²(A_{h−1}A_{h−1}ᵀ) ∘ (D_h D_hᵀ), from the same arrays.
+kernel G = Σ_h s_h²(A_{h−1}A_{h−1}ᵀ) ∘ (D_h D_hᵀ), from the same arrays. A product with a single column is
+made of elementwise products and a sum: batched matrix libraries are slow there.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Ensemble:
         network: Network,
         layers: Sequence[Layer],
         starts: Sequence[tuple[list[Tensor], list[Tensor | None]]],
-        start: Sequence[int],
+        start: Sequence[int] | np.ndarray,
         learning_rates: np.ndarray,
         x: Tensor,
     ) -> None:
@@ -89,7 +90,7 @@ class Ensemble:
             torch.stack([_present(s[1][h]) for s in starts]) if layer.bias_scale else None
             for h, layer in enumerate(layers)
         ]
-        self.start = torch.tensor(list(start), device=x.device)
+        self.start = torch.as_tensor(np.asarray(start), device=x.device)
         self.weights = [w[self.start] for w in self.initial_weights]
         self.biases = [None if b is None else b[self.start] for b in self.initial_biases]
         self.learning_rates = torch.as_tensor(learning_rates, dtype=x.dtype, device=x.device)[:, None, None]
@@ -115,6 +116,7 @@ class Ensemble:
         self.cotangents[-1].fill_(self.output_scale)
         self._scaled = [make((cells, n, layer.fan_out)) if layer.trains else None for layer in self.layers]
         self._output = make((cells, n, 1))
+        self._scratch = make((cells, n, hidden[-1]))
 
     def forward(self) -> Tensor:
         """Outputs αf of every cell on every sample (minus those at the start, if centred), shape (B, n)."""
@@ -122,14 +124,21 @@ class Ensemble:
             last = h == len(self.layers) - 1
             z = self._output if last else self.pre_activations[h]
             bias = self.biases[h]
-            torch.baddbmm(
-                z if bias is None else bias.expand_as(z),
-                self.inputs[h],
-                self.weights[h],
-                beta=0.0 if bias is None else layer.bias_scale,
-                alpha=layer.weight_scale,
-                out=z,
-            )
+            if layer.fan_out == 1:
+                torch.mul(self.inputs[h], self.weights[h].transpose(1, 2), out=self._scratch)
+                torch.sum(self._scratch, 2, keepdim=True, out=z)
+                z.mul_(layer.weight_scale)
+                if bias is not None:
+                    z.add_(bias, alpha=layer.bias_scale)
+            else:
+                torch.baddbmm(
+                    z if bias is None else bias.expand_as(z),
+                    self.inputs[h],
+                    self.weights[h],
+                    beta=0.0 if bias is None else layer.bias_scale,
+                    alpha=layer.weight_scale,
+                    out=z,
+                )
             if not last:
                 self.activation.apply(z, self.inputs[h + 1])
         self.outputs = self._output[..., 0] * self.output_scale
@@ -141,11 +150,12 @@ class Ensemble:
         """Cotangents D_h of every layer that something needs, from those of the layer above."""
         lowest = next(h for h, layer in enumerate(self.layers) if layer.trains)
         for h in range(len(self.layers) - 1, lowest, -1):
-            below = self.cotangents[h - 1]
-            weights = self.weights[h].transpose(1, 2)
-            torch.baddbmm(
-                below, self.cotangents[h], weights, beta=0.0, alpha=self.layers[h].weight_scale, out=below
-            )
+            above, below = self.cotangents[h], self.cotangents[h - 1]
+            weights, scale = self.weights[h].transpose(1, 2), self.layers[h].weight_scale
+            if self.layers[h].fan_out == 1:
+                torch.mul(above * scale, weights, out=below)
+            else:
+                torch.baddbmm(below, above, weights, beta=0.0, alpha=scale, out=below)
             self.activation.pull_back(below, self.pre_activations[h - 1], self.inputs[h])
 
     def descend(self, residual: Tensor) -> None:
@@ -160,7 +170,11 @@ class Ensemble:
             if scaled is None:
                 continue
             torch.mul(self.cotangents[h], step, out=scaled)
-            self.weights[h].baddbmm_(self.inputs[h].transpose(1, 2), scaled, alpha=-layer.weight_scale)
+            if layer.fan_out == 1:
+                torch.mul(self.inputs[h], scaled, out=self._scratch)
+                self.weights[h].sub_(self._scratch.sum(1)[..., None], alpha=layer.weight_scale)
+            else:
+                self.weights[h].baddbmm_(self.inputs[h].transpose(1, 2), scaled, alpha=-layer.weight_scale)
             bias = self.biases[h]
             if bias is not None:
                 bias.sub_(scaled.sum(1, keepdim=True), alpha=layer.bias_scale)
@@ -171,7 +185,7 @@ class Ensemble:
         gram = torch.bmm(a, a.transpose(1, 2)).mul_(layer.weight_scale**2)
         if layer.bias_scale:
             gram += layer.bias_scale**2
-        return gram.mul_(torch.bmm(d, d.transpose(1, 2)))
+        return gram.mul_(d * d.transpose(1, 2) if layer.fan_out == 1 else torch.bmm(d, d.transpose(1, 2)))
 
     def tangent_kernel(self) -> Tensor:
         """G_ij = Σ_θ ∂(αf_i)/∂θ ∂(αf_j)/∂θ over the parameters that train, shape (B, n, n)."""

@@ -40,14 +40,14 @@ def operator_norm(matrices: Tensor) -> Tensor:
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.transpose(1, 2)
     if wide.shape[1] <= SMALL:
         return extreme_eigenvalues(torch.bmm(wide, wide.transpose(1, 2)))[1].clamp_min(0.0).sqrt()
-    return _lanczos(wide).clamp_min(0.0).sqrt()
+    return _lanczos(_aligned(wide)).clamp_min(0.0).sqrt()
 
 
 def extreme_eigenvalues(symmetric: Tensor) -> tuple[Tensor, Tensor]:
     """Least and largest eigenvalue of each symmetric matrix.
 
     Args:
-        symmetric: shape (B, n, n); entries that are not finite give NaN.
+        symmetric: shape (B, n, n), finite.
 
     Returns:
         Two tensors of shape (B,).
@@ -57,37 +57,45 @@ def extreme_eigenvalues(symmetric: Tensor) -> tuple[Tensor, Tensor]:
     """
     n = symmetric.shape[-1]
     size = -(-n // 8) * 8
-    finite = torch.isfinite(symmetric).all(-1).all(-1)
     padded = symmetric.new_zeros((len(symmetric), size, size))
-    padded[:, :n, :n] = torch.where(finite[:, None, None], symmetric, 0.0)
+    padded[:, :n, :n] = symmetric
     inside = padded.diagonal(dim1=1, dim2=2)[:, :n].mean(1)  # between the extremes, so padding hides there
     for i in range(n, size):
         padded[:, i, i] = inside
     values = torch.linalg.eigvalsh(padded)
-    nan = torch.full_like(inside, torch.nan)
-    return torch.where(finite, values[:, 0], nan), torch.where(finite, values[:, -1], nan)
+    return values[:, 0], values[:, -1]
+
+
+def _aligned(matrices: Tensor) -> Tensor:
+    """The matrices with zero rows and columns added up to multiples of eight, where any are missing."""
+    rows, columns = (-size % 8 for size in matrices.shape[1:])
+    return torch.nn.functional.pad(matrices, (0, columns, 0, rows)) if rows or columns else matrices
 
 
 def _lanczos(wide: Tensor) -> Tensor:
-    """Largest eigenvalue of M Mᵀ for each M of shape (B, r, c), r ≤ c; shape (B,)."""
+    """Largest eigenvalue of M Mᵀ for each M of shape (B, r, c), r ≤ c; shape (B,).
+
+    Vectors are kept as rows: libraries multiply one row by a batch of matrices up to twenty times faster
+    than a batch of matrices by one column.
+    """
     cells, rows, _ = wide.shape
-    limit = -(-rows // CHECK) * CHECK
-    basis = wide.new_zeros((cells, limit + 1, rows))
-    alphas, betas = wide.new_zeros((cells, limit)), wide.new_zeros((cells, limit))
-    basis[:, 0] = torch.as_tensor(_start(rows), dtype=wide.dtype, device=wide.device)
+    basis = wide.new_empty((cells, CHECK, rows))
+    alphas, betas = wide.new_zeros((cells, rows)), wide.new_zeros((cells, rows))
     value, settled = wide.new_zeros(cells), torch.zeros(cells, dtype=torch.bool, device=wide.device)
-    for k in range(limit):
-        v = basis[:, k, :, None]
-        w = torch.bmm(wide, torch.bmm(wide.transpose(1, 2), v))
+    v = torch.as_tensor(_start(rows), dtype=wide.dtype, device=wide.device).expand(cells, 1, -1)
+    for k in range(rows):
+        if k == basis.shape[1]:
+            basis = torch.cat([basis, torch.empty_like(basis)], dim=1)
+        basis[:, k : k + 1] = v
+        w = torch.bmm(torch.bmm(v, wide), wide.transpose(1, 2))
         alphas[:, k] = (w * v).sum((1, 2))
+        earlier = basis[:, : k + 1]
         for _ in range(2):  # twice is enough to stay orthogonal to rounding
-            earlier = basis[:, : k + 1]
-            w = w - torch.bmm(earlier.transpose(1, 2), torch.bmm(earlier, w))
+            w = w - torch.bmm(torch.bmm(w, earlier.transpose(1, 2)), earlier)
         beta = w.square().sum((1, 2)).sqrt()
-        scale = alphas[:, : k + 1].abs().amax(1)
-        alive = beta > 64 * torch.finfo(wide.dtype).eps * scale  # else the Krylov space is exhausted
-        betas[:, k] = torch.where(alive, beta, 0.0)
-        basis[:, k + 1] = torch.where(alive[:, None], w[..., 0] / beta[:, None], 0.0)
+        alive = beta > 64 * torch.finfo(wide.dtype).eps * alphas[:, : k + 1].abs().amax(1)
+        betas[:, k] = torch.where(alive, beta, 0.0)  # 0: the Krylov space is exhausted
+        v = torch.where(alive[:, None, None], w / beta[:, None, None], 0.0)
         if (k + 1) % CHECK == 0:
             ritz = _largest_ritz(alphas[:, : k + 1], betas[:, :k])
             done = (ritz - value).abs() <= SETTLED * ritz.abs()
@@ -101,7 +109,8 @@ def _lanczos(wide: Tensor) -> Tensor:
 def _largest_ritz(alphas: Tensor, betas: Tensor) -> Tensor:
     """Largest eigenvalue of the symmetric tridiagonal matrices with these diagonals; shape (B,)."""
     tridiagonal = torch.diag_embed(alphas) + torch.diag_embed(betas, 1) + torch.diag_embed(betas, -1)
-    return torch.linalg.eigvalsh(tridiagonal)[:, -1]
+    largest: Tensor = torch.linalg.eigvalsh(tridiagonal)[:, -1]
+    return largest
 
 
 @functools.cache

@@ -69,7 +69,7 @@ def run(block: TrainingBlock, data: Data) -> xr.Dataset:
         data: training points.
 
     Returns:
-        `TRAINING_VARIABLES` with dims (seed, learning_rate, step, layer), `status` with (seed, learning_rate);
+        `TRAINING_VARIABLES` with dims (seed, learning_rate, step, layer), `status` without step;
         attributes `wall_s`, `device`, `threads`.
     """
     began = time.perf_counter()
@@ -78,8 +78,12 @@ def run(block: TrainingBlock, data: Data) -> xr.Dataset:
     results = _empty(block)
     runs = list(_seed_runs(block, data, device))
     intra = max(1, block.threads // len(runs))
-    with ThreadPoolExecutor(min(block.threads, len(runs)), initializer=torch.set_num_threads, initargs=(intra,)) as pool:
-        for where, part in zip(runs, pool.map(lambda r: _train_seeds(block, data, device, r), runs), strict=True):
+    with ThreadPoolExecutor(
+        min(block.threads, len(runs)), initializer=torch.set_num_threads, initargs=(intra,)
+    ) as pool:
+        for where, part in zip(
+            runs, pool.map(lambda r: _train_seeds(block, data, device, r), runs), strict=True
+        ):
             for name, values in part.items():
                 results[name][where] = values
     return _dataset(block, results, wall_s=time.perf_counter() - began, device=str(device))
@@ -99,29 +103,34 @@ def _empty(block: TrainingBlock) -> dict[str, np.ndarray]:
         "layer": block.depth + 1,
     }
     return {
-        v.name: np.full([sizes[d] for d in v.dims[2:]], v.fill_value, dtype=v.dtype) for v in TRAINING_VARIABLES
+        v.name: np.full([sizes[d] for d in v.dims[2:]], v.fill_value, dtype=v.dtype)
+        for v in TRAINING_VARIABLES
     }
 
 
 def _seed_runs(block: TrainingBlock, data: Data, device: torch.device) -> Iterator[slice]:
-    """Runs of seeds that train as one batch: bounded by memory, by cache on a CPU, and shared by the cores."""
-    shape = (block.width, block.depth, *data.x.shape)
+    """Runs of seeds that train as one batch: bounded by memory, by cache on a CPU, shared by the cores."""
+    samples, inputs = data.x.shape
     itemsize, rates = block.training.itemsize, len(block.learning_rates)
-    per_seed = rates * block.network.memory_bytes(*shape, itemsize)
+    per_seed = rates * block.network.memory_bytes(block.width, block.depth, samples, inputs, itemsize)
     fits = max(1, int(block.memory_bytes / block.threads / per_seed))
     if device.type == "cpu":
-        weights = rates * itemsize * block.network.parameters(block.width, block.depth, data.x.shape[1])
+        weights = rates * itemsize * block.network.parameters(block.width, block.depth, inputs)
         fits = min(fits, max(1, BATCH_BYTES // weights), math.ceil(len(block.seeds) / block.threads))
     for first in range(0, len(block.seeds), fits):
         yield slice(first, min(first + fits, len(block.seeds)))
 
 
-def _train_seeds(block: TrainingBlock, data: Data, device: torch.device, where: slice) -> dict[str, np.ndarray]:
+def _train_seeds(
+    block: TrainingBlock, data: Data, device: torch.device, where: slice
+) -> dict[str, np.ndarray]:
     """Trains the cells of a run of seeds as one batch; arrays (seeds, learning rates, …) by variable."""
     dtype = getattr(torch, block.training.dtype)
     seeds, rates = block.seeds[where], len(block.learning_rates)
     layers = block.network.layers(block.width, block.depth, data.x.shape[1])
-    starts = [initial_parameters(layers, (block.seed, block.width, block.depth, s), dtype, device) for s in seeds]
+    starts = [
+        initial_parameters(layers, (block.seed, block.width, block.depth, s), dtype, device) for s in seeds
+    ]
     x = torch.as_tensor(data.x, dtype=dtype, device=device)
     y = torch.as_tensor(data.y, dtype=dtype, device=device)
     first = Ensemble(block.network, layers, starts, range(len(seeds)), np.ones(len(seeds)), x)
@@ -141,55 +150,65 @@ def _train_seeds(block: TrainingBlock, data: Data, device: torch.device, where: 
 
 
 def _train(block: TrainingBlock, batch: Ensemble, y: torch.Tensor, start: Start) -> dict[str, np.ndarray]:
-    """The loop over steps; arrays (cells, …) by variable."""
-    cells = len(batch)
-    results = {name: np.repeat(values[:1].reshape(-1, *values.shape[2:])[:1], cells, 0) for name, values in _empty(block).items()}
-    place = np.arange(cells)  # of each cell of the batch among the results
+    """The loop over steps; arrays (cells, …) by variable.
+
+    Cells leave the batch when they diverge (their later records stay NaN) or when their residual has reached
+    the rounding floor (their later records repeat the last).
+    """
+    results = {name: np.repeat(values[:1, 0], len(batch), 0) for name, values in _empty(block).items()}
     results["status"][:] = DONE
+    place = np.arange(len(batch))  # of each cell of the batch among the results
+    initial = np.full(len(batch), np.inf)
     recorded = {step: k for k, step in enumerate(block.steps)}
-    initial = np.full(cells, np.nan)
     for step in range(block.steps[-1] + 1):
         residual = batch.forward() - y
-        if step not in recorded and step % CHECK_STEPS:
-            batch.backward()
-            batch.descend(residual)
-            continue
-        norm = residual.square().sum(1).sqrt().to("cpu", torch.float64).numpy()
-        if step == 0:
-            initial = norm
-        diverged = ~(norm <= DIVERGENCE * initial)
-        stays = ~diverged
+        if step in recorded or step % CHECK_STEPS == 0:
+            norm = residual.square().sum(1).sqrt().to("cpu", torch.float64).numpy()
+            initial = norm if step == 0 else initial
+            sound = norm <= DIVERGENCE * initial
+            results["status"][place[~sound]] = DIVERGED
+            place, initial, norm = place[sound], initial[sound], norm[sound]
+            residual = _keep(batch, residual, sound)
         batch.backward()
-        if step in recorded:
-            k = recorded[step]
-            _record(Record(batch, residual, start), results, place, diverged, k)
-            converged = norm <= block.training.rounding_floor * initial
-            stays &= ~converged
-            for name, values in results.items():
-                if name != "status":
-                    values[place[converged], k + 1 :] = values[place[converged], k : k + 1]
-        results["status"][place[diverged]] = DIVERGED
-        if not stays.all():
-            place, initial = place[stays], initial[stays]
-            if not len(place):
-                break
-            batch.keep(torch.as_tensor(np.flatnonzero(stays), device=y.device))
-            residual = batch.forward() - y
-            batch.backward()
+        if step in recorded and len(place):
+            _record(Record(batch, residual, start), results, place, recorded[step])
+            moving = norm > block.training.rounding_floor * initial
+            _repeat_last(results, place[~moving], recorded[step])
+            place, initial = place[moving], initial[moving]
+            residual = _keep(batch, residual, moving)
+        if not len(place):
+            break
         if step < block.steps[-1]:
             batch.descend(residual)
     return results
 
 
-def _record(record: Record, results: dict[str, np.ndarray], place: np.ndarray, diverged: np.ndarray, k: int) -> None:
+def _keep(batch: Ensemble, residual: torch.Tensor, chosen: np.ndarray) -> torch.Tensor:
+    """Shrinks the batch to the chosen cells, at the same step; their residuals."""
+    if chosen.all():
+        return residual
+    places = torch.as_tensor(np.flatnonzero(chosen), device=residual.device)
+    batch.keep(places)
+    batch.forward()
+    batch.backward()
+    return residual[places]
+
+
+def _record(record: Record, results: dict[str, np.ndarray], place: np.ndarray, k: int) -> None:
     for observable in OBSERVABLES:
         for variable, tensor in zip(observable.variables, observable.measure(record), strict=True):
-            values = tensor.to("cpu", torch.float64).numpy().copy()
-            values[diverged] = np.nan
-            results[variable.name][place, k] = values
+            results[variable.name][place, k] = tensor.to("cpu", torch.float64).numpy()
 
 
-def _dataset(block: TrainingBlock, results: dict[str, np.ndarray], *, wall_s: float, device: str) -> xr.Dataset:
+def _repeat_last(results: dict[str, np.ndarray], place: np.ndarray, k: int) -> None:
+    for name, values in results.items():
+        if name != "status":
+            values[place, k + 1 :] = values[place, k : k + 1]
+
+
+def _dataset(
+    block: TrainingBlock, results: dict[str, np.ndarray], *, wall_s: float, device: str
+) -> xr.Dataset:
     coords = {
         "seed": list(block.seeds),
         "learning_rate": list(block.learning_rates),

@@ -1,4 +1,4 @@
-"""What a measurement is called in the store: the one place that the template, the docs and the report read."""
+"""What a measurement is called in the store: the one place that template, docs and report read."""
 
 from __future__ import annotations
 

@@ -48,7 +48,9 @@ def _parity(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.n
     """+1 for even and −1 for odd digits."""
     numbers = _given(config, x, given)
     if not np.array_equal(numbers, np.rint(numbers)):
-        raise DataError("labels", f"{config.source} has labels that are no integers", "integers, to take parity of")
+        raise DataError(
+            "labels", f"{config.source} has labels that are no integers", "integers, to take parity of"
+        )
     return np.where(numbers % 2 == 0, 1.0, -1.0)
 
 

@@ -69,17 +69,25 @@ def _open(config: DataConfig, base: Path | None) -> tuple[np.ndarray, np.ndarray
     path = Path(config.source)
     path = path if path.is_absolute() or base is None else base / path
     if path.suffix not in (".npz", ".zarr"):
-        raise DataError("source", f"{config.source!r} is no source", "digits, sphere, or a path to .npz or .zarr")
+        raise DataError(
+            "source", f"{config.source!r} is no source", "digits, sphere, or a path to .npz or .zarr"
+        )
     if not path.exists():
-        raise DataError("source", f"{path} does not exist", "a file with arrays x (rows, inputs) and y (rows)")
+        raise DataError(
+            "source", f"{path} does not exist", "a file with arrays x (rows, inputs) and y (rows)"
+        )
     arrays = _npz(path) if path.suffix == ".npz" else _zarr(path)
     if "x" not in arrays:
         raise DataError("source", f"{path} has {sorted(arrays) or 'no arrays'}", "an array named x")
     x, y = arrays["x"], arrays.get("y")
     if x.ndim != 2 or 0 in x.shape:
-        raise DataError("source", f"{path}: x has shape {x.shape}", "two dimensions (rows, inputs), none empty")
+        raise DataError(
+            "source", f"{path}: x has shape {x.shape}", "two dimensions (rows, inputs), none empty"
+        )
     if y is not None and y.shape != (x.shape[0],):
-        raise DataError("source", f"{path}: y has shape {y.shape}", f"({x.shape[0]},), a label for each row of x")
+        raise DataError(
+            "source", f"{path}: y has shape {y.shape}", f"({x.shape[0]},), a label for each row of x"
+        )
     for name, array in (("x", x), ("y", y)):
         if array is not None and array.dtype.kind not in "fiu":
             raise DataError("source", f"{path}: {name} has dtype {array.dtype}", "real numbers")
@@ -91,7 +99,9 @@ def _npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if name in ("x", "y")}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError("source", f"{path} cannot be read ({error})", "a .npz written by numpy.savez") from error
+        raise DataError(
+            "source", f"{path} cannot be read ({error})", "a .npz written by numpy.savez"
+        ) from error
 
 
 def _zarr(path: Path) -> dict[str, np.ndarray]:
@@ -101,7 +111,9 @@ def _zarr(path: Path) -> dict[str, np.ndarray]:
         group = zarr.open_group(str(path), mode="r")
         return {name: array for name, array in group.arrays() if name in ("x", "y")}  # type: ignore[misc]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError("source", f"{path} cannot be read ({error})", "a Zarr group with arrays x, y") from error
+        raise DataError(
+            "source", f"{path} cannot be read ({error})", "a Zarr group with arrays x, y"
+        ) from error
 
 
 def _finite(array: np.ndarray, name: str, dims: int) -> np.ndarray:

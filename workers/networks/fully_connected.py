@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from theory.criticality import critical_weight_variance
+from theory.duals import dual
 from theory.kernels import Kernels, fully_connected_kernels
 from workers.networks.base import Network, PositiveFloat, cumulants_of_gaussian_output, mean_square
 from workers.networks.layers import Layer
@@ -39,7 +41,9 @@ class FullyConnected(Network):
     @model_validator(mode="after")
     def _du_fixes_its_scales(self) -> Self:
         if self.parameterization == "du" and (self.weight_variance is not None or self.bias_variance):
-            raise ValueError("du fixes its scales by c_σ = 1/E[σ(g)²]; leave weight_variance and bias_variance out")
+            raise ValueError(
+                "du fixes its scales by c_σ = 1/E[σ(g)²]; leave weight_variance and bias_variance out"
+            )
         return self
 
     def variances(self) -> tuple[float, float]:
@@ -72,7 +76,7 @@ class FullyConnected(Network):
         )
 
     def _output_bias_factor(self, h: int, depth: int, width: int) -> float:
-        """Under mean_field the whole output shrinks, its bias too, so that only the function's scale differs."""
+        """Under mean_field the output shrinks, its bias too: only the function's scale differs."""
         return 1.0 / math.sqrt(width) if self.parameterization == "mean_field" and h == depth else 1.0
 
     def kernels(self, gram: np.ndarray, depth: int) -> Kernels:
@@ -93,21 +97,38 @@ class FullyConnected(Network):
         )
         if self.parameterization != "standard":
             return kernels
-        return kernels.standard_limit(
-            others, self.bias_variance, first_layer_alone=self.trains == "hidden" and depth == 1
-        )
+        return self._standard_limit(kernels, others, only_first=self._first_layer_alone(depth))
+
+    def _first_layer_alone(self, depth: int) -> bool:
+        return self.trains == "hidden" and depth == 1
+
+    def _standard_limit(self, kernels: Kernels, variance: float, *, only_first: bool) -> Kernels:
+        """Parts that grow like m, (K^(h) − C_b)/C_W · B^(h) with B^(h) = Π_{l≥h} C_W E[σ'σ'] under K^(l)."""
+        parts = np.zeros_like(kernels.layer_ntk)
+        backward = np.ones_like(kernels.nngp)
+        for h in range(len(parts) - 1, -1, -1):
+            gram = kernels.hidden_nngp[h]
+            if h < len(parts) - 1:
+                diagonal = np.diagonal(gram)
+                backward = backward * variance * dual(self.activation_object(), diagonal, diagonal, gram)[1]
+            weights = (gram - self.bias_variance) / variance
+            if only_first and h == 0:
+                parts[h] = (weights + float(self.bias_variance > 0)) * backward
+            elif not only_first and h > 0:
+                parts[h] = weights * backward
+        return replace(kernels, layer_ntk=parts)
 
     def output_covariance(self, gram: np.ndarray, depth: int) -> np.ndarray:
-        """Covariance of αf over initialisations as width grows; 0 under `mean_field`, whose outputs vanish."""
+        """Covariance of αf over initialisations as width grows; 0 under `mean_field`."""
         if self.parameterization == "mean_field":
             return np.zeros_like(gram)
         return super().output_covariance(gram, depth)
 
     def kernel_scale(self, width: int, depth: int) -> float:
-        """1 for `ntk` and `du`, 1/m for `mean_field`, m for `standard` (1 where just its first layer trains)."""
+        """1 for `ntk` and `du`, 1/m for `mean_field`, m for `standard` (1 if its first layer trains alone)."""
         if self.parameterization == "mean_field":
             return 1.0 / width
-        if self.parameterization == "standard" and not (self.trains == "hidden" and depth == 1):
+        if self.parameterization == "standard" and not self._first_layer_alone(depth):
             return float(width)
         return 1.0
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from theory.activations import Activation
 from theory.kernels import Kernels, fully_connected_kernels
+from workers.cumulants import cumulants_from_moments
 from workers.networks.base import Network
 from workers.networks.layers import Layer
 
@@ -77,16 +78,3 @@ def half_normal_rule(points: int = 200, cut: float = 14.0) -> tuple[np.ndarray, 
     nodes, weights = np.polynomial.legendre.leggauss(points)
     x = 0.5 * cut * (nodes + 1.0)
     return x, 0.5 * cut * weights * np.sqrt(2.0 / np.pi) * np.exp(-0.5 * x**2)
-
-
-def cumulants_from_moments(moments: np.ndarray) -> np.ndarray:
-    """κ_j from raw moments by κ_j = μ_j − Σ_{i<j} C(j−1, i−1) κ_i μ_{j−i}; shape of the moments.
-
-    >>> cumulants_from_moments(np.array([1.0, 0.0, 1.0, 0.0, 3.0])).tolist()
-    [0.0, 0.0, 1.0, 0.0, 0.0]
-    """
-    cumulants = np.zeros_like(moments)
-    for j in range(1, len(moments)):
-        lower = sum(math.comb(j - 1, i - 1) * cumulants[i] * moments[j - i] for i in range(1, j))
-        cumulants[j] = moments[j] - lower
-    return cumulants

@@ -28,6 +28,7 @@ def measure(record: Record) -> tuple[Tensor, ...]:
     """‖Δθ‖, max_r ‖Δw_r‖, and for each layer the relative change in both norms."""
     import torch
 
+    from workers.norms import operator_norm
     from workers.observables.record import frobenius
 
     ensemble, start = record.ensemble, record.start
@@ -37,7 +38,7 @@ def measure(record: Record) -> tuple[Tensor, ...]:
         norm = none if change is None else frobenius(change)
         squared += norm.square()
         frobenius_norm.append(norm / start.frobenius_norms[h][ensemble.start])
-        largest = none if change is None else _unit_operator_norm(change, norm)
+        largest = none if change is None else operator_norm(change)
         operator.append(largest / start.operator_norms[h][ensemble.start])
     for bias, initial in zip(ensemble.biases, ensemble.initial_biases, strict=True):
         if bias is not None and initial is not None:
@@ -45,14 +46,3 @@ def measure(record: Record) -> tuple[Tensor, ...]:
     first = record.weight_changes[0]
     neuron = none if first is None else first.square().sum(1).amax(1).sqrt() / ensemble.layers[0].weight_std
     return squared.sqrt(), neuron, torch.stack(operator, 1), torch.stack(frobenius_norm, 1)
-
-
-def _unit_operator_norm(change: Tensor, norm: Tensor) -> Tensor:
-    """‖ΔW‖₂ through ΔW/‖ΔW‖_F, so that nothing under- or overflows; what is not finite gives NaN."""
-    import torch
-
-    from workers.norms import operator_norm
-
-    usable = torch.isfinite(norm) & (norm > 0)
-    unit = torch.where(usable[:, None, None], change / norm[:, None, None], 0.0)
-    return torch.where(usable, operator_norm(unit) * norm, torch.where(norm == 0, 0.0, torch.nan))

@@ -48,7 +48,7 @@ class Record:
         """W^(h)(k) − W^(h)(0) of each layer, shape (B, fan_in, fan_out); None: the layer does not train."""
         e = self.ensemble
         return [
-            w - w0[e.start] if layer.trains else None
+            _difference(w, w0, e.start) if layer.trains else None
             for layer, w, w0 in zip(e.layers, e.weights, e.initial_weights, strict=True)
         ]
 
@@ -63,11 +63,18 @@ class Record:
         return Start(
             pattern=self.pattern,
             kernel=self.kernel,
-            frobenius_norms=[w.square().sum((1, 2)).sqrt() for w in weights],
+            frobenius_norms=[frobenius(w) for w in weights],
             operator_norms=[operator_norm(w) for w in weights],
         )
 
 
 def frobenius(matrices: Tensor) -> Tensor:
     """‖M‖_F of each matrix, shape (B,)."""
-    return torch.sqrt(matrices.square().sum((1, 2)))
+    norms: Tensor = torch.linalg.vector_norm(matrices, dim=(1, 2))
+    return norms
+
+
+def _difference(weights: Tensor, initial: Tensor, start: Tensor) -> Tensor:
+    """W − W(0) of each cell, through one array."""
+    change = initial.index_select(0, start)
+    return torch.sub(weights, change, out=change)

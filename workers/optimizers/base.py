@@ -58,4 +58,6 @@ def recorded_steps(steps: int, records: int) -> tuple[int, ...]:
 
 
 def _log_spaced(steps: int, points: int) -> np.ndarray:
-    return np.unique(np.rint(np.geomspace(1, steps, max(points, 1)) if points > 1 else [steps]).astype(np.int64))
+    return np.unique(
+        np.rint(np.geomspace(1, steps, max(points, 1)) if points > 1 else [steps]).astype(np.int64)
+    )

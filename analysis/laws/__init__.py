@@ -1,0 +1,45 @@
+"""The laws: one file each, and one line in `LAWS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from analysis.evidence import Evidence
+from analysis.laws import (
+    convergence,
+    cumulants,
+    kernel_drift,
+    layer_drift,
+    own_kernel,
+    pattern_change,
+    weight_drift,
+)
+from analysis.laws.finding import Finding
+
+LAWS: tuple[Callable[[Evidence], list[Finding]], ...] = (
+    convergence.find,
+    own_kernel.find,
+    weight_drift.LAW.find,
+    kernel_drift.LAW.find,
+    cumulants.find,
+    pattern_change.LAW.find,
+    layer_drift.find,
+)
+
+VARIABLES = (
+    "neuron_change_max",
+    "ntk_relative_change",
+    "pattern_change",
+    "layer_relative_change",
+    "layer_relative_change_frobenius",
+)
+
+
+def find_all(evidence: Evidence) -> list[Finding]:
+    """Every law's findings, in the order of the list; laws that the sweep does not concern are left out.
+
+    >>> import xarray as xr
+    >>> find_all(Evidence({}, None, None, None, xr.Dataset()))
+    []
+    """
+    return [finding for law in LAWS for finding in law(evidence)]

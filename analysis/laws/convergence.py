@@ -1,0 +1,150 @@
+"""Late-time decay rate, carried to infinite width, against −log(1 − ηλ_min(Θ^∞)): slope 1."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import fit
+from analysis.evidence import Evidence
+from analysis.extrapolate import Extrapolation
+from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+from analysis.rates import FLAGS
+from analysis.rates import OK as WINDOW_OK
+
+Array = NDArray[np.float64]
+
+NAME = "convergence_rate"
+TITLE = "Late-time decay rate is that of the infinite kernel"
+TRUSTED = 0.02  # how far an extrapolation in width is trusted at all
+MOST_LOST = 0.5  # share of finished cells without a window that leaves a biased rest
+GROUP_RESAMPLES = 400
+
+
+def find(evidence: Evidence) -> list[Finding]:
+    """The law's finding; none where nothing was trained or nothing is predicted.
+
+    Each depth's ratio of rate to prediction is extrapolated in width; their common limit is the slope of
+    the extrapolated rates over the predicted ones, through the origin.
+
+    >>> import xarray as xr
+    >>> find(Evidence({}, None, None, None, xr.Dataset()))
+    []
+    """
+    if evidence.fits is None or "rate_predicted" not in evidence.theory:
+        return []
+    predicted, excluded = _predictions(evidence)
+    fits = evidence.fits.transpose("width", "depth", "seed", "learning_rate")
+    rate = np.asarray(fits["rate"].values, dtype=np.float64)
+    ratio = rate / np.where(predicted > 0, predicted, np.nan)[None, :, None, :]
+    widths = np.asarray(fits["width"].values, dtype=np.float64)
+    windows = _windows(fits["rate_flag"].values)
+    points = int(np.isfinite(ratio).sum())
+    extrapolation = Extrapolation(ratio, widths)
+    if not extrapolation.possible:
+        reason = f"No depth has rates at three widths. {windows}"
+        return [undecided(NAME, TITLE, 1.0, reason, points)]
+    settling = fits["rate_standard_error"].values / np.where(rate > 0, rate, np.nan)
+    shared = float(np.nanmean(settling))
+    estimate = fit.bootstrap(extrapolation.values, extrapolation.limit)
+    estimate = estimate.widened(float(np.hypot(shared, extrapolation.disagreement())))
+    low, high = 1.0 - TRUSTED, 1.0 + TRUSTED
+    verdict, power = judge(estimate, low, high)
+    if _lost(fits["rate_flag"].values) > MOST_LOST and verdict != "inconclusive":
+        verdict, power = "inconclusive", "Most finished cells have no honest window: longer training is needed."
+    plot, limits = _plot(ratio, predicted, widths, fits)
+    limits_note, r_squared = _log_slope(limits)
+    note = " ".join(
+        s for s in (
+            power,
+            f"Extrapolation as c/m and c/√m, averaged; they differ by {extrapolation.disagreement():.3f}, in the "
+            f"interval, as is the transient's remainder ({100 * shared:.1f} %).",
+            limits_note, excluded, windows,
+        ) if s
+    )  # fmt: skip
+    return [
+        Finding(
+            NAME, TITLE, estimate, 1.0, low, high, r_squared, points, verdict, note, plot, _by_width(ratio, widths)
+        )
+    ]
+
+
+def _predictions(evidence: Evidence) -> tuple[Array, str]:
+    """Predicted rates (depth, rate); NaN where the largest eigenvalue, not the least, would rule at late times."""
+    theory = evidence.theory
+    predicted = theory["rate_predicted"].transpose("depth", "learning_rate").values.astype(np.float64)
+    training = evidence.config.get("training")
+    settings = training if isinstance(training, dict) else {}
+    if "lambda_max" not in theory or settings.get("optimizer", "gd") == "gradient_flow":
+        return predicted, ""
+    least, largest = (theory[name].values.astype(np.float64)[:, None] for name in ("lambda_min", "lambda_max"))
+    eta = -np.expm1(-predicted) / least
+    edge = np.abs(1.0 - eta * largest) >= np.exp(-predicted)
+    note = "Learning rates whose largest mode decays slowest are left out." if edge.any() else ""
+    return np.where(edge, np.nan, predicted), note
+
+
+def _windows(flag: NDArray[np.int8]) -> str:
+    """How many cells have an honest window, and why the others have none."""
+    names = FLAGS.split()
+    lost = [f"{int((flag == i).sum())} {names[i]}" for i in range(1, len(names)) if (flag == i).any()]
+    text = f"{int((flag == WINDOW_OK).sum())} of {flag.size} cells have an honest window"
+    return text + (f" ({', '.join(lost)})." if lost else ".")
+
+
+def _lost(flag: NDArray[np.int8]) -> float:
+    """Share of the finished cells without an honest window."""
+    finished = int((flag <= 3).sum())
+    return float(((flag > 0) & (flag <= 3)).sum() / finished) if finished else 0.0
+
+
+def _by_width(ratio: Array, widths: Array) -> tuple[tuple[str, str], ...]:
+    """Mean ratio at each width, for the report."""
+    return tuple(
+        (f"rate / prediction at m = {m:g}", f"{np.nanmean(r):.3f}")
+        for m, r in zip(widths, ratio, strict=True)
+        if np.isfinite(r).any()
+    )
+
+
+def _plot(ratio: Array, predicted: Array, widths: Array, fits: object) -> tuple[Plot, list[tuple[float, float]]]:
+    """Extrapolated rates over predicted ones, the finite widths behind them."""
+    depths = [int(d) for d in fits["depth"].values]  # type: ignore[index]
+    series: list[Series] = []
+    limits: list[tuple[float, float]] = []
+    for d, depth in enumerate(depths):
+        rows = []
+        for r in range(ratio.shape[3]):
+            x = predicted[d, r]
+            one = Extrapolation(ratio[:, d : d + 1, :, r : r + 1], widths)
+            if not np.isfinite(x) or not one.possible:
+                continue
+            estimate = fit.bootstrap(one.values, one.limit, resamples=GROUP_RESAMPLES)
+            estimate = estimate.widened(one.disagreement())
+            rows.append((x, estimate.value * x, max(estimate.low, 1e-3) * x, estimate.high * x))
+            limits.append((x, estimate.value * x))
+        if rows:
+            x_, y_, low_, high_ = (np.array(c) for c in zip(*rows, strict=True))
+            series.append(Series(f"depth {depth}, m → ∞", x_, y_, low_, high_, depth))
+        means = np.nanmean(ratio[:, d], axis=1) if np.isfinite(ratio[:, d]).any() else np.empty((0, 0))
+        if means.size:
+            y = means * predicted[d]
+            x = np.broadcast_to(predicted[d], y.shape)
+            ok = np.isfinite(y)
+            series.append(Series(f"depth {depth}, finite m", x[ok], y[ok], y[ok], y[ok], depth, True))
+    every = predicted[np.isfinite(predicted)]
+    ends = np.array([0.8 * every.min(), 1.25 * every.max()]) if every.size else np.array([0.1, 1.0])
+    curves = (Curve("theory: slope 1", ends, ends, "theory"),)
+    return Plot("predicted rate −log(1 − η λ_min(Θ^∞)), per step", "fitted late-time rate, per step",
+                tuple(series), curves), limits  # fmt: skip
+
+
+def _log_slope(limits: list[tuple[float, float]]) -> tuple[str, float]:
+    """Slope of log r∞ on log prediction, in words, and R² about the line y = x."""
+    pairs = np.array([pair for pair in limits if pair[1] > 0])
+    if len(pairs) < 2 or np.ptp(np.log(pairs[:, 0])) < 0.1:
+        return "", float("nan")
+    x, y = np.log(pairs).T
+    spread = float(((y - y.mean()) ** 2).sum())
+    slope = float(np.polyfit(x, y, 1)[0])
+    return f"In log-log the extrapolated rates rise with slope {slope:.2f}.", 1.0 - float(((y - x) ** 2).sum()) / spread

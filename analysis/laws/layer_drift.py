@@ -1,0 +1,68 @@
+"""Relative movement of each layer: operator norm m^−½ throughout; Frobenius m^−½ at the ends, m^−1 inside."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.evidence import Evidence
+from analysis.laws.finding import Finding
+from analysis.laws.width_law import WidthLaw
+
+Array = NDArray[np.float64]
+
+
+def find(evidence: Evidence) -> list[Finding]:
+    """One law for each layer and norm, at the deepest depth alone: layers of different roles are never pooled.
+
+    >>> find(Evidence({}, None, None, None, __import__("xarray").Dataset()))
+    []
+    """
+    if evidence.cells is None or not evidence.cells["depth"].size:
+        return []
+    depth = int(evidence.cells["depth"].max())
+    laws = [law(h, depth, norm) for norm in ("operator", "frobenius") for h in range(1, depth + 2)]
+    return [finding for each in laws for finding in each.find(evidence)]
+
+
+def law(layer: int, depth: int, norm: str) -> WidthLaw:
+    """The law of one layer in one norm.
+
+    >>> law(2, 3, "frobenius").expected, law(2, 3, "operator").expected
+    (-1.0, -0.5)
+    """
+    hidden = 1 < layer <= depth
+    exponent = -1.0 if hidden and norm == "frobenius" else -0.5
+    place = "output layer" if layer == depth + 1 else "first layer" if layer == 1 else f"hidden layer {layer}"
+    suffix = "_frobenius" if norm == "frobenius" else ""
+    sign = "_F" if norm == "frobenius" else "₂"
+    rival = -0.5 if exponent == -1.0 else -1.0
+    return WidthLaw(
+        name=f"layer_drift_{norm}_{layer}",
+        title=f"{place.capitalize()}, {norm.capitalize() if norm == 'frobenius' else norm} norm",
+        variable=f"layer_relative_change{suffix}",
+        y_label=f"{place}: ‖ΔW‖{sign} / ‖W(0)‖{sign}",
+        expected=exponent,
+        allowed=(exponent, exponent),
+        rivals=((rival, f"Exponent {rival:g}"), (0.0, "No decay")),
+        layer=layer,
+        depth=depth,
+        known_factor=_first_layer_norm if layer == 1 and norm == "operator" else None,
+        extreme_factor=_first_layer_unknown if layer == 1 and norm == "operator" else None,
+    )
+
+
+def _first_layer_norm(evidence: Evidence, widths: Array) -> tuple[Array, str] | None:
+    """‖W^(1)(0)‖₂ ≈ √m + √d of an m × d Gaussian matrix, where the law has √m."""
+    inputs = evidence.inputs
+    if inputs is None:
+        return None
+    factor = 1.0 / (1.0 + np.sqrt(inputs / widths))
+    return factor, f"Divided by √m/(√m + √d), as ‖W(0)‖₂ ≈ √m + √d for d = {inputs} inputs"
+
+
+def _first_layer_unknown(evidence: Evidence, widths: Array) -> tuple[Array, str] | None:
+    """The same where the number of inputs is not known: up to the smallest width."""
+    if evidence.inputs is not None:
+        return None
+    return 1.0 / (1.0 + np.sqrt(widths.min() / widths)), "‖W(0)‖₂ ≈ √m + √d, with the number d of inputs not known,"

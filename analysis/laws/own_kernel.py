@@ -1,0 +1,102 @@
+"""Late-time decay rate against the network's own measured kernel: slope 1 at every width."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.evidence import Evidence
+from analysis.fit import Estimate
+from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+
+Array = NDArray[np.float64]
+
+NAME = "convergence_rate_own_kernel"
+TITLE = "Late-time decay rate is that of the network's own kernel"
+TOLERANCE = 0.05
+FEWEST_NETWORKS = 6
+COMPARABLE = ("gd", "gradient_flow")
+
+
+def find(evidence: Evidence) -> list[Finding]:
+    """The law's finding; none where nothing was trained or the optimiser is not plain descent.
+
+    The slope is the median over networks of rate / (−log(1 − ηλ_min(G))), with the exact interval of a
+    median; learning rates of one network are averaged first.
+
+    >>> import xarray as xr
+    >>> find(Evidence({}, None, None, None, xr.Dataset()))
+    []
+    """
+    training = evidence.config.get("training")
+    optimizer = training.get("optimizer", "gd") if isinstance(training, dict) else "gd"
+    if evidence.fits is None or optimizer not in COMPARABLE:
+        return []
+    fits = evidence.fits.transpose("width", "depth", "seed", "learning_rate")
+    rate, own = (np.asarray(fits[name].values, dtype=np.float64) for name in ("rate", "rate_own_kernel"))
+    ratio = rate / np.where(own > 0, own, np.nan)
+    present = np.isfinite(ratio)
+    count = present.sum(3)
+    networks = (np.where(present, ratio, 0.0).sum(3) / np.maximum(count, 1))[count > 0]
+    points = int(present.sum())
+    if len(networks) < FEWEST_NETWORKS:
+        reason = f"{len(networks)} networks have a rate in an honest window; {FEWEST_NETWORKS} are needed."
+        return [undecided(NAME, TITLE, 1.0, reason, points)]
+    estimate = median_interval(networks)
+    verdict, power = judge(estimate, 1.0 - TOLERANCE, 1.0 + TOLERANCE)
+    away = np.abs(ratio[present] - 1.0)
+    note = (
+        f"{power} Half of the cells agree within {100 * np.median(away):.1f} %, nine in ten within "
+        f"{100 * np.quantile(away, 0.9):.1f} %; {100 * TOLERANCE:.0f} % is allowed. ReLU neurons that sit on a kink "
+        "for one sample make a rate fall below its kernel's."
+    )
+    r_squared = _r_squared(np.log(own[present]), np.log(rate[present]))
+    plot = _plot(own, rate, [int(d) for d in fits["depth"].values])
+    widths = fits["width"].values
+    numbers = tuple(
+        (f"median rate / own kernel's at m = {m:g}", f"{np.nanmedian(r):.3f}")
+        for m, r in zip(widths, ratio, strict=True)
+        if np.isfinite(r).any()
+    )
+    return [
+        Finding(
+            NAME, TITLE, estimate, 1.0, 1.0 - TOLERANCE, 1.0 + TOLERANCE, r_squared, points, verdict, note, plot, numbers
+        )
+    ]
+
+
+def median_interval(values: Array) -> Estimate:
+    """Median of independent values with its exact 95 % interval from order statistics.
+
+    Source: the number below the median is binomial with probability ½.
+
+    >>> estimate = median_interval(np.arange(1.0, 26.0))
+    >>> estimate.value, estimate.low, estimate.high
+    (13.0, 8.0, 18.0)
+    """
+    ordered = np.sort(values)
+    n = len(ordered)
+    below = max(int(stats.binom.ppf(0.025, n, 0.5)) - 1, 0)
+    low, high = float(ordered[below]), float(ordered[n - 1 - below])
+    return Estimate(float(np.median(ordered)), (high - low) / 3.92, low, high, float(n - 1))
+
+
+def _r_squared(x: Array, y: Array) -> float:
+    """Share of the variance of log rate that the line y = x explains."""
+    spread = float(((y - y.mean()) ** 2).sum())
+    return 1.0 - float(((y - x) ** 2).sum()) / spread if spread > 0 else float("nan")
+
+
+def _plot(own: Array, rate: Array, depths: list[int]) -> Plot:
+    """Every cell: fitted rate over its own kernel's."""
+    series = []
+    for d, depth in enumerate(depths):
+        x, y = own[:, d].ravel(), rate[:, d].ravel()
+        ok = np.isfinite(x) & np.isfinite(y) & (x > 0)
+        if ok.any():
+            series.append(Series(f"depth {depth}", x[ok], y[ok], y[ok], y[ok], depth, True))
+    every = np.concatenate([s.x for s in series])
+    ends = np.array([0.85 * every.min(), 1.18 * every.max()])
+    label = "rate of the own kernel, −log(1 − η λ_min(G)), per step"
+    return Plot(label, "fitted late-time rate, per step", tuple(series), (Curve("theory: slope 1", ends, ends),))

@@ -1,0 +1,44 @@
+"""Largest movement of a first-layer neuron: m^−½."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import integrate, special
+
+from analysis.evidence import Evidence
+from analysis.laws.width_law import WidthLaw
+
+Array = NDArray[np.float64]
+
+
+def largest_half_normal(count: int) -> float:
+    """E[max_r |a_r|] of so many independent a_r ~ N(0, 1): ∫ 1 − erf(t/√2)^m dt.
+
+    A neuron moves in proportion to its output weight; the farthest of m neurons with Gaussian output
+    weights thus moves like m^−½ times this slowly growing factor.
+
+    >>> round(largest_half_normal(1), 6) == round((2 / np.pi) ** 0.5, 6)
+    True
+    """
+    value, _ = integrate.quad(lambda t: 1.0 - special.erf(t / np.sqrt(2.0)) ** count, 0.0, 40.0, limit=200)
+    return float(value)
+
+
+def _largest_output_weight(evidence: Evidence, widths: Array) -> tuple[Array, str] | None:
+    if evidence.network.get("kind") == "two_layer":
+        return None  # output weights are signs
+    factors = np.array([largest_half_normal(int(m)) for m in widths])
+    return factors, "The largest of m Gaussian output weights (E max|a_r|, exact)"
+
+
+LAW = WidthLaw(
+    name="weight_drift",
+    title="Farthest neuron moves like 1/√m",
+    variable="neuron_change_max",
+    y_label="largest neuron movement, max‖Δw_r‖ (w ~ N(0, I))",
+    expected=-0.5,
+    allowed=(-0.5, -0.5),
+    rivals=((0.0, "No decay"), (-1.0, "Decay like 1/m")),
+    extreme_factor=_largest_output_weight,
+)

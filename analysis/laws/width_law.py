@@ -1,0 +1,199 @@
+"""Laws of the form y ∝ m^slope: a quantity of each finished cell against the width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis import fit
+from analysis.evidence import Evidence
+from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+
+Array = NDArray[np.float64]
+
+FEWEST_WIDTHS = 3
+FINITE_SIZE = 2.0  # |c| of the factor 1 + c/√m that theory leaves open at order one
+LARGEST_CORRECTION = 0.5
+
+
+@dataclass(frozen=True)
+class WidthLaw:
+    """y = A m^slope for one variable, amplitudes free per depth and learning rate.
+
+    Attributes:
+        name: the law's name.
+        title: one line for people.
+        variable: the variable in /training whose last record is y.
+        y_label: axis label with unit.
+        expected: the exponent in the limit.
+        allowed: exponents that theory allows as width grows, lowest and highest.
+        rivals: other exponents worth a word: (value, what it would mean).
+        layer: the layer it is about, from 1; None where the variable has none.
+        depth: the only depth that is fitted; None for all, each with its own amplitude.
+        known_factor: finite-size factors that theory gives exactly; y is divided by them. Gets the
+            evidence and widths (w,), returns factors (w,) and a sentence, or None.
+        extreme_factor: a factor between 1 and this one may be there: it widens what is allowed.
+    """
+
+    name: str
+    title: str
+    variable: str
+    y_label: str
+    expected: float
+    allowed: tuple[float, float]
+    rivals: tuple[tuple[float, str], ...] = ()
+    layer: int | None = None
+    depth: int | None = None
+    known_factor: Callable[[Evidence, Array], tuple[Array, str] | None] | None = None
+    extreme_factor: Callable[[Evidence, Array], tuple[Array, str] | None] | None = None
+
+    def find(self, evidence: Evidence) -> list[Finding]:
+        """The law's finding; none where the quantity was not measured or cannot move."""
+        values = self._values(evidence)
+        if values is None:
+            return []
+        widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]
+        finite = np.isfinite(values)
+        if finite.any() and (values[finite] == 0).all():
+            return []  # what it is about does not train
+        values = np.where(finite & (values > 0), values, np.nan)
+        present = np.isfinite(values).any((1, 2, 3))
+        shortfall = _shortfall(evidence, int(finite.sum()), values.size)
+        if present.sum() < FEWEST_WIDTHS:
+            reason = f"{present.sum()} widths have finished cells; {FEWEST_WIDTHS} are needed. {shortfall}"
+            return [undecided(self.name, self.title, self.expected, reason.strip(), int(np.isfinite(values).sum()))]
+        return [self._fit(evidence, widths, values, shortfall)]
+
+    def _values(self, evidence: Evidence) -> Array | None:
+        """Last records (width, depth, seed, rate); None where there is no such variable or layer."""
+        cells = evidence.cells
+        if cells is None or self.variable not in cells:
+            return None
+        values = cells[self.variable]
+        if self.layer is not None:
+            if self.layer not in values["layer"].values:
+                return None
+            values = values.sel(layer=self.layer)
+        values = values.transpose("width", "depth", "seed", "learning_rate")
+        if self.depth is not None:
+            values = values.sel(depth=[self.depth])
+        return np.asarray(values.values, dtype=np.float64)
+
+    def _fit(self, evidence: Evidence, widths: Array, values: Array, shortfall: str) -> Finding:
+        known = self.known_factor(evidence, widths) if self.known_factor else None
+        factor = known[0] if known else np.ones(len(widths))
+        log_y = np.log(values) - np.log(factor)[:, None, None, None]
+        weight = np.isfinite(values).sum(2).astype(np.float64)
+        log_m = np.broadcast_to(np.log(widths)[:, None, None], weight.shape)
+        estimator = fit.power_law(log_m, weight)
+        r_squared, scatter = fit.residuals(log_m, fit.means_over_seeds(log_y), weight)
+        estimate = fit.bootstrap(log_y, estimator, scatter=scatter)
+        low, high, sentence = self._allowed(evidence, widths, weight, estimator)
+        verdict, power = judge(estimate, low, high)
+        sentences = [power, sentence]
+        if known:
+            raw = float(estimator(fit.means_over_seeds(np.log(values))))
+            sentences.append(f"{known[1]} (slope without that: {raw:.3f}).")
+        sentences += [*self._comparisons(log_y, widths, weight, estimate), self._scope(), shortfall]
+        note = " ".join(s for s in sentences if s)
+        plot = self._plot(evidence, widths, log_y, estimator, estimate.value)
+        return Finding(
+            self.name, self.title, estimate, self.expected, low, high, r_squared,
+            int(np.isfinite(values).sum()), verdict, note, plot,
+        )  # fmt: skip
+
+    def _allowed(
+        self, evidence: Evidence, widths: Array, weight: Array, estimator: fit.Estimator
+    ) -> tuple[float, float, str]:
+        """Slopes that theory allows on these widths: the limit, times 1 + c/√m, times an extreme's factor."""
+        bend = np.minimum(FINITE_SIZE / np.sqrt(widths), LARGEST_CORRECTION * np.sqrt(widths.min() / widths))
+        shifts = [_slope_of(estimator, f, weight) for f in (1.0 + bend, 1.0 - bend)]
+        low, high = self.allowed[0] + min(shifts), self.allowed[1] + max(shifts)
+        opening = ""
+        extreme = self.extreme_factor(evidence, widths) if self.extreme_factor else None
+        if extreme is not None:
+            shift = _slope_of(estimator, extreme[0], weight)
+            low, high = low + min(shift, 0.0), high + max(shift, 0.0)
+            opening = f"{extreme[1]} shifts the slope by up to {shift:+.2f}. "
+        return low, high, (
+            f"{opening}Allowed on these widths: {low:.2f} to {high:.2f}, the limit with a finite-size factor "
+            f"1 + c/√m, {100 * bend.max():.0f} % at most at m = {widths.min():.0f}."
+        )
+
+    def _comparisons(self, log_y: Array, widths: Array, weight: Array, estimate: fit.Estimate) -> list[str]:
+        """The slope with c/√m left free, and how far off the rivals are."""
+        sentences = []
+        if np.isfinite(log_y).any((1, 2, 3)).sum() > FEWEST_WIDTHS:
+            log_m, bend = np.log(widths)[:, None, None], (widths**-0.5)[:, None, None]
+            free = fit.bootstrap(log_y, fit.corrected_power_law(log_m, bend, weight))
+            if np.isfinite(free.half_width):
+                sentences.append(f"With c/√m left free: {free.value:.2f} ± {free.half_width:.2f}.")
+        for rival, meaning in self.rivals:
+            if estimate.error > 0:
+                away = abs(estimate.value - rival) / estimate.error
+                sentences.append(f"{meaning} ({rival:g}) is {away:.1f} standard errors away.")
+        return sentences
+
+    def _scope(self) -> str:
+        return f"Fitted at depth {self.depth}." if self.depth is not None else ""
+
+    def _plot(
+        self, evidence: Evidence, widths: Array, log_y: Array, estimator: fit.Estimator, slope: float
+    ) -> Plot:
+        """Geometric means over seeds with 95 % bars, the fit of each depth, the theory's slope."""
+        cells = evidence.cells
+        assert cells is not None
+        depths = [self.depth] if self.depth is not None else [int(d) for d in cells["depth"].values]
+        rates = [float(v) for v in cells["learning_rate"].values]
+        series, curves = [], []
+        for d, depth in enumerate(depths):
+            for r, rate in enumerate(rates):
+                block = log_y[:, d, :, r]
+                ok = np.isfinite(block).any(1)
+                if not ok.any():
+                    continue
+                mean, half = geometric_bars(block[ok])
+                label = f"depth {depth}" if len(rates) == 1 else f"depth {depth}, η = {rate:g}"
+                series.append(
+                    Series(label, widths[ok], np.exp(mean), np.exp(mean - half), np.exp(mean + half), depth, r % 2 == 1)
+                )
+            block = log_y[:, d].reshape(len(widths), -1)
+            ok = np.isfinite(block).any(1)
+            if ok.any():
+                intercept = float(np.mean(np.nanmean(block[ok], axis=1) - slope * np.log(widths[ok])))
+                curves.append(Curve("", widths[ok], np.exp(intercept) * widths[ok] ** slope, "fit", depth))
+        lowest = min((float(s.low.min()) for s in series), default=1.0)
+        ends = np.array([widths.min(), widths.max()])
+        guide = 0.8 * lowest * (ends / ends[-1]) ** self.expected
+        curves.append(Curve(f"theory: slope {self.expected:g}", ends, guide, "theory"))
+        return Plot("width m (neurons per layer)", self.y_label, tuple(series), tuple(curves))
+
+
+def _slope_of(estimator: fit.Estimator, factor: Array, weight: Array) -> float:
+    """By how much a factor of each width shifts the fitted slope."""
+    return float(estimator(np.broadcast_to(np.log(factor)[:, None, None], weight.shape)))
+
+
+def geometric_bars(log_values: Array) -> tuple[Array, Array]:
+    """Mean over seeds and half of the 95 % interval (Student's t), in the logs; (groups, seeds) → (groups,).
+
+    >>> mean, half = geometric_bars(np.array([[0.0, 2.0]]))
+    >>> float(mean[0]), round(float(half[0]), 1)
+    (1.0, 12.7)
+    """
+    count = np.isfinite(log_values).sum(1)
+    mean = np.nansum(log_values, axis=1) / np.maximum(count, 1)
+    square = np.nansum((log_values - mean[:, None]) ** 2, axis=1)
+    error = np.sqrt(square / np.maximum(count - 1, 1) / np.maximum(count, 1))
+    return mean, np.where(count > 1, stats.t.ppf(0.975, np.maximum(count - 1, 1)) * error, 0.0)
+
+
+def _shortfall(evidence: Evidence, used: int, wanted: int) -> str:
+    """What is missing from the grid, in words; empty where nothing is."""
+    counts = evidence.counts()
+    missing = [f"{counts[name]} {name}" for name in ("diverged", "failed", "pending") if counts[name]]
+    return f"{used} of {wanted} cells are in the fit; left out: {', '.join(missing)}." if missing else ""

@@ -1,0 +1,268 @@
+"""The late-time decay rate of ‖r‖ per step, fitted only where it may be: after the transient, above the floor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+OK, TRANSIENT_ONLY, FLOOR_TOO_EARLY, TOO_FEW_RECORDS, DIVERGED, NOT_DONE = range(6)
+FLAGS = "ok transient_only floor_reached_too_early too_few_records diverged not_done"
+
+ROUNDING_FLOOR = {"float64": 1e-13, "float32": 1e-7}
+FLOOR_MARGIN = 30.0  # a window stops this factor above the floor: rounding then bends log‖r‖ by 3 %
+SETTLED = 0.1  # largest |d log s / d log k| of the local slope s in a window
+SHORTEST_E_FOLDS = 2.0
+SPANS = (12.0, 8.0, 5.0, 3.5, 2.5, SHORTEST_E_FOLDS)  # e-folds of the windows that are tried
+FEWEST_RECORDS = 5
+OUTPUTS = (
+    "rate",
+    "rate_standard_error",
+    "rate_window_start",
+    "rate_window_stop",
+    "rate_flag",
+    "rate_own_kernel",
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Fit of log‖r‖ = a − s·k in one window per cell; all arrays of shape (cells,).
+
+    Attributes:
+        rate: s, per step.
+        error: standard error of s, settling and autocorrelation included.
+        drift: d log s / d log k in the window: 0 where one mode rules, negative in the transient.
+        records: records inside.
+        inside: which they are, shape (cells, records).
+    """
+
+    rate: Array
+    error: Array
+    drift: Array
+    records: NDArray[np.int64]
+    inside: NDArray[np.bool_]
+
+
+def late_rates(
+    residual_norm: Array, step: Array, *, floor: float = ROUNDING_FLOOR["float64"]
+) -> tuple[Array, Array, Array, Array, NDArray[np.int8]]:
+    """Late-time decay rate s of ‖r(k)‖ ≈ A e^{−sk}, cell by cell.
+
+    A window ends at the last record above the floor and reaches back over at least two e-folds and five
+    records. It counts as late if the local slope has settled, |d log s / d log k| ≤ 0.1: a sum of decays
+    is convex in log‖r‖, so its slope falls until one mode rules, and the slope that is still to be lost is
+    about that number or less. It enters the standard error. The kernel's eigenvalues play no part.
+
+    What data cannot show is a mode slower than every window whose share is still hidden at the last record.
+
+    Args:
+        residual_norm: ‖r‖₂, shape (cells, records); NaN where there is no record.
+        step: recorded steps k, ascending, shape (records,).
+        floor: relative residual where rounding takes over.
+
+    Returns:
+        rate, its standard error, first and last step of the window, all shape (cells,), per step or in
+        steps, NaN where no honest window exists; and the flag (see `FLAGS`) that says why.
+
+    Source: window by settling of the local slope; the standard error of a weighted least-squares line with
+        the lag-one correction for autocorrelated residuals.
+
+    >>> k = np.unique(np.geomspace(1, 400, 64).astype(int)).astype(float)
+    >>> r = np.exp(-0.05 * k) + 5 * np.exp(-0.5 * k)
+    >>> rate, error, start, stop, flag = late_rates(r[None, :], k)
+    >>> round(float(rate[0]), 4), int(flag[0])
+    (0.05, 0)
+    """
+    usable, floored = _above_floor(residual_norm, step, floor)
+    log_norm = np.log(np.where(usable, residual_norm, 1.0))
+    cells = len(residual_norm)
+    rate, error, start, stop = (np.full(cells, np.nan) for _ in range(4))
+    for span in SPANS:
+        window = _fit(log_norm, step, _last_records(log_norm, usable, span))
+        good = _is_honest(window, log_norm) & ~(window.error >= error)  # the surest window wins
+        rate[good], error[good] = window.rate[good], window.error[good]
+        start[good] = step[np.argmax(window.inside[good], axis=1)]
+        stop[good] = step[len(step) - 1 - np.argmax(window.inside[good, ::-1], axis=1)]
+    few = usable.sum(1) < FEWEST_RECORDS
+    flag = np.where(floored, FLOOR_TOO_EARLY, np.where(few, TOO_FEW_RECORDS, TRANSIENT_ONLY))
+    return rate, error, start, stop, np.where(np.isnan(rate), flag, OK).astype(np.int8)
+
+
+def _above_floor(norm: Array, step: Array, floor: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Records before the first that comes near the floor, and which cells reach one."""
+    valid = np.isfinite(norm) & (norm > 0)
+    first = np.argmax(valid, axis=1)
+    initial = np.where(valid.any(1), norm[np.arange(len(norm)), first], np.nan)
+    level = np.fmax(floor * initial, _plateau(norm, step, valid))
+    reached = np.isfinite(norm) & (norm <= FLOOR_MARGIN * level[:, None])
+    before = ~np.logical_or.accumulate(reached, axis=1)
+    return valid & before, reached.any(1)
+
+
+def _plateau(norm: Array, step: Array, valid: NDArray[np.bool_]) -> Array:
+    """Level at which a cell's decay stalls (noise, rounding, a null mode), else 0; shape (cells,).
+
+    Stalled: the last e-fold took more than five times the steps an e-fold took just before.
+    """
+    value = np.where(valid, norm, np.inf)
+    least = value.min(axis=1)
+    last = step[len(step) - 1 - np.argmax(valid[:, ::-1], axis=1)]
+    crossings = [step[np.argmax(value <= least[:, None] * np.exp(e), axis=1)] for e in (4.0, 1.0)]
+    e_fold_steps = (crossings[1] - crossings[0]) / 3.0
+    stalled = np.isfinite(least) & (last - crossings[1] > 5.0 * e_fold_steps) & (e_fold_steps > 0)
+    return np.where(stalled, least, 0.0)
+
+
+def _last_records(log_norm: Array, usable: NDArray[np.bool_], span: float) -> NDArray[np.bool_]:
+    """The last usable records that span so many e-folds, one more than needed; shape (cells, records)."""
+    lowest = np.where(usable, log_norm, np.inf).min(axis=1, keepdims=True)
+    inside = usable & (log_norm <= lowest + span)
+    first = np.argmax(inside, axis=1)
+    inside[np.arange(len(inside)), np.maximum(first - 1, 0)] = True
+    for _ in range(FEWEST_RECORDS):  # where records are sparse, reach further back
+        short = inside.sum(1) < FEWEST_RECORDS
+        first = np.argmax(inside, axis=1)
+        inside[short, np.maximum(first[short] - 1, 0)] = True
+    return inside & usable
+
+
+def _fit(log_norm: Array, step: Array, inside: NDArray[np.bool_]) -> Window:
+    """Line and curvature of log‖r‖ in each window, each record weighing the steps it stands for."""
+    weight = np.where(inside, np.gradient(step) if len(step) > 1 else np.ones(len(step)), 0.0)
+    total = np.maximum(weight.sum(1, keepdims=True), 1e-300)
+    centre = (weight * step).sum(1, keepdims=True) / total
+    width = np.sqrt((weight * (step - centre) ** 2).sum(1, keepdims=True) / total)
+    width = np.where(width > 0, width, 1.0)
+    t = (step - centre) / width  # mean 0, variance 1 under the weights
+    quadratic = t**2 - (weight * t**3).sum(1, keepdims=True) / total * t - 1.0
+    mean = (weight * log_norm).sum(1, keepdims=True) / total
+    linear = (weight * t * log_norm).sum(1, keepdims=True) / total
+    scale = (weight * quadratic**2).sum(1, keepdims=True) / total
+    bend = (weight * quadratic * log_norm).sum(1, keepdims=True) / total
+    bend = np.where(scale > 1e-9, bend / np.where(scale > 1e-9, scale, 1.0), 0.0)
+    rate = (-linear / width)[:, 0]
+    residual = np.where(inside, log_norm - mean - linear * t - bend * quadratic, 0.0)
+    drift = ((2.0 * bend / width**2) * centre)[:, 0] / np.where(rate == 0, 1.0, -rate)
+    error = _noise(residual, inside) / (width[:, 0] * np.sqrt(np.maximum(inside.sum(1), 1)))
+    return Window(rate, np.hypot(error, np.abs(rate * drift)), drift, inside.sum(1), inside)
+
+
+def _noise(residual: Array, inside: NDArray[np.bool_]) -> Array:
+    """Standard deviation about the curve, inflated for lag-one autocorrelation; shape (cells,)."""
+    records = inside.sum(1)
+    square = (residual**2).sum(1)
+    lagged = (residual[:, 1:] * residual[:, :-1]).sum(1)
+    correlation = np.clip(lagged / np.where(square > 0, square, 1.0), 0.0, 0.9)
+    variance = square / np.maximum(records - 3, 1)
+    return np.asarray(np.sqrt(variance * (1 + correlation) / (1 - correlation)))
+
+
+def _is_honest(window: Window, log_norm: Array) -> NDArray[np.bool_]:
+    """Enough records, enough decay, and a local slope that has settled."""
+    high = np.where(window.inside, log_norm, -np.inf).max(1)
+    low = np.where(window.inside, log_norm, np.inf).min(1)
+    decay = np.where(window.records > 0, high - low, 0.0)
+    settled = np.abs(window.drift) <= SETTLED
+    return (
+        (window.records >= FEWEST_RECORDS)
+        & (decay >= SHORTEST_E_FOLDS)
+        & settled
+        & (window.rate > 0)
+        & (window.error <= 0.2 * window.rate)
+    )
+
+
+def cell_fits(training: xr.Dataset, *, floor: float, gradient_flow: bool = False) -> xr.Dataset:
+    """The group /fits: `late_rates` of every cell, lazily, block by block.
+
+    `rate_own_kernel` is the rate that the cell's own measured kernel gives in the fitted window,
+    min(−log|1 − ηλ_min|, −log|1 − ηλ_max|) averaged over its records (ηλ_min under gradient flow): it is
+    compared with the fit, and has no say in the window.
+
+    Args:
+        training: the group /training, dask-backed or in memory.
+        floor: relative residual where rounding takes over.
+        gradient_flow: the optimiser follows the flow exactly rather than by steps.
+
+    Returns:
+        Dataset over (width, depth, seed, learning_rate), as lazy as its input.
+
+    >>> cell_fits.__module__
+    'analysis.rates'
+    """
+    records = ["step"]
+    results = xr.apply_ufunc(
+        _block,
+        training["residual_norm"],
+        training["ntk_min_eigenvalue"],
+        training["ntk_max_eigenvalue"],
+        training["status"],
+        training["learning_rate_absolute"].broadcast_like(training["status"]),
+        training["step"],
+        kwargs={"floor": floor, "gradient_flow": gradient_flow},
+        input_core_dims=[records, records, records, [], [], records],
+        output_core_dims=[[] for _ in OUTPUTS],
+        dask="parallelized",
+        output_dtypes=[np.float64] * 4 + [np.int8, np.float64],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    fits = xr.Dataset(dict(zip(OUTPUTS, results, strict=True)))
+    order = [d for d in ("width", "depth", "seed", "learning_rate") if d in fits.dims]
+    return _described(fits.transpose(*order))
+
+
+def _block(
+    norm: Array,
+    least: Array,
+    largest: Array,
+    status: NDArray[np.int8],
+    rate: Array,
+    step: Array,
+    *,
+    floor: float,
+    gradient_flow: bool,
+) -> tuple[NDArray[np.generic], ...]:
+    """`late_rates` and the own kernel's rate on one block of cells of any shape."""
+    shape, records = status.shape, norm.shape[-1]
+    flat = np.broadcast_to(norm, (*shape, records)).reshape(-1, records)
+    k = np.asarray(step, dtype=np.float64)
+    fitted, error, start, stop, flag = late_rates(flat, k, floor=floor)
+    state = np.asarray(status).reshape(-1)
+    flag = np.where(state == 2, DIVERGED, np.where(state == 1, flag, NOT_DONE)).astype(np.int8)
+    values = [np.where(flag == OK, v, np.nan) for v in (fitted, error, start, stop)]
+    eta = np.broadcast_to(rate, shape).reshape(-1, 1)
+    kernel = [np.broadcast_to(v, (*shape, records)).reshape(-1, records) for v in (least, largest)]
+    inside = (k >= values[2][:, None]) & (k <= values[3][:, None]) & np.isfinite(kernel[0])
+    own = np.where(inside, _kernel_rate(eta, kernel[0], kernel[1], gradient_flow), 0.0).sum(1)
+    count = inside.sum(1)
+    own = np.where(count > 0, own / np.maximum(count, 1), np.nan)
+    return (*(v.reshape(shape) for v in values), flag.reshape(shape), own.reshape(shape))
+
+
+def _kernel_rate(eta: Array, least: Array, largest: Array, gradient_flow: bool) -> Array:
+    """Slowest decay per step that a kernel with these extreme eigenvalues allows."""
+    if gradient_flow:
+        return eta * least
+    with np.errstate(divide="ignore"):
+        return -np.log(np.fmax(np.abs(1.0 - eta * least), np.abs(1.0 - eta * largest)))
+
+
+def _described(fits: xr.Dataset) -> xr.Dataset:
+    """Long names and units, and CF flags for `rate_flag`."""
+    described = {
+        "rate": ("late-time decay rate of the residual norm", "1/step"),
+        "rate_standard_error": ("standard error of rate, settling and autocorrelation included", "1/step"),
+        "rate_window_start": ("first step of the window in which rate is fitted", "step"),
+        "rate_window_stop": ("last step of the window in which rate is fitted", "step"),
+        "rate_flag": ("whether an honest window exists, else why not", "1"),
+        "rate_own_kernel": ("decay rate that the cell's own measured kernel gives in the window", "1/step"),
+    }
+    for name, (long_name, units) in described.items():
+        fits[name].attrs = {"long_name": long_name, "units": units}
+    fits["rate_flag"].attrs |= {"flag_values": list(range(6)), "flag_meanings": FLAGS}
+    return fits

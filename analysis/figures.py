@@ -1,0 +1,181 @@
+"""A law's figure: data with 95 % bars, the theory's line, the fitted slope with its interval."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
+
+from analysis.laws.finding import Curve, Finding, Series
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito, colour-blind safe
+MARKERS = ("o", "s", "^", "D", "v", "P")
+INK, MUTED = "#1a1a1a", "#767676"
+COLUMN_INCHES = (3.5, 2.75)
+DOTS_PER_INCH = 300
+MANY_POINTS = 1500
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.fontsize": 6.8,
+    "legend.frameon": False,
+    "xtick.labelsize": 7.2,
+    "ytick.labelsize": 7.2,
+    "xtick.direction": "out",
+    "ytick.direction": "out",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "widesweep",
+}
+
+
+def draw(finding: Finding) -> Figure:
+    """The figure of a finding, one journal column wide, on white.
+
+    >>> from analysis.laws.finding import undecided
+    >>> draw(undecided("weight_drift", "drift", -0.5, "No cell is done.")).get_size_inches()
+    array([3.5 , 2.75])
+    """
+    with _style():
+        figure = Figure(figsize=COLUMN_INCHES, layout="constrained")
+        axes = figure.add_subplot()
+        plot = finding.plot
+        if not plot.series:
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, "nothing to show yet", ha="center", va="center", color=MUTED)
+            return figure
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        depths = sorted({s.depth for s in plot.series})
+        for curve in plot.curves:
+            _curve(axes, curve, depths)
+        for series in plot.series:
+            _series(axes, series, depths)
+        axes.set_xlabel(plot.x_label)
+        axes.set_ylabel(plot.y_label)
+        _ticks(axes, [s for s in plot.series])
+        axes.set_title(_headline(finding), loc="left", fontsize=7.2, color=INK)
+        axes.legend(loc="best", handlelength=1.6, labelspacing=0.25, borderaxespad=0.2)
+        return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write the figure as PNG (300 dots per inch) and PDF; the same figure gives the same bytes.
+
+    >>> save.__name__
+    'save'
+    """
+    png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
+    with _style():
+        figure.savefig(png, dpi=DOTS_PER_INCH, metadata={"Software": None})
+        figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    return png, pdf
+
+
+def as_data_uri(figure: Figure) -> str:
+    """The figure as an SVG in a data URI, for a page that needs no other file.
+
+    >>> as_data_uri(Figure())[:26]
+    'data:image/svg+xml;base64,'
+    """
+    with _style():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def _series(axes: Axes, series: Series, depths: list[int]) -> None:
+    """Points with bars, in their depth's colour and marker."""
+    place = depths.index(series.depth)
+    colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+    bars = np.stack([series.y - series.low, series.high - series.y]).clip(min=0)
+    crowd = len(series.x) > 40
+    axes.errorbar(
+        series.x,
+        series.y,
+        yerr=bars if bars.any() else None,
+        fmt=marker,
+        color=colour,
+        markersize=2.2 if crowd else 4.0 if not series.hollow else 3.4,
+        markerfacecolor="none" if series.hollow else colour,
+        markeredgewidth=0.4 if crowd else 0.8,
+        alpha=0.6 if crowd else 1.0,
+        elinewidth=0.8,
+        capsize=1.8,
+        capthick=0.8,
+        linestyle="none",
+        label=series.label,
+        rasterized=len(series.x) > MANY_POINTS,
+        zorder=3,
+    )
+
+
+def _curve(axes: Axes, curve: Curve, depths: list[int]) -> None:
+    """Theory dashed and dark, the fit solid in its depth's colour, a guide dotted."""
+    colour = INK
+    if curve.kind == "fit":
+        colour = COLOURS[depths.index(curve.depth) % len(COLOURS)] if curve.depth in depths else MUTED
+    style = {"theory": (0, (5, 2)), "guide": (0, (1, 1.6)), "fit": "-"}[curve.kind]
+    axes.plot(
+        curve.x,
+        curve.y,
+        linestyle=style,
+        color=MUTED if curve.kind == "guide" else colour,
+        linewidth=0.9 if curve.kind == "fit" else 1.1,
+        alpha=0.7 if curve.kind == "fit" else 1.0,
+        label=curve.label or None,
+        zorder=2 if curve.kind == "fit" else 1.5,
+    )
+
+
+def _ticks(axes: Axes, series: list[Series]) -> None:
+    """Label widths themselves where there are few; plain numbers where an axis spans less than a decade."""
+    x = np.unique(np.concatenate([s.x for s in series]))
+    if len(x) <= 8 and np.allclose(x, np.rint(x)):
+        axes.set_xticks(x, [f"{v:g}" for v in x])
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(axis="x", which="minor", length=0)
+        axes.set_xlim(0.82 * x.min(), 1.22 * x.max())
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis is axes.xaxis and len(x) <= 8 and np.allclose(x, np.rint(x)):
+            continue
+        low, high = sorted(axis.get_view_interval())
+        decades = np.log10(high / low)
+        if decades < 1.5:
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades > 0.5 else tuple(range(1, 10))))
+            axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.3g}"))
+            axis.set_minor_formatter(NullFormatter())
+        else:
+            axis.set_major_formatter(LogFormatterSciNotation())
+            axis.set_minor_formatter(NullFormatter())
+
+
+def _headline(finding: Finding) -> str:
+    """Slope, interval, expectation and verdict in one line."""
+    estimate = finding.estimate
+    if not np.isfinite(estimate.value):
+        return finding.verdict
+    return (
+        f"slope {estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}], "
+        f"theory {finding.expected:g}: {finding.verdict}"
+    )

@@ -1,0 +1,154 @@
+"""One self-contained HTML page of a sweep: verdicts first, then law by law, then where it all came from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import xarray as xr
+
+from analysis import figures
+from analysis.laws.finding import Finding
+from analysis.study import examine
+from analysis.sweep import open_sweep
+
+FOLDER = Path(__file__).parent
+PROVENANCE = ("created", "code_version", "schema_version", "config_hash")
+RUN = ("state", "host", "elapsed_s", "started")
+MOST_FAULTS = 200
+
+
+@dataclass(frozen=True)
+class Section:
+    """A law as the page shows it."""
+
+    name: str
+    title: str
+    verdict: str
+    slope: str
+    interval: str
+    expected: str
+    allowed: str
+    points: int
+    r_squared: str
+    note: str
+    numbers: tuple[tuple[str, str], ...]
+    picture: str
+
+
+def write(url: str | Path, output: Path | None = None, scheduler: str | None = None) -> Path:
+    """Write the report of a sweep: index.html, and each law's figure as PNG and PDF.
+
+    The laws are found anew from the store, so that the page agrees with the cells that are there now;
+    the result is that of `analyze`, to the last bit.
+
+    Args:
+        url: the store.
+        output: folder; by default `<store without .zarr>-report` beside a local store, and
+            `./<name>-report` for a remote one.
+        scheduler: address of a Dask scheduler; None for threads of this process.
+
+    Returns:
+        Path of index.html.
+
+    Raises:
+        NotASweep: see `open_sweep`.
+
+    >>> write("missing.zarr")
+    Traceback (most recent call last):
+    analysis.sweep.NotASweep: missing.zarr: ...
+    """
+    study = examine(url, scheduler)
+    tree = open_sweep(url)
+    folder = Path(output) if output is not None else default_folder(url)
+    folder.mkdir(parents=True, exist_ok=True)
+    sections = [_section(finding, folder) for finding in study.findings]
+    page = _template().render(
+        name=str(study.evidence.config.get("name", "sweep")),
+        sections=sections,
+        counts=study.evidence.counts(),
+        config=json.dumps(study.evidence.config, indent=2, ensure_ascii=False),
+        provenance=_provenance(tree),
+        faults=_faults(study.evidence.cells),
+        most_faults=MOST_FAULTS,
+        address=str(url),
+    )
+    path = folder / "index.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def default_folder(url: str | Path) -> Path:
+    """Where a report goes unless told otherwise.
+
+    >>> str(default_folder("results/demo.zarr")), str(default_folder("s3://bucket/x/demo.zarr"))
+    ('results/demo-report', 'demo-report')
+    """
+    address = str(url).rstrip("/")
+    if "://" in address:
+        return Path(f"{address.rsplit('/', 1)[-1].removesuffix('.zarr')}-report")
+    return Path(f"{address.removesuffix('.zarr')}-report")
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("page.html.j2")
+
+
+def _section(finding: Finding, folder: Path) -> Section:
+    """Draw and save the figure; put the numbers into words."""
+    figure = figures.draw(finding)
+    figures.save(figure, folder, finding.name)
+    estimate = finding.estimate
+    known = bool(np.isfinite(estimate.value))
+    return Section(
+        name=finding.name,
+        title=finding.title,
+        verdict=finding.verdict,
+        slope=f"{estimate.value:.3f}" if known else "none",
+        interval=f"{estimate.low:.3f} to {estimate.high:.3f}" if known else "",
+        expected=f"{finding.expected:g}",
+        allowed=f"{finding.expected_low:.2f} to {finding.expected_high:.2f}",
+        points=finding.points,
+        r_squared=f"{finding.r_squared:.3f}" if np.isfinite(finding.r_squared) else "none",
+        note=finding.note,
+        numbers=finding.numbers,
+        picture=figures.as_data_uri(figure),
+    )
+
+
+def _provenance(tree: xr.DataTree) -> list[tuple[str, str]]:
+    """Root attributes, the state of the run and the libraries' versions, as text."""
+    rows = [(name.replace("_", " "), str(tree.attrs[name])) for name in PROVENANCE if name in tree.attrs]
+    run = dict(tree["run"].attrs) if "run" in tree.children else {}
+    rows += [(f"run: {name.replace('_', ' ')}", str(run[name])) for name in RUN if name in run]
+    try:
+        versions = json.loads(tree.attrs.get("library_versions", "{}"))
+    except (TypeError, ValueError):
+        versions = {}
+    if isinstance(versions, dict):
+        rows += [(str(name), str(version)) for name, version in sorted(versions.items())]
+    return rows
+
+
+def _faults(cells: xr.Dataset | None) -> list[dict[str, Any]]:
+    """Cells that diverged, failed or are missing, by coordinate."""
+    if cells is None:
+        return []
+    status = cells["status"].transpose("width", "depth", "seed", "learning_rate")
+    names = {0: "pending", 2: "diverged", 3: "failed"}
+    coordinates = [status[dim].values for dim in status.dims]
+    return [
+        {
+            "state": names.get(int(status.values[tuple(index)]), "unknown"),
+            "where": [f"{c[i]:g}" for c, i in zip(coordinates, index, strict=True)],
+        }
+        for index in np.argwhere(status.values != 1)
+    ]

@@ -1,0 +1,204 @@
+"""The command `widesweep`. Whatever is heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.commands import explained, fail, print_json
+from pipeline.errors import InputError
+
+app = typer.Typer(
+    name="widesweep",
+    help="Test the scaling laws of wide neural networks: plan, run, analyse and report a sweep.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="A sweep's config, a YAML file.", show_default=False)
+]
+StoreUrl = Annotated[
+    str, typer.Argument(metavar="STORE", help="A sweep's store: a path or a URL.", show_default=False)
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, such as grid.seed=4. May be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+
+
+def main() -> None:
+    """The entry point."""
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata
+
+        print(f"widesweep {importlib.metadata.version('widesweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@explained
+def plan(
+    config: Config,
+    settings: Settings = None,
+    gpus: Annotated[
+        int, typer.Option("--gpus", min=0, help="Also forecast the wall time on so many GPUs.")
+    ] = 0,
+    json: Json = False,
+) -> None:
+    """Forecast cells, blocks, FLOPs, memory, bytes and wall time. Runs nothing."""
+    from pipeline import config as configs
+    from pipeline import forecast
+    from pipeline.data_source import make_plan
+    from pipeline.plan import check_memory
+
+    sweep = configs.load(config, settings or ())
+    compute = sweep.config.compute
+    made = make_plan(sweep, compute.cores)
+    check_memory(made, sweep.file, compute.memory_bytes)
+    found = forecast.forecast(made, gpus)
+    print_json(found) if json else print(forecast.lines(found))
+
+
+@app.command()
+@explained
+def run(
+    config: Config,
+    store: Annotated[
+        str | None, typer.Option("--store", metavar="URL", help="Where results go; default: the config's.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", metavar="RAY", help="A Ray cluster; default: this machine.")
+    ] = None,
+    settings: Settings = None,
+    json: Json = False,
+) -> int:
+    """Run a sweep, or resume it: the same command again computes what is missing."""
+    from pipeline import config as configs
+    from pipeline import status as statuses
+    from pipeline.run import run as run_sweep
+
+    sweep = configs.load(config, settings or ())
+    url = store or sweep.config.store
+    run_sweep(sweep, url, address)
+    state = statuses.status(url)
+    print_json({**state, "store": url}) if json else print(f"{statuses.lines(state)}\n  store   {url}")
+    return int(_failed(state))
+
+
+def _failed(state: dict[str, Any]) -> bool:
+    return bool(state["cells"]["failed"] or state.get("initialization", {}).get("failed"))
+
+
+@app.command()
+@explained
+def status(
+    store: StoreUrl,
+    json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep showing until the sweep is finished or stops.")
+    ] = False,
+) -> None:
+    """Show how far a sweep is; works while it runs."""
+    from pipeline import status as statuses
+
+    state = statuses.status(store)
+    while watch and state["running"]:
+        print(statuses.lines(state), file=sys.stderr if json else sys.stdout, flush=True)
+        time.sleep(2.0)
+        state = statuses.status(store)
+    print_json(state) if json else print(statuses.lines(state))
+
+
+@app.command()
+@explained
+def theory(config: Config, settings: Settings = None, json: Json = False) -> None:
+    """Print what theory predicts for a config. Trains nothing."""
+    from pipeline import config as configs
+    from pipeline import data_source, predict
+
+    sweep = configs.load(config, settings or ())
+    prediction = predict.predict(sweep.config, data_source.load_data(sweep))
+    found = predict.summary(sweep.config, prediction)
+    print_json(found) if json else print(_outline(found))
+
+
+def _outline(found: dict[str, Any], indent: str = "") -> str:
+    """Nested predictions as indented text."""
+    rows = []
+    for key, value in found.items():
+        if isinstance(value, dict):
+            rows += [f"{indent}{key}", _outline(value, indent + "  ")]
+        else:
+            rows.append(
+                f"{indent}{key}: {value:.6g}" if isinstance(value, float) else f"{indent}{key}: {value}"
+            )
+    return "\n".join(rows)
+
+
+@app.command()
+@explained
+def analyze(
+    store: StoreUrl,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler", metavar="DASK", help="A Dask scheduler, such as tcp://host:8786; default: threads."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Fit the laws and write them into the store."""
+    import analysis
+
+    _check_store(store)
+    found = analysis.analyze(store, scheduler)
+    print_json(found) if json else print(analysis.table(found["laws"]))
+
+
+@app.command()
+@explained
+def report(
+    store: StoreUrl,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="DIR", help="Folder of the report.")
+    ] = None,
+) -> None:
+    """Write one HTML page about a sweep, and each figure as PNG and PDF."""
+    import analysis.report
+
+    _check_store(store)
+    try:
+        print(analysis.report.write(store, output))
+    except OSError as error:
+        raise InputError(
+            f"--output {output}", str(error), "a report needs a folder to write", "No report."
+        ) from None
+
+
+def _check_store(url: str) -> None:
+    """The same refusal of a wrong store as everywhere, before anything reads it."""
+    from pipeline.store import Store
+
+    if not Store(url).finished_blocks().any():
+        fail(f"{url}: no cell is finished yet. Let `widesweep run` finish a block first.", 2)

@@ -1,0 +1,73 @@
+"""The config's section `compute`: what a sweep may use. Nothing here changes a number."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated, Literal
+
+import psutil  # type: ignore[import-untyped]
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.functional_validators import AfterValidator
+
+_UNITS = {
+    "": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "ki": 2**10,
+    "mi": 2**20,
+    "gi": 2**30,
+    "ti": 2**40,
+}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", re.IGNORECASE)
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes in a size such as "8GB" (10⁹) or "512 MiB" (2²⁰).
+
+    >>> parse_bytes("8GB"), parse_bytes("512 MiB")
+    (8000000000, 536870912)
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None or float(match[1]) <= 0:
+        raise ValueError(f"'{text}' is not a size; sizes look like 8GB or 512MiB")
+    return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
+
+
+def _checked_size(text: str) -> str:
+    parse_bytes(text)
+    return text
+
+
+class ComputeConfig(BaseModel):
+    """Device, memory and cores of a sweep.
+
+    Attributes:
+        device: `auto` takes a GPU where Ray sees one.
+        memory: memory that the sweep may use on one machine, in bytes or like "8GB"; default: what is free.
+        cpus: cores that a local cluster gets; default: all that this process may use.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    memory: (
+        Annotated[int, Field(ge=1, strict=True)]
+        | Annotated[str, Field(strict=True), AfterValidator(_checked_size)]
+        | None
+    ) = None
+    cpus: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
+
+    @property
+    def cores(self) -> int:
+        """Cores of a local cluster."""
+        return self.cpus or len(os.sched_getaffinity(0))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that blocks on this machine may use together: what is set, else 80 % of what is free."""
+        if isinstance(self.memory, int):
+            return self.memory
+        return parse_bytes(self.memory) if self.memory else int(0.8 * psutil.virtual_memory().available)

@@ -1,0 +1,162 @@
+"""A sweep's config: the rooms' own sections put together, read from YAML, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline import overrides, validation, yaml_text
+from pipeline.compute import ComputeConfig
+from pipeline.errors import InputError
+from pipeline.grid import GridConfig
+from workers.data import DataConfig
+from workers.networks import NetworkConfig
+from workers.optimizers import TrainingConfig
+from workers.random_networks import InitializationConfig
+
+NOT_IN_HASH = ("name", "store", "compute")
+
+
+class SweepConfig(BaseModel):
+    """Everything that defines a sweep.
+
+    `hash` covers what changes a number; name, store and compute do not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    network: NetworkConfig
+    data: DataConfig | None = None
+    grid: GridConfig
+    training: TrainingConfig | None = None
+    initialization: InitializationConfig | None = None
+    compute: ComputeConfig = ComputeConfig()
+    store: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)] = 0
+
+    def json_text(self) -> str:
+        """The resolved config, every default written out, as canonical JSON."""
+        return _canonical(self.model_dump(mode="json"))
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON of all that changes numbers, hexadecimal."""
+        content = self.model_dump(mode="json", exclude=set(NOT_IN_HASH))
+        return hashlib.sha256(_canonical(content).encode()).hexdigest()
+
+    @property
+    def cells(self) -> int:
+        """Cells of the grid: combinations of width, depth, seed and learning rate; pairs without training."""
+        pairs = len(self.grid.width) * len(self.grid.depth)
+        if self.training is None:
+            return pairs
+        return pairs * len(self.grid.seeds) * len(self.grid.learning_rates)
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """A config and where it came from.
+
+    Attributes:
+        config: the checked config.
+        file: the file's name, for messages.
+        base: the folder that relative data paths start from.
+    """
+
+    config: SweepConfig
+    file: str
+    base: Path
+
+
+def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:
+    """Reads a config file, applies `--set` assignments, and checks the result.
+
+    Raises:
+        InputError: with the file, the key, what was found, what was wanted, and the next step.
+    """
+    raw = yaml_text.read(path)
+    origins = overrides.apply(raw, assignments)
+    raw.setdefault("name", path.stem)
+    if isinstance(raw["name"], str):
+        raw.setdefault("store", f"results/{raw['name']}.zarr")
+    config = _validated(raw, str(path), origins)
+    _check_together(config, str(path))
+    return SweepFile(config, str(path), path.resolve().parent)
+
+
+def from_json(text: str) -> SweepConfig:
+    """The config that a store keeps."""
+    return SweepConfig.model_validate_json(text)
+
+
+def differences(ours: SweepConfig, theirs_json: str) -> list[str]:
+    """Key paths in which two configs differ, of those that the hash covers.
+
+    >>> _differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2}, "")
+    ['a.b: 1, there 3']
+    """
+    try:
+        theirs = json.loads(theirs_json)
+    except ValueError:
+        return []
+    mine = ours.model_dump(mode="json")
+    for key in NOT_IN_HASH:
+        mine.pop(key, None)
+        theirs.pop(key, None)
+    return _differences(mine, theirs, "")
+
+
+def _differences(ours: Any, theirs: Any, path: str) -> list[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        keys = [*ours, *(key for key in theirs if key not in ours)]
+        return [
+            line
+            for key in keys
+            for line in _differences(ours.get(key), theirs.get(key), f"{path}.{key}" if path else key)
+        ]
+    return [] if ours == theirs else [f"{path}: {_short(ours)}, there {_short(theirs)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "…"
+
+
+def _canonical(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _validated(raw: dict[str, Any], file: str, origins: dict[str, str]) -> SweepConfig:
+    """Strict JSON rules for every section: a text is not a number, true is not 1, 8.0 is not a count."""
+    try:
+        return SweepConfig.model_validate_json(json.dumps(raw), strict=True)
+    except ValidationError as error:
+        raise validation.translate(error, raw, SweepConfig, file, origins) from None
+
+
+def _check_together(config: SweepConfig, file: str) -> None:
+    """What no section can see alone."""
+    if config.training is None and config.initialization is None:
+        wanted = "a sweep trains, or samples networks at initialization, or both"
+        raise InputError(file, "it has neither `training` nor `initialization`", wanted)
+    if config.training is not None:
+        for key, value in (
+            ("data", config.data),
+            ("grid.seed", config.grid.seed),
+            ("grid.learning_rate", config.grid.learning_rate),
+        ):
+            if value is None:
+                raise InputError(f"{file}, {key}", "it is missing", "training needs it")
+    depths = config.network.allowed_depths()
+    for i, depth in enumerate(config.grid.depth):
+        if depths is not None and depth not in depths:
+            allowed = " or ".join(str(each) for each in depths)
+            found = f"{depth} is not a depth of {config.network.kind}"
+            raise InputError(f"{file}, grid.depth[{i}]", found, f"its depth is {allowed}")

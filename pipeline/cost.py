@@ -1,0 +1,121 @@
+"""What a cell costs: operations, seconds, memory and bytes, by a model that measured times correct."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.config import SweepConfig
+from workers.observables import TRAINING_VARIABLES
+from workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
+
+# Stated defaults for one core or one device; a running sweep corrects them by its own times. They are
+# constants, not measurements, so that two runs of one config plan the same blocks.
+CORE_FLOPS_PER_S = 2.0e10
+GPU_FLOPS_PER_S = 5.0e12
+ELEMENT_S = 2.0e-9  # one activation of one sample through one layer and step, besides the products
+STEP_S = 1.0e-5  # dispatch of one layer and step, shared by a batch, per cell
+RECORD_S = 3.0e-4  # dispatch of one record, per cell
+SCALE_INVARIANT_DRAW_S = 150e-9  # per draw and layer
+GAUSSIAN_DRAW_S = 15e-9  # per draw, layer and neuron
+PROCESS_BYTES = 400 * 2**20  # a worker process with its libraries
+BATCH_BYTES = 24 * 2**20  # what a batch on a CPU core holds beyond one seed's cells
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of the grid, by (width, depth) pair.
+
+    Attributes:
+        seed_s: seconds of one seed at all learning rates on one core, shape (widths, depths).
+        seed_flops: operations of the same.
+        seed_bytes: memory that one seed at all learning rates needs.
+        initialization_s: seconds of a pair's random networks on one core, shape (widths, depths).
+    """
+
+    seed_s: np.ndarray
+    seed_flops: np.ndarray
+    seed_bytes: np.ndarray
+    initialization_s: np.ndarray
+
+
+def estimate(config: SweepConfig, samples: int, inputs: int) -> Costs:
+    """Costs of every pair of width and depth.
+
+    Seconds of a cell: steps · (flops / rate + layers · (ε · samples · width + dispatch)) + the same for
+    its records. Source: the networks' own counts of operations; constants measured on one CPU core.
+
+    Args:
+        config: the sweep.
+        samples: training points.
+        inputs: dimension of a point.
+    """
+    shape = (len(config.grid.width), len(config.grid.depth))
+    costs = Costs(*(np.zeros(shape) for _ in range(4)))
+    for w, width in enumerate(config.grid.width):
+        for d, depth in enumerate(config.grid.depth):
+            if config.training is not None:
+                seconds, flops, memory = _training_cell(config, width, depth, samples, inputs)
+                rates = len(config.grid.learning_rates)
+                costs.seed_s[w, d] = rates * seconds
+                costs.seed_flops[w, d] = rates * flops
+                costs.seed_bytes[w, d] = rates * memory
+            if config.initialization is not None:
+                costs.initialization_s[w, d] = _initialization(config, width, depth)
+    return costs
+
+
+def _training_cell(
+    config: SweepConfig, width: int, depth: int, samples: int, inputs: int
+) -> tuple[float, float, float]:
+    training = config.training
+    assert training is not None
+    records = min(training.records, training.steps + 1)
+    step_flops = config.network.step_flops(width, depth, samples, inputs)
+    record_flops = config.network.record_flops(width, depth, samples, inputs)
+    flops = training.steps * step_flops + records * record_flops
+    rate = CORE_FLOPS_PER_S * (8 / training.itemsize)
+    step_s = depth * (ELEMENT_S * samples * width + STEP_S)
+    seconds = flops / rate + training.steps * step_s + records * RECORD_S * depth
+    memory = config.network.memory_bytes(width, depth, samples, inputs, training.itemsize)
+    return seconds, flops, float(memory)
+
+
+def _initialization(config: SweepConfig, width: int, depth: int) -> float:
+    assert config.initialization is not None
+    scale_invariant = config.network.activation_object().slopes is not None
+    per_draw = SCALE_INVARIANT_DRAW_S if scale_invariant else GAUSSIAN_DRAW_S * width
+    return config.initialization.draws * depth * per_draw
+
+
+def gpu_seconds(config: SweepConfig, costs: Costs) -> np.ndarray:
+    """Seconds of one seed at all learning rates on one GPU, shape (widths, depths)."""
+    if config.training is None:
+        return np.zeros_like(costs.seed_flops)
+    rate = GPU_FLOPS_PER_S * (8 / config.training.itemsize)
+    return np.asarray(costs.seed_flops / rate)
+
+
+def cell_values(config: SweepConfig) -> int:
+    """Numbers that a training cell stores."""
+    if config.training is None:
+        return 0
+    sizes = {"step": len(config.training.recorded_steps()), "layer": max(config.grid.depth) + 1}
+    return sum(int(np.prod([sizes.get(dim, 1) for dim in v.dims])) for v in TRAINING_VARIABLES)
+
+
+def stored_bytes(config: SweepConfig) -> int:
+    """Bytes of the sweep's arrays before compression, 8 for each number."""
+    pairs = len(config.grid.width) * len(config.grid.depth)
+    total = config.cells * cell_values(config) if config.training is not None else 0
+    if config.initialization is not None:
+        total += pairs * (len(INITIALIZATION_VARIABLES) * len(config.initialization.orders) + 1)
+    return 8 * total
+
+
+def block_bytes(costs: Costs, w: int, d: int, seeds: int, threads: int) -> int:
+    """Memory of a training block: its batches, one on each core, and the process around them."""
+    per_seed = float(costs.seed_bytes[w, d])
+    batch = min(seeds * per_seed, max(per_seed, BATCH_BYTES))
+    return PROCESS_BYTES + int(threads * batch)

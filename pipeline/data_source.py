@@ -1,0 +1,63 @@
+"""A config's training points: read, counted and recognised, with what is wrong told as an input error."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pipeline import plan
+from pipeline.config import SweepFile
+from pipeline.errors import InputError
+from pipeline.plan import Plan
+from workers.data import Data, DataError, dimensions, load
+
+_BUILT_IN = ("digits", "sphere")
+
+
+def load_data(sweep: SweepFile) -> Data | None:
+    """The training points; None where the config has no data.
+
+    Raises:
+        InputError: the source is missing, malformed, too small, or has parallel rows.
+    """
+    if sweep.config.data is None:
+        return None
+    try:
+        return load(sweep.config.data, sweep.base)
+    except DataError as error:
+        raise _input_error(error, sweep.file) from None
+
+
+def data_dimensions(sweep: SweepFile) -> tuple[int, int]:
+    """(samples, inputs) without reading the points; (1, 1) without data."""
+    if sweep.config.data is None:
+        return 1, 1
+    try:
+        return dimensions(sweep.config.data, sweep.base)
+    except DataError as error:
+        raise _input_error(error, sweep.file) from None
+
+
+def make_plan(sweep: SweepFile, cores: int, seeds_per_block: int | None = None) -> Plan:
+    """The plan of a config on so many cores; in an existing store the blocks keep their length."""
+    samples, inputs = data_dimensions(sweep)
+    return plan.make(sweep.config, samples, inputs, cores, seeds_per_block)
+
+
+def source_hash(sweep: SweepFile) -> str:
+    """SHA-256 of the source's files, hexadecimal; empty for sources that the config alone defines."""
+    if sweep.config.data is None or sweep.config.data.source in _BUILT_IN:
+        return ""
+    path = sweep.base / sweep.config.data.source
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(path)).encode() if file != path else b"")
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _input_error(error: DataError, file: str) -> InputError:
+    hint = f"{error.hint.strip().rstrip('.')}. " if error.hint else ""
+    return InputError(
+        f"{file}, data.{error.field}", error.found, f"wanted: {error.wanted}", f"{hint}Nothing was started."
+    )

@@ -1,0 +1,81 @@
+"""What can go wrong, grouped by what the caller would do about it."""
+
+from __future__ import annotations
+
+
+class WidesweepError(Exception):
+    """Anything the command explains in a message instead of a traceback.
+
+    ```
+    WidesweepError
+    ├── InputError     the user changes the input and tries again; exit 2, nothing was written
+    ├── ClusterError   Ray did not start; the machine is at fault, not the input; exit 1
+    └── Interrupted    the user (130) or the system (143) stopped a run; the same command resumes it
+    ```
+    """
+
+    exit_code = 1
+
+
+class InputError(WidesweepError):
+    """The user's input is wrong: where, what was found, what was wanted, and the next step.
+
+    >>> print(InputError("wide.yaml, grid.width[2]", "0 is not a width", "widths are integers from 1"))
+    wide.yaml, grid.width[2]: 0 is not a width; widths are integers from 1. Nothing was started.
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: str, found: str, wanted: str, next_step: str = "Nothing was started.") -> None:
+        """Keeps the four parts; the message joins them."""
+        self.where, self.found, self.wanted, self.next_step = where, found, wanted, next_step
+        super().__init__(where, found, wanted, next_step)
+
+    def __str__(self) -> str:
+        """One sentence, and the next step."""
+        return f"{self.where}: {self.found}; {self.wanted}. {self.next_step}"
+
+
+class CollectedInputError(InputError):
+    """Several wrong inputs of one file, told in one message of at most five lines."""
+
+    def __init__(self, errors: list[InputError]) -> None:
+        """Keeps all; the message shows the first four."""
+        self.errors = errors
+        super().__init__(errors[0].where, errors[0].found, errors[0].wanted, errors[0].next_step)
+
+    def __str__(self) -> str:
+        """A line for each of the first errors, and one for the next step."""
+        shown = self.errors if len(self.errors) <= 4 else self.errors[:3]
+        lines = [f"{error.where}: {error.found}; {error.wanted}." for error in shown]
+        if len(shown) < len(self.errors):
+            lines.append(f"… and {len(self.errors) - len(shown)} more.")
+        return "\n".join([*lines, self.next_step])
+
+
+class ClusterError(WidesweepError):
+    """Ray could not start a cluster on this machine."""
+
+    def __str__(self) -> str:
+        """What Ray said, and what usually helps."""
+        return (
+            f"Ray did not start on this machine: {self.args[0]}\nA full /tmp or /dev/shm is the usual reason."
+        )
+
+
+class Interrupted(WidesweepError):  # noqa: N818  (nothing is wrong)
+    """A signal stopped the run; what was finished is stored.
+
+    >>> Interrupted("wide.zarr", signal_number=2).exit_code
+    130
+    """
+
+    def __init__(self, store: str, signal_number: int) -> None:
+        """Keeps the store's address for the message and the signal for the exit code."""
+        self.store, self.signal_number = store, signal_number
+        self.exit_code = 128 + signal_number
+        super().__init__(store, signal_number)
+
+    def __str__(self) -> str:
+        """How to resume."""
+        return f"{self.store}: interrupted; finished blocks are stored. Run the same command again to resume."

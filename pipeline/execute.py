@@ -1,0 +1,115 @@
+"""One block on a worker: measured, written to the store, told to the driver in a few numbers."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+
+from pipeline import store_chunks
+from pipeline.config import SweepConfig
+from pipeline.plan import Block
+from pipeline.store import counts
+from workers.data import Data
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What all blocks of a sweep share.
+
+    Attributes:
+        url: the store's address, as any process can open it.
+        config: the sweep.
+        data: training points, or None.
+        learning_rate_absolute: η, shape (widths, depths, learning rates).
+        device: a torch device.
+        memory_bytes: what one block may use for each of its threads.
+    """
+
+    url: str
+    config: SweepConfig
+    data: Data | None
+    learning_rate_absolute: np.ndarray
+    device: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the driver hears of a block.
+
+    Attributes:
+        index: the block's number.
+        wall_s: time from its start to its status in the store.
+        cells: its cells by state.
+        device: what it ran on.
+        memory_bytes: the worker process's peak memory so far.
+    """
+
+    index: int
+    wall_s: float
+    cells: dict[str, int]
+    device: str
+    memory_bytes: int
+
+
+def execute(sweep: Sweep, block: Block) -> Outcome:
+    """Measures a block and writes it: data first, status last."""
+    began = time.perf_counter()
+    measured = _train(sweep, block) if block.kind == "training" else _sample(sweep, block)
+    store_chunks.writer(sweep.url).write(block, measured)
+    return Outcome(
+        index=block.index,
+        wall_s=time.perf_counter() - began,
+        cells=counts(np.asarray(measured["status"].values)),
+        device=str(measured.attrs.get("device", "cpu")),
+        memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+
+
+def _train(sweep: Sweep, block: Block) -> xr.Dataset:
+    from workers import training
+
+    config, grid = sweep.config, sweep.config.grid
+    assert config.training is not None
+    assert sweep.data is not None
+    task = training.TrainingBlock(
+        width=grid.width[block.width],
+        depth=grid.depth[block.depth],
+        seeds=tuple(grid.seeds[block.seed_start : block.seed_stop]),
+        learning_rates=grid.learning_rates,
+        learning_rates_absolute=tuple(
+            float(rate) for rate in sweep.learning_rate_absolute[block.width, block.depth]
+        ),
+        steps=config.training.recorded_steps(),
+        network=config.network,
+        training=config.training,
+        seed=config.seed,
+        memory_bytes=sweep.memory_bytes * block.threads,
+        device=sweep.device,
+        threads=block.threads,
+    )
+    return training.run(task, _own_copy(sweep.data))
+
+
+def _sample(sweep: Sweep, block: Block) -> xr.Dataset:
+    from workers import random_networks
+
+    config = sweep.config
+    assert config.initialization is not None
+    task = random_networks.InitializationBlock(
+        width=config.grid.width[block.width],
+        depth=config.grid.depth[block.depth],
+        network=config.network,
+        initialization=config.initialization,
+        seed=config.seed,
+    )
+    return random_networks.run(task)
+
+
+def _own_copy(data: Data) -> Data:
+    """The points in memory that torch may share; what arrives from another process is read-only."""
+    return replace(data, x=np.array(data.x), y=np.array(data.y))

@@ -1,0 +1,93 @@
+"""What `plan` prints: a forecast, made without running anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline import cost
+from pipeline.plan import Plan, makespan_s
+from workers.observables import TRAINING_VARIABLES
+
+
+def forecast(plan: Plan, gpus: int = 0) -> dict[str, Any]:
+    """Cells, blocks, operations, memory, bytes, objects and wall time of a sweep.
+
+    Args:
+        plan: the sweep's plan.
+        gpus: devices of a second forecast; 0: none.
+
+    Returns:
+        Plain numbers; times are in seconds and come from the stated constants of the cost model.
+    """
+    config = plan.config
+    seeds = len(config.grid.seeds)
+    seconds = plan.block_seconds()
+    result: dict[str, Any] = {
+        "name": config.name,
+        "cells": config.cells,
+        "blocks": len(plan),
+        "seeds_per_block": plan.seeds_per_block if config.training is not None else None,
+        "flops": float(plan.costs.seed_flops.sum() * seeds),
+        "memory_bytes": _largest_block_bytes(plan),
+        "stored_bytes": cost.stored_bytes(config),
+        "objects": plan.training_blocks * len(TRAINING_VARIABLES) + (len(plan) - plan.training_blocks) * 4,
+        "core_s": float(seconds.sum()),
+        "cores": plan.cores,
+        "wall_s": _wall_s(seconds, plan.cores),
+    }
+    if gpus:
+        lengths = seconds[: plan.training_blocks].reshape(plan.pairs, -1)
+        per_core = np.maximum(plan.costs.seed_s.ravel(), 1e-300)[:, None]
+        on_gpu = lengths / per_core * cost.gpu_seconds(config, plan.costs).ravel()[:, None]
+        result |= {"gpus": gpus, "gpu_wall_s": makespan_s(on_gpu.ravel(), gpus)}
+    return result
+
+
+def lines(found: dict[str, Any]) -> str:
+    """The forecast for people."""
+    rows = [
+        ("cells", f"{found['cells']:,}"),
+        ("blocks", f"{found['blocks']:,}" + _of_seeds(found)),
+        ("operations", f"{found['flops']:.3g} FLOPs"),
+        ("memory", f"{found['memory_bytes'] / 1e9:.3g} GB for the largest block"),
+        (
+            "store",
+            f"{found['stored_bytes'] / 1e6:,.4g} MB before compression, about {found['objects']:,} objects",
+        ),
+        ("wall time", f"about {duration(found['wall_s'])} on {found['cores']} cores"),
+    ]
+    if "gpus" in found:
+        rows.append(("", f"about {duration(found['gpu_wall_s'])} on {found['gpus']} GPUs (training)"))
+    return "\n".join([found["name"], *(f"  {name:<11} {text}" for name, text in rows)])
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it.
+
+    >>> duration(0.42), duration(75), duration(9000), duration(200000)
+    ('0.42 s', '75 s', '2.5 h', '2.3 days')
+    """
+    if seconds < 120:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.2g} h" if seconds < 172800 else f"{seconds / 86400:.2g} days"
+
+
+def _of_seeds(found: dict[str, Any]) -> str:
+    seeds = found["seeds_per_block"]
+    return "" if seeds is None else f", {seeds} seeds each at all learning rates"
+
+
+def _largest_block_bytes(plan: Plan) -> int:
+    if plan.config.training is None:
+        return cost.PROCESS_BYTES
+    w, d = np.unravel_index(int(plan.costs.seed_bytes.argmax()), plan.costs.seed_bytes.shape)
+    return cost.block_bytes(plan.costs, int(w), int(d), plan.seeds_per_block, 1)
+
+
+def _wall_s(seconds: np.ndarray, cores: int) -> float:
+    """List scheduling; blocks fewer than cores take several cores each."""
+    return max(makespan_s(seconds, cores) if len(seconds) >= cores else float(seconds.sum() / cores), 0.0)

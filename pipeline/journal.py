@@ -1,0 +1,123 @@
+"""The group /run: what a driver says of itself while it works. It alone writes there."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import zarr
+
+from pipeline import store_address
+from pipeline.errors import InputError
+
+HEARTBEAT_S = 2.0
+FRESH_S = 20.0  # a heartbeat older than this means that the driver is gone
+
+
+def is_running(attributes: dict[str, Any]) -> bool:
+    """Whether the driver that wrote these lives: a fresh heartbeat and, on this host, a process."""
+    if attributes.get("state") != "running" or time.time() - float(attributes.get("heartbeat", 0)) > FRESH_S:
+        return False
+    return attributes.get("host") != socket.gethostname() or _lives(int(attributes.get("pid", -1)))
+
+
+def refuse_running(url: str, attributes: dict[str, Any]) -> None:
+    """Refuses a second driver on a store while the first lives.
+
+    Raises:
+        InputError: names the host and the process.
+    """
+    if is_running(attributes) and attributes.get("pid") != os.getpid():
+        found = f"a run on {attributes['host']} (process {attributes['pid']}) is writing to it"
+        next_step = f"Follow it by `widesweep status {url} --watch`, or stop it first. Nothing was started."
+        raise InputError(url, found, "a store has one run at a time", next_step)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except (psutil.Error, ValueError):
+        return False
+
+
+class Journal:
+    """Keeps /run up to date: a heartbeat by a thread, blocks' times now and then and at the end."""
+
+    def __init__(self, url: str) -> None:
+        """Says that a run begins; elapsed time adds up over runs."""
+        self._group: Any = zarr.open_group(
+            store_address.zarr_store(url), path="run", mode="r+", use_consolidated=False
+        )
+        before: dict[str, Any] = dict(self._group.attrs.asdict())
+        self._elapsed_before_s = float(before.get("elapsed_s", 0.0))
+        self._failures: dict[str, str] = dict(before.get("failures", {}))
+        self._arrays: dict[str, Any] = dict(self._group.arrays())
+        self._wall_s = np.asarray(self._arrays["block_wall_s"][...])
+        self._attempts = np.asarray(self._arrays["block_attempts"][...])
+        self._clock = time.monotonic()
+        self._started = time.time()
+        self.remaining_s: float | None = None
+        self._write("running")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time of all runs of this store until now."""
+        return self._elapsed_before_s + time.monotonic() - self._clock
+
+    def started(self, block: int) -> None:
+        """Counts an attempt of a block."""
+        self._attempts[block] += 1
+
+    def finished(self, block: int, wall_s: float) -> None:
+        """Notes how long a block took in its worker."""
+        self._wall_s[block] = wall_s
+
+    def failed(self, block: int, reason: str) -> None:
+        """Keeps why a block failed."""
+        self._failures[str(block)] = reason
+
+    def close(self, state: str) -> None:
+        """Stops the heartbeat and writes the end: `finished`, `interrupted` or `failed`."""
+        self._stop.set()
+        self._thread.join()
+        if state != "running":
+            self._write_blocks()
+        self._write(state)
+
+    def _beat(self) -> None:
+        beats = 0
+        while not self._stop.wait(HEARTBEAT_S):
+            beats += 1
+            try:
+                self._write("running")
+                if beats % 15 == 0:
+                    self._write_blocks()
+            except OSError:
+                continue  # the next beat tries again; a reader sees a heartbeat that is late
+
+    def _write(self, state: str) -> None:
+        self._group.update_attributes(
+            {
+                "state": state,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "heartbeat": time.time(),
+                "started": self._started,
+                "elapsed_s": self.elapsed_s,
+                "remaining_s": self.remaining_s,
+                "failures": dict(self._failures),
+            }
+        )
+
+    def _write_blocks(self) -> None:
+        if self._wall_s.size:
+            self._arrays["block_wall_s"][...] = self._wall_s
+            self._arrays["block_attempts"][...] = self._attempts

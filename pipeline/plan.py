@@ -1,0 +1,195 @@
+"""The plan of a sweep: which cells form a block, and which block goes first."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipeline import cost
+from pipeline.config import SweepConfig
+from pipeline.cost import Costs
+from pipeline.errors import InputError
+from workers.observables import TRAINING_VARIABLES
+
+BLOCKS_PER_CORE = 4  # the costliest block takes at most this share of a core's part of the sweep
+SHORT_BLOCK_S = 2.0  # no block is cut below this for the sake of balance
+CHUNK_BYTES = 64 * 2**20  # no array's chunk grows beyond this
+FEW_CELLS, FEW_OBJECTS, MANY_OBJECTS = 20_000, 2_000, 20_000
+OTHER_OBJECTS = 200  # metadata, coordinates, theory
+
+Kind = Literal["training", "initialization"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Cells that run as one task and are written as one chunk of every array.
+
+    Attributes:
+        index: number in the plan; training blocks first.
+        kind: what the block does.
+        width: index of its width.
+        depth: index of its depth.
+        seed_start: index of its first seed.
+        seed_stop: index past its last seed.
+        cost_s: predicted seconds on one core.
+        memory_bytes: predicted peak memory.
+        threads: cores it takes.
+    """
+
+    index: int
+    kind: Kind
+    width: int
+    depth: int
+    seed_start: int
+    seed_stop: int
+    cost_s: float
+    memory_bytes: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Blocks of a sweep, computed from their number and never listed.
+
+    Attributes:
+        config: the sweep.
+        costs: what each pair of width and depth costs.
+        seeds_per_block: length of a chunk along `seed`.
+        cores: cores that the sweep runs on.
+    """
+
+    config: SweepConfig
+    costs: Costs
+    seeds_per_block: int
+    cores: int
+
+    @property
+    def seed_blocks(self) -> int:
+        """Blocks along `seed` for each pair of width and depth."""
+        return math.ceil(len(self.config.grid.seeds) / self.seeds_per_block) if self.config.training else 0
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of width and depth."""
+        return len(self.config.grid.width) * len(self.config.grid.depth)
+
+    @property
+    def training_blocks(self) -> int:
+        """Blocks that train."""
+        return self.pairs * self.seed_blocks
+
+    def __len__(self) -> int:
+        """Blocks of both kinds."""
+        return self.training_blocks + (self.pairs if self.config.initialization else 0)
+
+    @property
+    def total_s(self) -> float:
+        """Predicted seconds of the whole sweep on one core."""
+        return _total_s(self.config, self.costs)
+
+    def block(self, index: int) -> Block:
+        """The block of a number."""
+        depths = len(self.config.grid.depth)
+        if index >= self.training_blocks:
+            w, d = divmod(index - self.training_blocks, depths)
+            seconds = float(self.costs.initialization_s[w, d])
+            return Block(index, "initialization", w, d, 0, 0, seconds, cost.PROCESS_BYTES, 1)
+        pair, k = divmod(index, self.seed_blocks)
+        w, d = divmod(pair, depths)
+        start = k * self.seeds_per_block
+        stop = min(start + self.seeds_per_block, len(self.config.grid.seeds))
+        seconds = (stop - start) * float(self.costs.seed_s[w, d])
+        threads = self._threads(seconds)
+        memory = cost.block_bytes(self.costs, w, d, stop - start, threads)
+        return Block(index, "training", w, d, start, stop, seconds, memory, threads)
+
+    def block_seconds(self) -> np.ndarray:
+        """Predicted seconds of each block on one core, shape (blocks,)."""
+        lengths = np.full(self.seed_blocks, self.seeds_per_block, dtype=np.float64)
+        if self.seed_blocks:
+            lengths[-1] = len(self.config.grid.seeds) - (self.seed_blocks - 1) * self.seeds_per_block
+        training = np.outer(self.costs.seed_s.ravel(), lengths).ravel()
+        sampling = self.costs.initialization_s.ravel() if self.config.initialization else np.zeros(0)
+        return np.concatenate([training, sampling])
+
+    def longest_first(self, pending: np.ndarray) -> np.ndarray:
+        """Pending block numbers, costliest first, ties in the plan's order."""
+        return np.asarray(pending[np.argsort(-self.block_seconds()[pending], kind="stable")])
+
+    def _threads(self, seconds: float) -> int:
+        """A core for each of many blocks, several cores for each of few."""
+        return min(self.cores, max(1, round(self.cores * seconds / max(self.total_s, 1e-12))))
+
+
+def make(
+    config: SweepConfig, samples: int, inputs: int, cores: int, seeds_per_block: int | None = None
+) -> Plan:
+    """Plans a sweep.
+
+    Args:
+        config: the sweep.
+        samples: training points.
+        inputs: dimension of a point.
+        cores: cores that the sweep runs on.
+        seeds_per_block: from a store that exists; default: by the rule of `_seeds_per_block`.
+    """
+    costs = cost.estimate(config, samples, inputs)
+    return Plan(config, costs, seeds_per_block or _seeds_per_block(config, costs, cores), cores)
+
+
+def check_memory(plan: Plan, file: str, memory_bytes: int) -> None:
+    """Refuses a grid with cells that no machine at hand can hold.
+
+    Raises:
+        InputError: names the first width and depth that do not fit.
+    """
+    for w, width in enumerate(plan.config.grid.width):
+        for d, depth in enumerate(plan.config.grid.depth):
+            needed = float(plan.costs.seed_bytes[w, d])
+            if needed > memory_bytes:
+                rates = len(plan.config.grid.learning_rates)
+                cells = f"a seed's {rates} cells of width {width} and depth {depth}"
+                found = f"{cells} need {needed / 1e9:.3g} GB"
+                raise InputError(
+                    f"{file}, grid.width[{w}]",
+                    found,
+                    f"this machine offers {memory_bytes / 1e9:.3g} GB (compute.memory)",
+                    "Take a smaller width or fewer learning rates. Nothing was started.",
+                )
+
+
+def makespan_s(seconds: np.ndarray, devices: int) -> float:
+    """Wall time of blocks on equal devices, longest first to whichever is free.
+
+    >>> makespan_s(np.array([3.0, 2.0, 2.0]), 2)
+    4.0
+    """
+    free = [0.0] * min(devices, max(len(seconds), 1))
+    for block_s in np.sort(seconds)[::-1]:
+        heapq.heapreplace(free, free[0] + float(block_s))
+    return max(free)
+
+
+def _total_s(config: SweepConfig, costs: Costs) -> float:
+    return float(costs.seed_s.sum() * len(config.grid.seeds) + costs.initialization_s.sum())
+
+
+def _seeds_per_block(config: SweepConfig, costs: Costs, cores: int) -> int:
+    """The most seeds that keep all cores busy to the end; more where files would be too many."""
+    seeds = len(config.grid.seeds)
+    if config.training is None or seeds == 0:
+        return 1
+    share_s = max(_total_s(config, costs) / (BLOCKS_PER_CORE * cores), SHORT_BLOCK_S)
+    balanced = int(share_s / max(float(costs.seed_s.max()), 1e-12))
+    limit = FEW_OBJECTS if config.cells <= FEW_CELLS else MANY_OBJECTS
+    runs = max(1, (limit - OTHER_OBJECTS) // (len(TRAINING_VARIABLES) * costs.seed_s.size))
+    longest_row = (
+        len(config.grid.learning_rates) * len(config.training.recorded_steps()) * (max(config.grid.depth) + 1)
+    )
+    chunk = max(1, CHUNK_BYTES // (8 * longest_row))
+    wanted = min(max(balanced, math.ceil(seeds / runs), 1), chunk, seeds)
+    return math.ceil(seeds / math.ceil(seeds / wanted))

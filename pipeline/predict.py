@@ -1,0 +1,179 @@
+"""What theory says about a config: kernels, spectra, learning rates, trajectories, cumulants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import SweepConfig
+from theory import dynamics, spectrum
+from workers.data import Data
+from workers.variable import Variable
+
+_MATRIX = ("depth", "sample", "sample_other")
+_RATE = ("depth", "learning_rate")
+_PER_SCALE = "per unit of the kernel's scale"
+_MEAN = "root of the mean square over initial outputs, drawn from the infinite network"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Everything that theory predicts for a sweep.
+
+    Attributes:
+        values: arrays by name of the group /theory, with dimensions as in `VARIABLES`.
+        learning_rate_absolute: η, shape (widths, depths, learning rates); empty without training.
+        approximation: "exact" or "leading order", of `cumulant_predicted`.
+    """
+
+    values: dict[str, np.ndarray]
+    learning_rate_absolute: np.ndarray
+    approximation: str = ""
+
+
+VARIABLES = (
+    Variable("target", ("sample",), "training label y"),
+    Variable("infinite_ntk", _MATRIX, f"infinite-width tangent kernel of αf over what trains, {_PER_SCALE}"),
+    Variable("infinite_nngp", _MATRIX, "infinite-width covariance of the outputs αf at initialisation"),
+    Variable("lambda_min", ("depth",), "least eigenvalue of infinite_ntk"),
+    Variable("lambda_max", ("depth",), "largest eigenvalue of infinite_ntk"),
+    Variable("lambda_rounding_error", ("depth",), "bound on the rounding error of these eigenvalues"),
+    Variable("critical_learning_rate", ("depth",), f"2/λ_max: gradient descent diverges above, {_PER_SCALE}"),
+    Variable("rate_predicted", _RATE, "−log|1 − ηλ_min|, decay of the residual norm per step"),
+    Variable(
+        "residual_norm_predicted", (*_RATE, "step"), f"residual norm of infinitely wide training; {_MEAN}"
+    ),
+    Variable(
+        "cumulant_predicted", ("width", "depth", "order"), "κ_order / K^(order/2) of one output, predicted"
+    ),
+)
+
+
+def predict(config: SweepConfig, data: Data | None) -> Prediction:
+    """Kernels, spectra, rates, trajectories and cumulants of a sweep.
+
+    η of a relative learning rate is value / (λ_max c(m)), c(m) the scale of the tangent kernel at width m:
+    1 under `ntk` and `du`, 1/m under `mean_field`, m under `standard`. Trajectories are those of gradient
+    descent on ½ Σ (αf − y)².
+
+    Args:
+        config: the sweep.
+        data: training points, or None for a sweep of random networks without data.
+    """
+    values: dict[str, np.ndarray] = {}
+    rates = np.empty((0, 0, 0))
+    if data is not None:
+        values |= _kernels(config, data)
+        if config.training is not None:
+            rates = _absolute(config, values["lambda_max"])
+            values |= _trajectories(config, data, values, rates)
+    approximation = ""
+    if config.initialization is not None:
+        values["cumulant_predicted"], approximation = _cumulants(config)
+    return Prediction(values, rates, approximation)
+
+
+def summary(config: SweepConfig, prediction: Prediction) -> dict[str, Any]:
+    """The object that `theory --json` prints; keys are strings, NaN is null."""
+    values = prediction.values
+    depths = [str(depth) for depth in config.grid.depth]
+    result: dict[str, Any] = {
+        name: dict(zip(depths, _plain(values[name]), strict=True))
+        for name in ("lambda_min", "lambda_max", "lambda_rounding_error", "critical_learning_rate")
+        if name in values
+    }
+    keys = [f"{rate:g}" for rate in config.grid.learning_rates]
+    if "rate_predicted" in values:
+        rows = _plain(values["rate_predicted"])
+        result["rate_predicted"] = {
+            d: dict(zip(keys, row, strict=True)) for d, row in zip(depths, rows, strict=True)
+        }
+        absolute = _plain(prediction.learning_rate_absolute)
+        result["learning_rate_absolute"] = {
+            str(width): {d: dict(zip(keys, row, strict=True)) for d, row in zip(depths, rows, strict=True)}
+            for width, rows in zip(config.grid.width, absolute, strict=True)
+        }
+    if config.initialization is not None:
+        orders = [str(order) for order in config.initialization.orders]
+        result["cumulant_predicted"] = {
+            str(width): {d: dict(zip(orders, row, strict=True)) for d, row in zip(depths, rows, strict=True)}
+            for width, rows in zip(config.grid.width, _plain(values["cumulant_predicted"]), strict=True)
+        }
+        result["approximation"] = prediction.approximation
+    return result
+
+
+def _plain(array: np.ndarray) -> Any:
+    return (
+        [_plain(row) for row in array]
+        if array.ndim > 1
+        else [float(v) if np.isfinite(v) else None for v in array]
+    )
+
+
+def _kernels(config: SweepConfig, data: Data) -> dict[str, np.ndarray]:
+    gram = data.x @ data.x.T
+    ntk = np.stack([config.network.tangent_kernel(gram, depth) for depth in config.grid.depth])
+    nngp = np.stack([config.network.output_covariance(gram, depth) for depth in config.grid.depth])
+    spectra = [spectrum.eigenvalues_with_error(matrix) for matrix in ntk]
+    lambda_max = np.array([float(eigenvalues[-1]) for eigenvalues, _ in spectra])
+    return {
+        "target": data.y,
+        "infinite_ntk": ntk,
+        "infinite_nngp": nngp,
+        "lambda_min": np.array([float(eigenvalues[0]) for eigenvalues, _ in spectra]),
+        "lambda_max": lambda_max,
+        "lambda_rounding_error": np.array([error for _, error in spectra]),
+        "critical_learning_rate": np.array(
+            [dynamics.critical_learning_rate(float(value)) for value in lambda_max]
+        ),
+    }
+
+
+def _absolute(config: SweepConfig, lambda_max: np.ndarray) -> np.ndarray:
+    """η of every (width, depth, learning rate)."""
+    assert config.training is not None
+    rates = np.array(config.grid.learning_rates)
+    shape = (len(config.grid.width), len(config.grid.depth), len(rates))
+    if config.training.learning_rate_unit == "absolute":
+        return np.broadcast_to(rates, shape).copy()
+    return np.asarray(rates / (_scales(config) * lambda_max)[:, :, None])
+
+
+def _scales(config: SweepConfig) -> np.ndarray:
+    """c(m) of every (width, depth)."""
+    grid = config.grid
+    return np.array(
+        [[config.network.kernel_scale(width, depth) for depth in grid.depth] for width in grid.width]
+    )
+
+
+def _trajectories(
+    config: SweepConfig, data: Data, values: dict[str, np.ndarray], rates: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Rates and residual norms; NaN where an absolute η means another flow at each width."""
+    assert config.training is not None
+    steps = np.array(config.training.recorded_steps())
+    effective = rates * _scales(config)[:, :, None]
+    same = np.ptp(effective, axis=0) <= 1e-12 * effective.max(axis=0)
+    per_step = np.full(same.shape, np.nan)
+    norms = np.full((*same.shape, len(steps)), np.nan)
+    for d, k in np.argwhere(same):
+        eta = float(effective[0, d, k])
+        per_step[d, k] = dynamics.rate_per_step(eta, values["lambda_min"][d])
+        norms[d, k] = dynamics.mean_residual_norm(
+            values["infinite_ntk"][d], values["infinite_nngp"][d], data.y, eta, steps
+        )
+    return {"rate_predicted": per_step, "residual_norm_predicted": norms}
+
+
+def _cumulants(config: SweepConfig) -> tuple[np.ndarray, str]:
+    assert config.initialization is not None
+    orders = config.initialization.orders
+    found = [
+        [config.network.predicted_cumulants(width, depth, orders) for depth in config.grid.depth]
+        for width in config.grid.width
+    ]
+    return np.array([[values for values, _ in row] for row in found]), found[0][0][1]

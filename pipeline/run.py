@@ -1,0 +1,155 @@
+"""A config to a finished store: check, predict, plan, create or resume, schedule, close."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline import data_source, journal, predict, ray_environment, store_address, store_create
+from pipeline import plan as plans
+from pipeline.config import SweepFile
+from pipeline.errors import InputError, Interrupted
+from pipeline.execute import Outcome, Sweep
+from pipeline.journal import Journal
+from pipeline.plan import Block, Plan
+from pipeline.progress import Progress
+from pipeline.signals import StopFlag
+from pipeline.store import Store
+from pipeline.store_chunks import writer
+from workers.data import Data
+
+if TYPE_CHECKING:
+    from pipeline.schedule import Cluster
+
+
+def run(sweep: SweepFile, url: str, address: str | None = None) -> Store:
+    """Runs a sweep, or what is left of it, and returns its finished store.
+
+    Args:
+        sweep: the config.
+        url: the store: a path or an address; made if it does not exist.
+        address: a Ray cluster's; default: a local cluster.
+
+    Raises:
+        InputError: config, data, store or cluster are not what they must be; nothing was written.
+        Interrupted: a signal stopped the run; what was finished is stored.
+    """
+    url = store_address.absolute(url)
+    data = data_source.load_data(sweep)
+    data_hash = data_source.source_hash(sweep)
+    if store_address.exists(url):
+        existing = Store(url)
+        existing.check_same(sweep.config, data_hash, sweep.file)
+        journal.refuse_running(url, existing.run_attributes())
+        if not len(existing.pending_blocks()):
+            return existing
+    elif not store_address.is_free(url):
+        raise InputError(
+            url, "something else than a sweep's store is there", "a new store needs an unused path"
+        )
+    _check_fits(sweep, data, address)
+    ray_environment.prepare(local=address is None)
+    from pipeline import schedule
+
+    with StopFlag() as stop, schedule.connect(address, sweep.config.compute.cores) as cluster:
+        stop.listen()
+        device = _device(sweep, cluster)
+        if not store_address.exists(url):
+            _create(sweep, url, data, data_hash, cluster.cores)
+        _run_pending(sweep, Store(url), data, cluster, device, stop)
+    if stop:
+        raise Interrupted(url, stop.signal_number)
+    return Store(url)
+
+
+def _check_fits(sweep: SweepFile, data: Data | None, address: str | None) -> None:
+    """Before anything starts; on another cluster only what the config itself says can be checked."""
+    compute = sweep.config.compute
+    if address is None or compute.memory is not None:
+        plans.check_memory(data_source.make_plan(sweep, compute.cores), sweep.file, compute.memory_bytes)
+
+
+def _device(sweep: SweepFile, cluster: Cluster) -> str:
+    wanted = sweep.config.compute.device
+    if wanted == "cuda" and not cluster.gpus:
+        found = "Ray sees no GPU"
+        raise InputError(f"{sweep.file}, compute.device", found, "cuda needs one; auto and cpu do not")
+    return "cuda" if wanted != "cpu" and cluster.gpus else "cpu"
+
+
+def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int) -> None:
+    index = data.index if data is not None else np.empty(0, dtype=np.int64)
+    prediction = predict.predict(sweep.config, data)
+    store_create.create(url, data_source.make_plan(sweep, cores), prediction, index, data_hash)
+
+
+def _run_pending(
+    sweep: SweepFile, store: Store, data: Data | None, cluster: Cluster, device: str, stop: StopFlag
+) -> None:
+    """Runs the pending blocks, longest first, and closes the journal however that ends."""
+    from pipeline import schedule
+
+    plan = data_source.make_plan(sweep, cluster.cores, store.seeds_per_block)
+    order = plan.longest_first(store.pending_blocks())
+    rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0))
+    memory = _memory_per_core(sweep, cluster)
+    shared = Sweep(store.url, sweep.config, data, rates, device, memory)
+    cost_s = float(plan.block_seconds()[order].sum())
+    book = Journal(store.url)
+    state = "interrupted"
+    try:
+        with Progress(sweep.config.name, store.cell_counts(), len(order), cost_s, cluster.cores) as progress:
+            watch = _Watch(store, book, progress, plan)
+            schedule.run(cluster, shared, (plan.block(int(i)) for i in order), watch, stop)
+        if not stop:
+            state = "failed" if watch.failures else "finished"
+    finally:
+        book.close(state)
+        store_create.consolidate(store.url)
+
+
+def _memory_per_core(sweep: SweepFile, cluster: Cluster) -> int:
+    """What a block may use for each of its cores: an equal share of the machine."""
+    compute = sweep.config.compute
+    whole = compute.memory_bytes if cluster.local or compute.memory is not None else cluster.node_memory_bytes
+    return max(1, whole // cluster.node_cores)
+
+
+@dataclass
+class _Watch:
+    """Tells what happens to blocks to the journal, the display and, for failed ones, the store."""
+
+    store: Store
+    book: Journal
+    progress: Progress
+    plan: Plan
+    failures: int = 0
+
+    def started(self, block: Block) -> None:
+        self.book.started(block.index)
+
+    def finished(self, block: Block, outcome: Outcome) -> None:
+        self.book.finished(block.index, outcome.wall_s)
+        self._count(block, outcome.wall_s * block.threads, outcome.cells)
+
+    def lost(self, block: Block, reason: str) -> None:
+        self.progress.lost += 1
+        self.progress.show()
+
+    def failed(self, block: Block, reason: str) -> None:
+        self.failures += 1
+        self.book.failed(block.index, reason)
+        writer(self.store.url).write_failed(block)
+        self._count(block, 0.0, {"failed": self._cells(block)})
+
+    def _count(self, block: Block, core_s: float, cells: dict[str, int]) -> None:
+        counted = self.plan.config.training is None or block.kind == "training"
+        self.progress.block_done(block.cost_s, core_s, cells if counted else {})
+        self.book.remaining_s = self.progress.remaining_s
+        self.progress.show()
+
+    def _cells(self, block: Block) -> int:
+        rates = len(self.plan.config.grid.learning_rates)
+        return (block.seed_stop - block.seed_start) * rates if block.kind == "training" else 1

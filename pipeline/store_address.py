@@ -1,0 +1,97 @@
+"""Where a store lies: a local path or an object store, and the few operations that differ."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline.errors import InputError
+
+_PACKAGES = {"s3": "s3fs[boto3]>=2025", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+
+
+def is_remote(url: str) -> bool:
+    """Whether an address names an object store.
+
+    >>> is_remote("s3://bucket/sweep.zarr"), is_remote("results/sweep.zarr"), is_remote("file:///tmp/a.zarr")
+    (True, False, False)
+    """
+    return "://" in url and not url.startswith("file://")
+
+
+def local_path(url: str) -> Path:
+    """The folder of a local store."""
+    return Path(url.removeprefix("file://"))
+
+
+def absolute(url: str) -> str:
+    """The address as another process with another working folder needs it; a remote one stays."""
+    return url if is_remote(url) else str(local_path(url).expanduser().absolute())
+
+
+def zarr_store(url: str) -> Any:
+    """What zarr opens: a path, or an fsspec store."""
+    if not is_remote(url):
+        return local_path(url)
+    from zarr.storage import FsspecStore
+
+    filesystem(url)  # says what is missing, in our words
+    return FsspecStore.from_url(url)
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a remote address, and the path in it."""
+    import fsspec
+
+    scheme = urlsplit(url).scheme
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+    except ImportError:
+        package = _PACKAGES.get(scheme, f"the fsspec package for {scheme}")
+        wanted = f"`pip install '{package}'` brings what reads it"
+        raise InputError(url, f"nothing here reads {scheme}:// addresses", wanted) from None
+    except ValueError:
+        wanted = "a store is a path or an address such as s3://bucket/sweep.zarr"
+        raise InputError(url, f"{scheme}:// is not known", wanted) from None
+    return system, str(path)
+
+
+def exists(url: str) -> bool:
+    """Whether there is a Zarr v3 hierarchy at an address."""
+    if is_remote(url):
+        system, path = filesystem(url)
+        return bool(system.exists(f"{path}/zarr.json"))
+    return (local_path(url) / "zarr.json").is_file()
+
+
+def is_free(url: str) -> bool:
+    """Whether a new store can be made at an address: nothing there, or an empty folder."""
+    if is_remote(url):
+        return not exists(url)
+    path = local_path(url)
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
+def put_remote(url: str, files: Mapping[str, bytes]) -> None:
+    """Puts objects, each at once."""
+    system, path = filesystem(url)
+    system.pipe({f"{path}/{key}": content for key, content in files.items()})
+
+
+def move_into_place(built: Path, url: str) -> None:
+    """Makes a folder the store, in one step; remotely the root's metadata come last.
+
+    Raises:
+        OSError: the place was taken meanwhile.
+    """
+    if not is_remote(url):
+        built.rename(local_path(url))
+        return
+    files = {str(file.relative_to(built)): file.read_bytes() for file in built.rglob("*") if file.is_file()}
+    root = files.pop("zarr.json")
+    put_remote(url, files)
+    put_remote(url, {"zarr.json": root})
+    shutil.rmtree(built)

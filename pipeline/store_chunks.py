@@ -1,0 +1,176 @@
+"""One block into its chunks: one writer, data first, status last, each file at once or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numcodecs  # type: ignore[import-untyped]
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+
+from pipeline import store_address
+from pipeline.plan import Block
+from workers.variable import FAILED
+
+ZSTD_LEVEL = 3
+SERIALIZER = BytesCodec(endian="little")
+COMPRESSORS = (ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec())
+
+
+class OwnershipError(AssertionError):
+    """A block tried to write what is not exactly its own chunk: a defect of the plan, never of the input."""
+
+
+def writer(url: str) -> ChunkWriter:
+    """This process's writer for a store; arrays are opened once, anew in a forked process."""
+    return _writer(url, os.getpid())
+
+
+@functools.lru_cache(maxsize=4)
+def _writer(url: str, process: int) -> ChunkWriter:
+    return ChunkWriter(url)
+
+
+class ChunkWriter:
+    """Writes whole blocks of one store.
+
+    It encodes a chunk as the arrays' metadata say (little-endian bytes, zstd, crc32c) and puts it in place
+    by itself: through Zarr's own array writes 15 variables took 12 ms, this takes 2.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Opens every measured array of the store."""
+        self._url = url
+        root: Any = zarr.open_group(store_address.zarr_store(url), mode="r", use_consolidated=False)
+        self._arrays = {
+            kind: {name: array for name, array in root[kind].arrays() if _is_measured(array)}
+            for kind in ("training", "initialization")
+            if kind in root
+        }
+
+    def write(self, block: Block, measured: xr.Dataset) -> None:
+        """Writes all variables of a block, then its status.
+
+        Raises:
+            OwnershipError: the block is not exactly one chunk of an array, or a variable is missing.
+        """
+        chunks = list(self._encoded(block, measured))
+        _put(self._url, (item for item in chunks if not item[0].startswith(f"{block.kind}/status/")))
+        _put(self._url, (item for item in chunks if item[0].startswith(f"{block.kind}/status/")))
+
+    def write_failed(self, block: Block) -> None:
+        """Marks all cells of a block failed; their numbers stay unwritten."""
+        array = self._arrays[block.kind]["status"]
+        region = _region(block, array)
+        values = np.full([part.stop - part.start for part in region], FAILED, dtype=array.dtype)
+        _put(self._url, [(_key(block.kind, "status", array, region), _encode(array, values))])
+
+    def _encoded(self, block: Block, measured: xr.Dataset) -> Iterator[tuple[str, bytes]]:
+        for name, array in self._arrays[block.kind].items():
+            if name not in measured:
+                raise OwnershipError(f"block {block.index} brings no {name}")
+            region = _region(block, array)
+            values = _fitted(measured[name], array, region, block)
+            if not _is_fill(values, array):
+                yield _key(block.kind, name, array, region), _encode(array, values)
+
+
+def _is_measured(array: Any) -> bool:
+    """Blocks write what has a width and a depth, but for η, which the template holds."""
+    dims = tuple(array.metadata.dimension_names)
+    return dims[:2] == ("width", "depth") and array.basename != "learning_rate_absolute"
+
+
+def _region(block: Block, array: Any) -> tuple[slice, ...]:
+    """The block's place in an array, checked to be exactly one chunk."""
+    owned = {"width": slice(block.width, block.width + 1), "depth": slice(block.depth, block.depth + 1)}
+    if block.kind == "training":
+        owned["seed"] = slice(block.seed_start, block.seed_stop)
+    dims = array.metadata.dimension_names
+    region = tuple(owned.get(dim, slice(0, length)) for dim, length in zip(dims, array.shape, strict=True))
+    for dim, part, chunk, length in zip(dims, region, array.chunks, array.shape, strict=True):
+        whole = part.start % chunk == 0 and part.stop == min(part.start + chunk, length)
+        if not whole or part.stop <= part.start:
+            raise OwnershipError(
+                f"block {block.index} asks for {dim}[{part.start}:{part.stop}] of {array.path}, "
+                f"whose chunks are {chunk} of {length} long"
+            )
+    return region
+
+
+def _fitted(values: xr.DataArray, array: Any, region: tuple[slice, ...], block: Block) -> np.ndarray:
+    """Values in the array's order of dimensions, layers that this depth does not have left as fill."""
+    dims = [dim for dim in array.metadata.dimension_names if dim not in ("width", "depth")]
+    found = np.asarray(values.transpose(*dims).values, dtype=array.dtype)[None, None]
+    wanted = tuple(part.stop - part.start for part in region)
+    padded = np.full(wanted, array.fill_value, dtype=array.dtype)
+    place = tuple(slice(0, length) for length in found.shape)
+    short = [d for d, f, w in zip(array.metadata.dimension_names, found.shape, wanted, strict=True) if f != w]
+    if short not in ([], ["layer"]) or any(f > w for f, w in zip(found.shape, wanted, strict=True)):
+        raise OwnershipError(
+            f"block {block.index} brings {array.path} of shape {found.shape}, its chunk is {wanted}"
+        )
+    padded[place] = found
+    return padded
+
+
+def _is_fill(values: np.ndarray, array: Any) -> bool:
+    fill = array.fill_value
+    return bool(
+        np.all(np.isnan(values)) if values.dtype.kind == "f" and np.isnan(fill) else np.all(values == fill)
+    )
+
+
+def _encode(array: Any, values: np.ndarray) -> bytes:
+    """A chunk's bytes; a chunk at the array's edge is filled up to its full shape."""
+    full = values
+    if values.shape != array.chunks:
+        full = np.full(array.chunks, array.fill_value, dtype=array.dtype)
+        full[tuple(slice(0, length) for length in values.shape)] = values
+    little = np.ascontiguousarray(full, dtype=array.dtype.newbyteorder("<"))
+    compressed = bytes(_zstd().encode(little))
+    return compressed + int(google_crc32c.value(compressed)).to_bytes(4, "little")
+
+
+@functools.cache
+def _zstd() -> Any:
+    return numcodecs.Zstd(level=ZSTD_LEVEL)
+
+
+def _key(group: str, name: str, array: Any, region: tuple[slice, ...]) -> str:
+    numbers = (str(part.start // chunk) for part, chunk in zip(region, array.chunks, strict=True))
+    return "/".join((group, name, "c", *numbers))
+
+
+def _put(url: str, chunks: Iterable[tuple[str, bytes]]) -> None:
+    """Puts chunks in place; a reader sees the old bytes or the new ones, never a part."""
+    if store_address.is_remote(url):
+        store_address.put_remote(url, dict(chunks))
+        return
+    root = store_address.local_path(url)
+    for key, content in chunks:
+        _replace(root / key, content)
+
+
+def _replace(target: Path, content: bytes) -> None:
+    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        try:
+            part.write_bytes(content)
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(content)
+        part.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise

@@ -1,0 +1,140 @@
+"""What a store holds, group by group: made from the rooms' own lists of variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline import predict
+from pipeline.plan import Plan
+from pipeline.predict import Prediction
+from workers.observables import TRAINING_VARIABLES
+from workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
+from workers.variable import Variable
+
+SCHEMA_VERSION = 1
+
+LEARNING_RATE_ABSOLUTE = Variable(
+    "learning_rate_absolute",
+    ("width", "depth", "learning_rate"),
+    "step size η on ½ Σ (αf − y)², in absolute units",
+)
+BLOCK_VARIABLES = (
+    Variable("block_wall_s", ("block",), "time that a block took in its worker", "s"),
+    Variable("block_attempts", ("block",), "times that a block was started", dtype="int32"),
+)
+COORDINATES = {
+    "width": Variable("width", ("width",), "neurons in every hidden layer", dtype="int64"),
+    "depth": Variable("depth", ("depth",), "hidden layers", dtype="int64"),
+    "seed": Variable("seed", ("seed",), "seed of the cell", dtype="int64"),
+    "learning_rate": Variable("learning_rate", ("learning_rate",), "learning rate as in the config"),
+    "step": Variable("step", ("step",), "gradient steps taken", dtype="int64"),
+    "layer": Variable("layer", ("layer",), "layer, 1 to depth hidden, depth + 1 the output", dtype="int64"),
+    "order": Variable("order", ("order",), "order of the cumulant", dtype="int64"),
+    "sample": Variable("sample", ("sample",), "row of the source that the training point is", dtype="int64"),
+    "sample_other": Variable(
+        "sample_other", ("sample_other",), "row of the source of the other point", dtype="int64"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Array:
+    """One array of the template.
+
+    Attributes:
+        variable: name, dimensions, meaning.
+        shape: its length along each dimension.
+        chunks: length of a chunk along each dimension.
+        values: written with the template; None for what blocks fill in.
+    """
+
+    variable: Variable
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    values: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of the template: its arrays and attributes."""
+
+    arrays: list[Array]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def groups(plan: Plan, prediction: Prediction, index: np.ndarray) -> dict[str, Group]:
+    """Every group that exists before the first block runs.
+
+    Args:
+        plan: fixes the chunks.
+        prediction: what /theory holds.
+        index: rows of the source that the training points are, shape (samples,).
+    """
+    values = _coordinate_values(plan, index)
+    result = {"theory": _theory(prediction, values), "run": _run(plan)}
+    if plan.config.training is not None:
+        result["training"] = _training(plan, prediction, values)
+    if plan.config.initialization is not None:
+        result["initialization"] = _initialization(values)
+    return result
+
+
+def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
+    config = plan.config
+    values: dict[str, Any] = {"width": config.grid.width, "depth": config.grid.depth}
+    values |= {"sample": index, "sample_other": index}
+    if config.training is not None:
+        values |= {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
+        values |= {"step": config.training.recorded_steps(), "layer": range(1, max(config.grid.depth) + 2)}
+    if config.initialization is not None:
+        values["order"] = config.initialization.orders
+    return {name: np.array(list(each), dtype=COORDINATES[name].dtype) for name, each in values.items()}
+
+
+def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
+    """Measured arrays in chunks of one block, and η in one chunk."""
+    one_block = {"width": 1, "depth": 1, "seed": plan.seeds_per_block}
+    arrays = [_measured(variable, values, one_block) for variable in TRAINING_VARIABLES]
+    arrays.append(_written(LEARNING_RATE_ABSOLUTE, prediction.learning_rate_absolute))
+    return Group(_coordinates(arrays, values) + arrays)
+
+
+def _initialization(values: dict[str, np.ndarray]) -> Group:
+    arrays = [_measured(variable, values, {"width": 1, "depth": 1}) for variable in INITIALIZATION_VARIABLES]
+    return Group(_coordinates(arrays, values) + arrays)
+
+
+def _theory(prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
+    arrays = []
+    for variable in predict.VARIABLES:
+        if variable.name in prediction.values:
+            if variable.name == "cumulant_predicted":
+                attributes = {**variable.attributes, "approximation": prediction.approximation}
+                variable = Variable(variable.name, variable.dims, variable.long_name, attributes=attributes)
+            arrays.append(_written(variable, prediction.values[variable.name]))
+    return Group(_coordinates(arrays, values) + arrays)
+
+
+def _run(plan: Plan) -> Group:
+    blocks = max(1, len(plan))
+    arrays = [Array(variable, (len(plan),), (blocks,)) for variable in BLOCK_VARIABLES]
+    return Group(arrays)
+
+
+def _measured(variable: Variable, values: dict[str, np.ndarray], block: dict[str, int]) -> Array:
+    shape = tuple(len(values[dim]) for dim in variable.dims)
+    chunks = tuple(block.get(dim, len(values[dim])) for dim in variable.dims)
+    return Array(variable, shape, chunks)
+
+
+def _written(variable: Variable, values: np.ndarray) -> Array:
+    return Array(variable, values.shape, tuple(max(1, length) for length in values.shape), values)
+
+
+def _coordinates(arrays: list[Array], values: dict[str, np.ndarray]) -> list[Array]:
+    """The coordinates of every dimension that the arrays have."""
+    dims = dict.fromkeys(dim for array in arrays for dim in array.variable.dims)
+    return [_written(COORDINATES[dim], values[dim]) for dim in dims]

@@ -1,0 +1,163 @@
+"""Turns what pydantic found wrong into messages that name file, key, value, wish and next step."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import CollectedInputError, InputError
+from pipeline.yaml_text import describe
+
+_WANTED = {
+    "int_type": "it must be an integer",
+    "int_from_float": "it must be an integer",
+    "int_parsing_size": "it must be a smaller integer",
+    "float_type": "it must be a number",
+    "finite_number": "it must be a finite number",
+    "string_type": "it must be text",
+    "bool_type": "it must be true or false",
+    "tuple_type": "it must be a list",
+    "list_type": "it must be a list",
+    "dict_type": "it must be a mapping",
+    "model_type": "it must be a mapping of keys",
+    "model_attributes_type": "it must be a mapping of keys",
+}
+
+
+def translate(
+    error: ValidationError, raw: dict[str, Any], model: type[BaseModel], file: str, origins: dict[str, str]
+) -> InputError:
+    """One message for everything that pydantic refused.
+
+    Args:
+        error: what pydantic raised.
+        raw: the parsed config that it was given.
+        model: the config's model, for the valid keys and the words of its fields.
+        file: the config's name in messages.
+        origins: key paths set by `--set`, with the assignment.
+    """
+    schema = model.model_json_schema()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for item in error.errors(include_url=False):
+        path, parts = _path(item["loc"], raw, missing=item["type"] == "missing")
+        found.setdefault(path, []).append({**item, "parts": parts})
+    messages = [_message(path, items, schema, file, origins) for path, items in found.items()]
+    return messages[0] if len(messages) == 1 else CollectedInputError(messages)
+
+
+def _path(location: tuple[Any, ...], raw: Any, missing: bool) -> tuple[str, list[Any]]:
+    """The path as a user would write it: pydantic's own marks of union members fall out."""
+    path = ""
+    parts: list[Any] = []
+    for position, part in enumerate(location):
+        is_last = position == len(location) - 1
+        if isinstance(raw, dict) and isinstance(part, str) and (part in raw or (missing and is_last)):
+            path, raw = (f"{path}.{part}" if path else part), raw.get(part)
+            parts.append(part)
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            path, raw = f"{path}[{part}]", raw[part]
+            parts.append(part)
+    return path, parts
+
+
+def _message(
+    path: str, items: list[dict[str, Any]], schema: dict[str, Any], file: str, origins: dict[str, str]
+) -> InputError:
+    item = items[0]
+    where = _where(path, file, origins)
+    kind = item["type"]
+    if kind == "extra_forbidden":
+        return _unknown_key(where, item["parts"], schema)
+    if kind == "missing":
+        return InputError(
+            where, "it is missing", _words(item["parts"], schema).get("wanted", "give it a value")
+        )
+    if kind == "value_error":
+        return InputError(where, *_split(str(item["ctx"]["error"])))
+    if kind == "json_invalid":
+        return InputError(where, "a value cannot be read", "a config holds plain values")
+    words = _words(item["parts"], schema)
+    if "noun" in words:
+        value = str(item["msg"]) if kind == "duplicate" else describe(item["input"])
+        found = value if kind == "duplicate" else f"{value} is not {words['noun']}"
+        return InputError(where, found, words["wanted"])
+    wanted = list(dict.fromkeys(_wanted(each) for each in items))
+    return InputError(where, f"found {describe(item['input'])}", " or ".join(wanted))
+
+
+def _where(path: str, file: str, origins: dict[str, str]) -> str:
+    for key, origin in origins.items():
+        if path == key or path.startswith((f"{key}.", f"{key}[")):
+            return origin if path == key else f"{origin}, {path}"
+    return f"{file}, {path}" if path else file
+
+
+def _split(message: str) -> tuple[str, str]:
+    """A validator's "found; wanted" as two parts."""
+    found, separator, wanted = message.rstrip(".").partition("; ")
+    return (found, wanted) if separator else (found, "change one of the two")
+
+
+def _wanted(item: dict[str, Any]) -> str:
+    kind, context = item["type"], item.get("ctx", {})
+    if kind in _WANTED:
+        return _WANTED[kind]
+    if kind == "literal_error":
+        return f"it must be {context['expected']}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        expected = context.get("expected_tags")
+        return f"`kind` must be {expected}" if expected else "its `kind` must be named"
+    limits = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below"}
+    limits["less_than_equal"] = "at most"
+    if kind in limits:
+        return f"it must be {limits[kind]} {next(iter(context.values()))}"
+    message = str(item["msg"]).rstrip(".")
+    return re.sub(r"^Input should", "it should", message)
+
+
+def _unknown_key(where: str, parts: list[Any], schema: dict[str, Any]) -> InputError:
+    """Names the nearest valid key: beside the unknown one if one is near, else anywhere in the config."""
+    key = str(parts[-1])
+    beside = sorted(_properties(schema, parts[:-1]))
+    near = difflib.get_close_matches(key, beside, n=1, cutoff=0.6)
+    if near:
+        return InputError(where, f"'{key}' is not a key here", f"did you mean '{near[0]}'")
+    anywhere = {path.rpartition(".")[2]: path for path in _all_paths(schema)}
+    far = difflib.get_close_matches(key, sorted(anywhere), n=1, cutoff=0.75)
+    if far:
+        return InputError(where, f"'{key}' is not a key here", f"did you mean '{anywhere[far[0]]}'")
+    return InputError(where, f"'{key}' is not a key here", f"the keys here are {', '.join(beside)}")
+
+
+def _all_paths(schema: dict[str, Any]) -> list[str]:
+    top = _properties(schema, [])
+    return [*top, *(f"{key}.{child}" for key in top for child in _properties(schema, [key]))]
+
+
+def _words(parts: list[Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema's entry of the innermost named key: its `noun` and `wanted`, where the field gives them."""
+    names = [part for part in parts if isinstance(part, str)]
+    return _properties(schema, names[:-1]).get(names[-1], {}) if names else {}
+
+
+def _properties(schema: dict[str, Any], parts: list[Any]) -> dict[str, dict[str, Any]]:
+    """Keys valid under a path, over all members of a union."""
+    nodes = [schema]
+    for part in [None, *(part for part in parts if isinstance(part, str))]:
+        reached = (
+            nodes
+            if part is None
+            else [n["properties"][part] for n in nodes if part in n.get("properties", {})]
+        )
+        nodes = [member for node in reached for member in _members(node, schema)]
+    return {key: entry for node in nodes for key, entry in node.get("properties", {}).items()}
+
+
+def _members(node: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    if "$ref" in node:
+        return _members(schema["$defs"][node["$ref"].rpartition("/")[2]], schema)
+    options = [*node.get("anyOf", []), *node.get("oneOf", []), *node.get("allOf", [])]
+    return [member for option in options for member in _members(option, schema)] or [node]

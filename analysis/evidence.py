@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import dask
 import numpy as np
 import xarray as xr
+from dask.base import compute
 
 from analysis import rates
+from analysis.cell_fits import cell_fits
 from analysis.sweep import cell_counts, configuration
 
 DONE = 1
@@ -82,18 +83,18 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> Evidence:
         lazy["fits"] = fitted(config, training)
     if "initialization" in tree.children:
         lazy["initialization"] = _sane(tree["initialization"].to_dataset())
-    (loaded,) = dask.compute(lazy)
+    (loaded,) = compute(lazy)  # type: ignore[no-untyped-call]
     return Evidence(
         config, loaded.get("cells"), loaded.get("fits"), loaded.get("initialization"), loaded["theory"]
     )
 
 
 def fitted(config: dict[str, Any], training: xr.Dataset) -> xr.Dataset:
-    """`rates.cell_fits` with the precision and the optimiser of the config, lazily."""
+    """`cell_fits` with the precision and the optimiser of the config, lazily."""
     section = config.get("training")
     settings = section if isinstance(section, dict) else {}
     floor = rates.ROUNDING_FLOOR.get(str(settings.get("dtype", "float64")), rates.ROUNDING_FLOOR["float64"])
-    return rates.cell_fits(training, floor=floor, gradient_flow=settings.get("optimizer") == "gradient_flow")
+    return cell_fits(training, floor=floor, gradient_flow=settings.get("optimizer") == "gradient_flow")
 
 
 def last_records(training: xr.Dataset, variables: Iterable[str]) -> xr.Dataset:
@@ -111,7 +112,7 @@ def last_records(training: xr.Dataset, variables: Iterable[str]) -> xr.Dataset:
 
 def _last(values: xr.DataArray) -> xr.DataArray:
     """The last finite record; NaN where there is none."""
-    return xr.apply_ufunc(
+    last: xr.DataArray = xr.apply_ufunc(
         _last_finite,
         values,
         input_core_dims=[["step"]],
@@ -119,6 +120,7 @@ def _last(values: xr.DataArray) -> xr.DataArray:
         output_dtypes=[np.float64],
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
+    return last
 
 
 def _last_finite(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -139,5 +141,5 @@ def _theory(tree: xr.DataTree) -> xr.Dataset:
     if "theory" not in tree.children:
         return xr.Dataset()
     group = tree["theory"].to_dataset()
-    wanted = ("lambda_min", "lambda_max", "rate_predicted", "cumulant_predicted")
+    wanted = ("lambda_min", "lambda_max", "lambda_rounding_error", "rate_predicted", "cumulant_predicted")
     return group[[name for name in wanted if name in group]].drop_dims(["sample"], errors="ignore")

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,13 +17,20 @@ from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator
 
 from analysis.laws.finding import Curve, Finding, Series
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito, colour-blind safe
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)  # Okabe and Ito, colour-blind safe
 MARKERS = ("o", "s", "^", "D", "v", "P")
 INK, MUTED = "#1a1a1a", "#767676"
-COLUMN_INCHES = (3.5, 2.75)
+COLUMN_INCHES = (3.5, 3.1)
 DOTS_PER_INCH = 300
 MANY_POINTS = 1500
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.labelsize": 8,
@@ -48,7 +56,7 @@ def draw(finding: Finding) -> Figure:
 
     >>> from analysis.laws.finding import undecided
     >>> draw(undecided("weight_drift", "drift", -0.5, "No cell is done.")).get_size_inches()
-    array([3.5 , 2.75])
+    array([3.5, 3.1])
     """
     with _style():
         figure = Figure(figsize=COLUMN_INCHES, layout="constrained")
@@ -67,9 +75,15 @@ def draw(finding: Finding) -> Figure:
             _series(axes, series, depths)
         axes.set_xlabel(plot.x_label)
         axes.set_ylabel(plot.y_label)
-        _ticks(axes, [s for s in plot.series])
+        _ticks(axes, list(plot.series))
         axes.set_title(_headline(finding), loc="left", fontsize=7.2, color=INK)
-        axes.legend(loc="best", handlelength=1.6, labelspacing=0.25, borderaxespad=0.2)
+        handles, labels = axes.get_legend_handles_labels()
+        columns = 3 if len(labels) > 4 else 2
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=columns, handlelength=1.8, columnspacing=1.2
+        )
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not anew for every format
         return figure
 
 
@@ -111,13 +125,13 @@ def _series(axes: Axes, series: Series, depths: list[int]) -> None:
     bars = np.stack([series.y - series.low, series.high - series.y]).clip(min=0)
     crowd = len(series.x) > 40
     axes.errorbar(
-        series.x,
+        series.x * series.shift,
         series.y,
         yerr=bars if bars.any() else None,
         fmt=marker,
         color=colour,
         markersize=2.2 if crowd else 4.0 if not series.hollow else 3.4,
-        markerfacecolor="none" if series.hollow else colour,
+        markerfacecolor="white" if series.hollow else colour,
         markeredgewidth=0.4 if crowd else 0.8,
         alpha=0.6 if crowd else 1.0,
         elinewidth=0.8,
@@ -126,7 +140,7 @@ def _series(axes: Axes, series: Series, depths: list[int]) -> None:
         linestyle="none",
         label=series.label,
         rasterized=len(series.x) > MANY_POINTS,
-        zorder=3,
+        zorder=3 if series.hollow else 4,
     )
 
 
@@ -175,7 +189,7 @@ def _headline(finding: Finding) -> str:
     estimate = finding.estimate
     if not np.isfinite(estimate.value):
         return finding.verdict
-    return (
-        f"slope {estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}], "
-        f"theory {finding.expected:g}: {finding.verdict}"
+    text = (
+        f"slope {estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}], theory {finding.expected:g}"
     )
+    return f"{text}: {finding.verdict}".replace("-", "−")

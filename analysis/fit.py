@@ -47,7 +47,7 @@ class Estimate:
 
 
 def means_over_seeds(values: Array) -> Array:
-    """Mean over seeds of what is there: (width, depth, seed, rate) → (width, depth, rate), NaN where nothing."""
+    """Mean over seeds, axis 2, of what is there; NaN where nothing is."""
     count = np.isfinite(values).sum(2)
     total = np.where(np.isfinite(values), values, 0.0).sum(2)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -74,7 +74,7 @@ def resampled_means(values: Array, *, resamples: int = RESAMPLES, seed: int = SE
     >>> resampled_means(np.ones((2, 1, 5, 1)), resamples=3).shape
     (3, 2, 1, 1)
     """
-    widths, depths, seeds, rates = values.shape
+    widths, depths, _, rates = values.shape
     generator = np.random.default_rng(seed)
     centre = means_over_seeds(values)
     present = np.isfinite(values)

@@ -15,11 +15,13 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from analysis.errors import NoScheduler, NotWritable, first_line
 from analysis.evidence import Evidence, gather
 from analysis.laws import VARIABLES, find_all
 from analysis.laws.finding import Finding
 from analysis.sweep import open_sweep
 
+SCHEDULER_TIMEOUT = "15s"
 LAW_NUMBERS = ("slope", "slope_low", "slope_high", "expected", "expected_low", "expected_high", "r_squared")
 _LONG_NAMES = {
     "slope": "fitted slope of the law",
@@ -69,7 +71,7 @@ def examine(url: str | Path, scheduler: str | None = None) -> Study:
 
     >>> examine("missing.zarr")
     Traceback (most recent call last):
-    analysis.sweep.NotASweep: missing.zarr: ...
+    analysis.errors.NotASweep: missing.zarr: ...
     """
     tree = open_sweep(url)
     with _on(scheduler):
@@ -90,16 +92,21 @@ def analyze(url: str | Path, scheduler: str | None = None) -> dict[str, Any]:
 
     Raises:
         NotASweep: see `open_sweep`.
+        NotWritable: the groups cannot be written.
+        NoScheduler: no scheduler answers.
 
     >>> analyze("missing.zarr")
     Traceback (most recent call last):
-    analysis.sweep.NotASweep: missing.zarr: ...
+    analysis.errors.NotASweep: missing.zarr: ...
     """
     result = examine(url, scheduler)
-    if result.evidence.fits is not None:
-        _write(url, "fits", result.evidence.fits)
-    _write(url, "laws", law_table(result.findings))
-    _consolidate_again(url)
+    try:
+        if result.evidence.fits is not None:
+            _write(url, "fits", result.evidence.fits)
+        _write(url, "laws", law_table(result.findings))
+        _consolidate_again(url)
+    except OSError as error:
+        raise NotWritable(f"{url}: /fits and /laws cannot be written ({first_line(error)}).") from error
     return {"laws": result.laws, "cells": result.evidence.counts()}
 
 
@@ -119,7 +126,9 @@ def law_table(findings: tuple[Finding, ...]) -> xr.Dataset:
         for name, values in columns.items()
     }
     names = np.array([f.name for f in findings], dtype=object)
-    return xr.Dataset(variables, coords={"law": ("law", names, {"long_name": "name of the law", "units": "1"})})
+    return xr.Dataset(
+        variables, coords={"law": ("law", names, {"long_name": "name of the law", "units": "1"})}
+    )
 
 
 def _number(finding: Finding, name: str) -> float:
@@ -147,7 +156,12 @@ def _on(scheduler: str | None) -> Iterator[None]:
         return
     from distributed import Client
 
-    with Client(scheduler, timeout="30s"):
+    try:
+        client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        hint = "Start one with `dask scheduler`, or leave --scheduler out to use threads here."
+        raise NoScheduler(f"{scheduler}: no Dask scheduler answers ({first_line(error)}). {hint}") from error
+    with client:
         yield
 
 

@@ -11,13 +11,11 @@ import dask
 import numpy as np
 import xarray as xr
 
+from analysis.errors import NotASweep, first_line
+
 SCHEMA_VERSION = 1
 STATUS = ("pending", "done", "diverged", "failed")
 CHUNK_BYTES = "16MiB"
-
-
-class NotASweep(ValueError):  # noqa: N818
-    """The address holds no sweep that this version can read; the text says what was found."""
 
 
 def open_sweep(url: str | Path) -> xr.DataTree:
@@ -35,7 +33,7 @@ def open_sweep(url: str | Path) -> xr.DataTree:
 
     >>> open_sweep("missing.zarr")
     Traceback (most recent call last):
-    analysis.sweep.NotASweep: missing.zarr: nothing is there. Give the path or address of a store ...
+    analysis.errors.NotASweep: missing.zarr: nothing is there. Give the path or address of a store ...
     """
     address = str(url)
     if "://" not in address and not Path(address).exists():
@@ -46,8 +44,7 @@ def open_sweep(url: str | Path) -> xr.DataTree:
             warnings.simplefilter("ignore")
             tree = xr.open_datatree(address, engine="zarr", chunks=None)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise NotASweep(f"{address}: no Zarr store can be read there ({reason}).") from error
+        raise NotASweep(f"{address}: no Zarr store can be read there ({first_line(error)}).") from error
     _check(address, tree)
     with dask.config.set({"array.chunk-size": CHUNK_BYTES}):
         for name in ("training", "initialization", "fits"):
@@ -59,10 +56,12 @@ def open_sweep(url: str | Path) -> xr.DataTree:
 def _check(address: str, tree: xr.DataTree) -> None:
     version = tree.attrs.get("schema_version")
     if version is None or "config" not in tree.attrs:
-        raise NotASweep(f"{address}: a Zarr store, but no sweep: its root has no `config` and `schema_version`.")
+        raise NotASweep(
+            f"{address}: a Zarr store, but no sweep: its root has no `config` and `schema_version`."
+        )
     if version != SCHEMA_VERSION:
         raise NotASweep(
-            f"{address}: its schema version is {version}, and this version of widesweep reads {SCHEMA_VERSION}. "
+            f"{address}: its schema version is {version}; this version of widesweep reads {SCHEMA_VERSION}. "
             "Use the version of widesweep that made it (root attribute `code_version`)."
         )
     configuration(tree)
@@ -89,4 +88,6 @@ def cell_counts(status: np.ndarray[Any, Any]) -> dict[str, int]:
     >>> cell_counts(np.array([0, 1, 1, 2]))
     {'done': 2, 'diverged': 1, 'failed': 0, 'pending': 1}
     """
-    return {name: int((status == STATUS.index(name)).sum()) for name in ("done", "diverged", "failed", "pending")}
+    return {
+        name: int((status == STATUS.index(name)).sum()) for name in ("done", "diverged", "failed", "pending")
+    }

@@ -47,37 +47,54 @@ def find(evidence: Evidence) -> list[Finding]:
     settling = fits["rate_standard_error"].values / np.where(rate > 0, rate, np.nan)
     shared = float(np.nanmean(settling))
     estimate = fit.bootstrap(extrapolation.values, extrapolation.limit)
-    estimate = estimate.widened(float(np.hypot(shared, extrapolation.disagreement())))
+    estimate = estimate.widened(float(np.hypot(shared, extrapolation.systematic)))
     low, high = 1.0 - TRUSTED, 1.0 + TRUSTED
     verdict, power = judge(estimate, low, high)
     if _lost(fits["rate_flag"].values) > MOST_LOST and verdict != "inconclusive":
-        verdict, power = "inconclusive", "Most finished cells have no honest window: longer training is needed."
+        verdict, power = (
+            "inconclusive",
+            "Most finished cells have no honest window: longer training is needed.",
+        )
     plot, limits = _plot(ratio, predicted, widths, fits)
     limits_note, r_squared = _log_slope(limits)
     note = " ".join(
         s for s in (
             power,
-            f"Extrapolation as c/m and c/√m, averaged; they differ by {extrapolation.disagreement():.3f}, in the "
-            f"interval, as is the transient's remainder ({100 * shared:.1f} %).",
+            "Extrapolated in width with terms in 1/√m and 1/m; what they leave open "
+            f"(± {extrapolation.systematic:.3f}) "
+            f"and the transient's remainder (± {shared:.3f}) are in the interval.",
             limits_note, excluded, windows,
         ) if s
     )  # fmt: skip
     return [
         Finding(
-            NAME, TITLE, estimate, 1.0, low, high, r_squared, points, verdict, note, plot, _by_width(ratio, widths)
+            NAME,
+            TITLE,
+            estimate,
+            1.0,
+            low,
+            high,
+            r_squared,
+            points,
+            verdict,
+            note,
+            plot,
+            _by_width(ratio, widths),
         )
     ]
 
 
 def _predictions(evidence: Evidence) -> tuple[Array, str]:
-    """Predicted rates (depth, rate); NaN where the largest eigenvalue, not the least, would rule at late times."""
+    """Predicted rates (depth, rate); NaN where the largest eigenvalue would rule at late times."""
     theory = evidence.theory
     predicted = theory["rate_predicted"].transpose("depth", "learning_rate").values.astype(np.float64)
     training = evidence.config.get("training")
     settings = training if isinstance(training, dict) else {}
     if "lambda_max" not in theory or settings.get("optimizer", "gd") == "gradient_flow":
         return predicted, ""
-    least, largest = (theory[name].values.astype(np.float64)[:, None] for name in ("lambda_min", "lambda_max"))
+    least, largest = (
+        theory[name].values.astype(np.float64)[:, None] for name in ("lambda_min", "lambda_max")
+    )
     eta = -np.expm1(-predicted) / least
     edge = np.abs(1.0 - eta * largest) >= np.exp(-predicted)
     note = "Learning rates whose largest mode decays slowest are left out." if edge.any() else ""
@@ -107,7 +124,9 @@ def _by_width(ratio: Array, widths: Array) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _plot(ratio: Array, predicted: Array, widths: Array, fits: object) -> tuple[Plot, list[tuple[float, float]]]:
+def _plot(
+    ratio: Array, predicted: Array, widths: Array, fits: object
+) -> tuple[Plot, list[tuple[float, float]]]:
     """Extrapolated rates over predicted ones, the finite widths behind them."""
     depths = [int(d) for d in fits["depth"].values]  # type: ignore[index]
     series: list[Series] = []
@@ -120,7 +139,7 @@ def _plot(ratio: Array, predicted: Array, widths: Array, fits: object) -> tuple[
             if not np.isfinite(x) or not one.possible:
                 continue
             estimate = fit.bootstrap(one.values, one.limit, resamples=GROUP_RESAMPLES)
-            estimate = estimate.widened(one.disagreement())
+            estimate = estimate.widened(one.systematic)
             rows.append((x, estimate.value * x, max(estimate.low, 1e-3) * x, estimate.high * x))
             limits.append((x, estimate.value * x))
         if rows:
@@ -131,12 +150,12 @@ def _plot(ratio: Array, predicted: Array, widths: Array, fits: object) -> tuple[
             y = means * predicted[d]
             x = np.broadcast_to(predicted[d], y.shape)
             ok = np.isfinite(y)
-            series.append(Series(f"depth {depth}, finite m", x[ok], y[ok], y[ok], y[ok], depth, True))
+            series.append(Series(f"depth {depth}, finite m", x[ok], y[ok], y[ok], y[ok], depth, True, 1.03))
     every = predicted[np.isfinite(predicted)]
     ends = np.array([0.8 * every.min(), 1.25 * every.max()]) if every.size else np.array([0.1, 1.0])
     curves = (Curve("theory: slope 1", ends, ends, "theory"),)
-    return Plot("predicted rate −log(1 − η λ_min(Θ^∞)), per step", "fitted late-time rate, per step",
-                tuple(series), curves), limits  # fmt: skip
+    label = r"predicted rate $-\log(1 - \eta\,\lambda_{\min}(\Theta^\infty))$ (per step)"
+    return Plot(label, "fitted late-time rate (per step)", tuple(series), curves), limits
 
 
 def _log_slope(limits: list[tuple[float, float]]) -> tuple[str, float]:
@@ -147,4 +166,6 @@ def _log_slope(limits: list[tuple[float, float]]) -> tuple[str, float]:
     x, y = np.log(pairs).T
     spread = float(((y - y.mean()) ** 2).sum())
     slope = float(np.polyfit(x, y, 1)[0])
-    return f"In log-log the extrapolated rates rise with slope {slope:.2f}.", 1.0 - float(((y - x) ** 2).sum()) / spread
+    return f"In log-log the extrapolated rates rise with slope {slope:.2f}.", 1.0 - float(
+        ((y - x) ** 2).sum()
+    ) / spread

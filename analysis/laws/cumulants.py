@@ -36,11 +36,11 @@ def _find(evidence: Evidence, order: int) -> Finding:
     name, expected = f"cumulant_{order}", order / 2 - 1
     title = f"κ{order} of an output grows like (L/n){_power(expected)}"
     points = _points(evidence, order)
-    x, y, error, theory, depth = points
+    x, y, error, theory, _ = points
     ok = np.isfinite(y) & np.isfinite(error) & np.isfinite(theory) & (theory != 0) & (x > 0)
     resolved = ok & (np.abs(theory) > RESOLVED * error) & (y * theory > 0)
     if resolved.sum() < FEWEST_POINTS or len(np.unique(x[resolved])) < 2:
-        reason = f"{int(resolved.sum())} (width, depth) pairs are resolved by their draws; {FEWEST_POINTS} are needed."
+        reason = f"Draws resolve {int(resolved.sum())} (width, depth) pairs; {FEWEST_POINTS} are needed."
         return undecided(name, title, expected, reason, int(resolved.sum()))
     x_, y_, theory_ = np.log(x[resolved]), np.log(np.abs(y[resolved])), np.log(np.abs(theory[resolved]))
     relative = np.where(error > 0, error / np.abs(theory), np.nan)[resolved]
@@ -54,12 +54,13 @@ def _find(evidence: Evidence, order: int) -> Finding:
     low, high, allowed = _allowed(kind, x_, relative, bent, expected)
     verdict, power = judge(estimate, low, high)
     within = int((np.abs(score) <= 5).sum())
+    unresolved = ok.sum() - resolved.sum()
     note = " ".join(
         s for s in (
             power, allowed,
             f"{within} of {int(ok.sum())} pairs lie within 5 standard errors of the prediction (largest |z| "
             f"{np.nanmax(np.abs(score)):.1f}).",
-            f"{int(ok.sum() - resolved.sum())} pairs are too small for their draws." if resolved.sum() < ok.sum() else "",
+            f"{int(unresolved)} pairs are too small for their draws." if unresolved else "",
             _tails(evidence, order, x[ok]),
         ) if s
     )  # fmt: skip
@@ -70,7 +71,20 @@ def _find(evidence: Evidence, order: int) -> Finding:
         ("largest |z| of a pair", f"{np.nanmax(np.abs(score)):.2f}"),
     )
     plot = _plot(order, expected, points, resolved, slope, y_, x_)
-    return Finding(name, title, estimate, expected, low, high, r_squared, int(resolved.sum()), verdict, note, plot, numbers)
+    return Finding(
+        name,
+        title,
+        estimate,
+        expected,
+        low,
+        high,
+        r_squared,
+        int(resolved.sum()),
+        verdict,
+        note,
+        plot,
+        numbers,
+    )
 
 
 def _points(evidence: Evidence, order: int) -> tuple[Array, Array, Array, Array, NDArray[np.int64]]:
@@ -101,7 +115,7 @@ def _line(x: Array, y: Array, error: Array) -> tuple[float, float, float]:
 
 
 def _misfit(x: Array, difference: Array, error: Array) -> float:
-    """Birge's factor: sqrt(χ²/degrees) of measured minus predicted where it says that errors are too small."""
+    """Birge's factor sqrt(χ²/degrees) of measured minus predicted, where that is significantly above 1."""
     slope, _, _ = _line(x, difference, error)
     weight = 1.0 / error**2
     centred = difference - (weight * difference).sum() / weight.sum()
@@ -113,7 +127,7 @@ def _misfit(x: Array, difference: Array, error: Array) -> float:
 
 
 def _allowed(kind: str, x: Array, error: Array, bent: float, expected: float) -> tuple[float, float, str]:
-    """Slopes that theory allows on these pairs: that of the prediction, with what the prediction leaves open."""
+    """Slopes that theory allows on these pairs: the prediction's, with what it leaves open."""
     if kind == "exact":
         slack = EXACT_TOLERANCE * expected
         text = f"The exact values have slope {bent:.3f} on these pairs (limit {expected:g} as L/n → 0)."
@@ -134,7 +148,11 @@ def _tails(evidence: Evidence, order: int, ratio: Array) -> str:
         return ""
     draws = float(np.nanmax(group["draws"].values))
     worst = float(np.sqrt(np.exp(20.0 * ratio.max()) / max(draws, 1.0)))
-    return f"At L/n = {ratio.max():.2g} tails are heavy: errors are themselves uncertain." if worst > HEAVY_TAIL else ""
+    return (
+        f"At L/n = {ratio.max():.2g} tails are heavy: errors are themselves uncertain."
+        if worst > HEAVY_TAIL
+        else ""
+    )
 
 
 def _plot(
@@ -147,17 +165,25 @@ def _plot(
     for each in np.unique(depth[resolved]):
         here = resolved & (depth == each)
         k, half = np.abs(kappa[here]), 1.96 * np.nan_to_num(error[here])
-        series.append(Series(f"depth {each}", ratio[here], k, np.maximum(k - half, 0.05 * k), k + half, int(each)))
-    along = np.argsort(ratio[resolved])
+        series.append(
+            Series(f"depth {each}", ratio[here], k, np.maximum(k - half, 0.05 * k), k + half, int(each))
+        )
     ends = np.exp(np.array([x.min(), x.max()]))
     fitted = np.exp(np.mean(y - slope * x)) * ends**slope
-    guide = np.abs(theory[resolved])[along][0] * (ends / ends[0]) ** expected
-    curves = (
-        Curve("theory, these (L, n)", ratio[resolved][along], np.abs(theory[resolved])[along], "theory"),
-        Curve("", ends, fitted, "fit"),
-        Curve(f"limit: slope {expected:g}", ends, guide, "guide"),
+    guide = 0.5 * np.exp(y[np.argmin(x)]) * (ends / ends[0]) ** expected
+    curves = [Curve("fit", ends, fitted, "fit"), Curve(f"limit: slope {expected:g}", ends, guide, "guide")]
+    for place, each in enumerate(np.unique(depth[resolved])):
+        here = np.flatnonzero(resolved & (depth == each))
+        here = here[np.argsort(ratio[here])]
+        curves.append(
+            Curve("" if place else "theory, each depth", ratio[here], np.abs(theory[here]), "theory")
+        )
+    return Plot(
+        r"depth over width, $L/n$",
+        rf"$|\kappa_{{{order}}}|\, /\, K^{{{order // 2}}}$",
+        tuple(series),
+        tuple(curves),
     )
-    return Plot("depth over width, L/n", f"|κ{order}| / K{_power(order / 2)}", tuple(series), curves)
 
 
 def _power(exponent: float) -> str:

@@ -1,4 +1,4 @@
-"""What a law finds: a slope with its interval, what theory expects of it, a verdict, and a figure's contents."""
+"""What a law finds: a slope with its interval, what theory allows, a verdict, and what the figure shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESOLUTION = 0.25  # an interval with a longer half-width tells no exponent of i
 
 @dataclass(frozen=True)
 class Series:
-    """Points with error bars: `y` between `low` and `high`, one `depth` (0: of no depth), `hollow` or filled."""
+    """Points with bars from `low` to `high`, of one `depth`, `hollow` or filled, drawn at x times `shift`."""
 
     label: str
     x: Array
@@ -26,6 +26,7 @@ class Series:
     high: Array
     depth: int = 0
     hollow: bool = False
+    shift: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,7 @@ class Finding:
     numbers: tuple[tuple[str, str], ...] = ()
 
 
-def judge(
-    estimate: Estimate, low: float, high: float, *, resolution: float = RESOLUTION
-) -> tuple[str, str]:
+def judge(estimate: Estimate, low: float, high: float, *, resolution: float = RESOLUTION) -> tuple[str, str]:
     """Verdict on a slope, and a sentence on the power behind it.
 
     consistent: the 95 % interval overlaps [low, high]; inconsistent: it does not; inconclusive: it
@@ -113,7 +112,10 @@ def judge(
         gap = low - estimate.high if side == "below" else estimate.low - high
         return INCONSISTENT, f"The whole interval lies {side} what theory allows, by {gap:.3g}."
     if estimate.half_width > resolution:
-        return INCONCLUSIVE, f"The interval is ± {estimate.half_width:.2f}, too long to tell: {power} More seeds or widths are needed."
+        return (
+            INCONCLUSIVE,
+            f"The interval is ± {estimate.half_width:.2f}, too long to tell. {power} Add seeds or widths.",
+        )
     return CONSISTENT, power
 
 
@@ -124,4 +126,6 @@ def undecided(name: str, title: str, expected: float, reason: str, points: int =
     'inconclusive'
     """
     nothing = Estimate(*(float("nan"),) * 5)
-    return Finding(name, title, nothing, expected, expected, expected, float("nan"), points, INCONCLUSIVE, reason)
+    return Finding(
+        name, title, nothing, expected, expected, expected, float("nan"), points, INCONCLUSIVE, reason
+    )

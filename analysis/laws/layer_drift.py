@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 
 def find(evidence: Evidence) -> list[Finding]:
-    """One law for each layer and norm, at the deepest depth alone: layers of different roles are never pooled.
+    """One law for each layer and norm, at the deepest depth alone: layers are never pooled.
 
     >>> find(Evidence({}, None, None, None, __import__("xarray").Dataset()))
     []
@@ -35,13 +35,13 @@ def law(layer: int, depth: int, norm: str) -> WidthLaw:
     exponent = -1.0 if hidden and norm == "frobenius" else -0.5
     place = "output layer" if layer == depth + 1 else "first layer" if layer == 1 else f"hidden layer {layer}"
     suffix = "_frobenius" if norm == "frobenius" else ""
-    sign = "_F" if norm == "frobenius" else "₂"
+    sign = "F" if norm == "frobenius" else "2"
     rival = -0.5 if exponent == -1.0 else -1.0
     return WidthLaw(
         name=f"layer_drift_{norm}_{layer}",
         title=f"{place.capitalize()}, {norm.capitalize() if norm == 'frobenius' else norm} norm",
         variable=f"layer_relative_change{suffix}",
-        y_label=f"{place}: ‖ΔW‖{sign} / ‖W(0)‖{sign}",
+        y_label=rf"{place}, $\Vert\Delta W\Vert_{sign} / \Vert W(0)\Vert_{sign}$",
         expected=exponent,
         allowed=(exponent, exponent),
         rivals=((rival, f"Exponent {rival:g}"), (0.0, "No decay")),
@@ -65,4 +65,6 @@ def _first_layer_unknown(evidence: Evidence, widths: Array) -> tuple[Array, str]
     """The same where the number of inputs is not known: up to the smallest width."""
     if evidence.inputs is not None:
         return None
-    return 1.0 / (1.0 + np.sqrt(widths.min() / widths)), "‖W(0)‖₂ ≈ √m + √d, with the number d of inputs not known,"
+    return 1.0 / (
+        1.0 + np.sqrt(widths.min() / widths)
+    ), "‖W(0)‖₂ ≈ √m + √d, with the number d of inputs not known,"

@@ -48,8 +48,8 @@ def find(evidence: Evidence) -> list[Finding]:
     away = np.abs(ratio[present] - 1.0)
     note = (
         f"{power} Half of the cells agree within {100 * np.median(away):.1f} %, nine in ten within "
-        f"{100 * np.quantile(away, 0.9):.1f} %; {100 * TOLERANCE:.0f} % is allowed. ReLU neurons that sit on a kink "
-        "for one sample make a rate fall below its kernel's."
+        f"{100 * np.quantile(away, 0.9):.1f} %; {100 * TOLERANCE:.0f} % is allowed. A ReLU neuron "
+        "on its kink for one sample makes a rate fall below its kernel's."
     )
     r_squared = _r_squared(np.log(own[present]), np.log(rate[present]))
     plot = _plot(own, rate, [int(d) for d in fits["depth"].values])
@@ -61,7 +61,18 @@ def find(evidence: Evidence) -> list[Finding]:
     )
     return [
         Finding(
-            NAME, TITLE, estimate, 1.0, 1.0 - TOLERANCE, 1.0 + TOLERANCE, r_squared, points, verdict, note, plot, numbers
+            NAME,
+            TITLE,
+            estimate,
+            1.0,
+            1.0 - TOLERANCE,
+            1.0 + TOLERANCE,
+            r_squared,
+            points,
+            verdict,
+            note,
+            plot,
+            numbers,
         )
     ]
 
@@ -98,5 +109,7 @@ def _plot(own: Array, rate: Array, depths: list[int]) -> Plot:
             series.append(Series(f"depth {depth}", x[ok], y[ok], y[ok], y[ok], depth, True))
     every = np.concatenate([s.x for s in series])
     ends = np.array([0.85 * every.min(), 1.18 * every.max()])
-    label = "rate of the own kernel, −log(1 − η λ_min(G)), per step"
-    return Plot(label, "fitted late-time rate, per step", tuple(series), (Curve("theory: slope 1", ends, ends),))
+    label = r"own kernel, $-\log(1 - \eta\,\lambda_{\min}(G))$ (per step)"
+    return Plot(
+        label, "fitted late-time rate (per step)", tuple(series), (Curve("theory: slope 1", ends, ends),)
+    )

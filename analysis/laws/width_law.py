@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 FEWEST_WIDTHS = 3
 FINITE_SIZE = 2.0  # |c| of the factor 1 + c/√m that theory leaves open at order one
 LARGEST_CORRECTION = 0.5
+DODGE = 0.03  # series stand a little apart, so that their bars can be told apart
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,11 @@ class WidthLaw:
         shortfall = _shortfall(evidence, int(finite.sum()), values.size)
         if present.sum() < FEWEST_WIDTHS:
             reason = f"{present.sum()} widths have finished cells; {FEWEST_WIDTHS} are needed. {shortfall}"
-            return [undecided(self.name, self.title, self.expected, reason.strip(), int(np.isfinite(values).sum()))]
+            return [
+                undecided(
+                    self.name, self.title, self.expected, reason.strip(), int(np.isfinite(values).sum())
+                )
+            ]
         return [self._fit(evidence, widths, values, shortfall)]
 
     def _values(self, evidence: Evidence) -> Array | None:
@@ -119,10 +124,11 @@ class WidthLaw:
             shift = _slope_of(estimator, extreme[0], weight)
             low, high = low + min(shift, 0.0), high + max(shift, 0.0)
             opening = f"{extreme[1]} shifts the slope by up to {shift:+.2f}. "
-        return low, high, (
-            f"{opening}Allowed on these widths: {low:.2f} to {high:.2f}, the limit with a finite-size factor "
-            f"1 + c/√m, {100 * bend.max():.0f} % at most at m = {widths.min():.0f}."
+        sentence = (
+            f"{opening}Allowed on these widths: {low:.2f} to {high:.2f}, the limit with a finite-size "
+            f"factor 1 + c/√m, {100 * bend.max():.0f} % at most at m = {widths.min():.0f}."
         )
+        return low, high, sentence
 
     def _comparisons(self, log_y: Array, widths: Array, weight: Array, estimate: fit.Estimate) -> list[str]:
         """The slope with c/√m left free, and how far off the rivals are."""
@@ -149,28 +155,42 @@ class WidthLaw:
         assert cells is not None
         depths = [self.depth] if self.depth is not None else [int(d) for d in cells["depth"].values]
         rates = [float(v) for v in cells["learning_rate"].values]
-        series, curves = [], []
-        for d, depth in enumerate(depths):
-            for r, rate in enumerate(rates):
-                block = log_y[:, d, :, r]
-                ok = np.isfinite(block).any(1)
-                if not ok.any():
-                    continue
-                mean, half = geometric_bars(block[ok])
-                label = f"depth {depth}" if len(rates) == 1 else f"depth {depth}, η = {rate:g}"
-                series.append(
-                    Series(label, widths[ok], np.exp(mean), np.exp(mean - half), np.exp(mean + half), depth, r % 2 == 1)
-                )
-            block = log_y[:, d].reshape(len(widths), -1)
-            ok = np.isfinite(block).any(1)
-            if ok.any():
-                intercept = float(np.mean(np.nanmean(block[ok], axis=1) - slope * np.log(widths[ok])))
-                curves.append(Curve("", widths[ok], np.exp(intercept) * widths[ok] ** slope, "fit", depth))
+        groups = [
+            (d, r)
+            for d in range(len(depths))
+            for r in range(len(rates))
+            if np.isfinite(log_y[:, d, :, r]).any()
+        ]
+        series = []
+        for i, (d, r) in enumerate(groups):
+            label = f"depth {depths[d]}" if len(rates) == 1 else f"depth {depths[d]}, η = {rates[r]:g}"
+            shift = 1.0 + DODGE * (i - (len(groups) - 1) / 2)
+            series.append(_series(label, widths, log_y[:, d, :, r], depths[d], r % 2 == 1, shift))
+        curves = [_fitted(widths, log_y[:, d], slope, depths[d]) for d in sorted({d for d, _ in groups})]
         lowest = min((float(s.low.min()) for s in series), default=1.0)
         ends = np.array([widths.min(), widths.max()])
-        guide = 0.8 * lowest * (ends / ends[-1]) ** self.expected
-        curves.append(Curve(f"theory: slope {self.expected:g}", ends, guide, "theory"))
+        for exponent in sorted({self.expected, *self.allowed}, reverse=True):
+            kind = "theory" if exponent == self.expected else "guide"
+            guide = 0.8 * lowest * (ends / ends[-1]) ** exponent
+            curves.append(Curve(f"theory: slope {exponent:g}".replace("-", "−"), ends, guide, kind))
         return Plot("width m (neurons per layer)", self.y_label, tuple(series), tuple(curves))
+
+
+def _series(label: str, widths: Array, log_y: Array, depth: int, hollow: bool, shift: float) -> Series:
+    """Geometric means over seeds (axis 1) with their bars, where there are any."""
+    ok = np.isfinite(log_y).any(1)
+    mean, half = geometric_bars(log_y[ok])
+    return Series(
+        label, widths[ok], np.exp(mean), np.exp(mean - half), np.exp(mean + half), depth, hollow, shift
+    )
+
+
+def _fitted(widths: Array, log_y: Array, slope: float, depth: int) -> Curve:
+    """The fit at one depth, through the mean of its points; log_y is (width, seed, rate)."""
+    flat = log_y.reshape(len(widths), -1)
+    ok = np.isfinite(flat).any(1)
+    amplitude = np.mean(np.nanmean(flat[ok], axis=1) - slope * np.log(widths[ok]))
+    return Curve("", widths[ok], np.exp(amplitude + slope * np.log(widths[ok])), "fit", depth)
 
 
 def _slope_of(estimator: fit.Estimator, factor: Array, weight: Array) -> float:

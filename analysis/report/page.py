@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def write(url: str | Path, output: Path | None = None, scheduler: str | None = N
 
     >>> write("missing.zarr")
     Traceback (most recent call last):
-    analysis.sweep.NotASweep: missing.zarr: ...
+    analysis.errors.NotASweep: missing.zarr: ...
     """
     study = examine(url, scheduler)
     tree = open_sweep(url)
@@ -112,16 +113,21 @@ def _section(finding: Finding, folder: Path) -> Section:
         name=finding.name,
         title=finding.title,
         verdict=finding.verdict,
-        slope=f"{estimate.value:.3f}" if known else "none",
-        interval=f"{estimate.low:.3f} to {estimate.high:.3f}" if known else "",
-        expected=f"{finding.expected:g}",
-        allowed=f"{finding.expected_low:.2f} to {finding.expected_high:.2f}",
+        slope=_signed(f"{estimate.value:.3f}") if known else "none",
+        interval=_signed(f"{estimate.low:.3f} to {estimate.high:.3f}") if known else "",
+        expected=_signed(f"{finding.expected:g}"),
+        allowed=_signed(f"{finding.expected_low:.2f} to {finding.expected_high:.2f}"),
         points=finding.points,
         r_squared=f"{finding.r_squared:.3f}" if np.isfinite(finding.r_squared) else "none",
-        note=finding.note,
+        note=_signed(finding.note),
         numbers=finding.numbers,
         picture=figures.as_data_uri(figure),
     )
+
+
+def _signed(text: str) -> str:
+    """Typographic minus signs before digits."""
+    return re.sub(r"(?<![\w-])-(?=\d)", "−", text)
 
 
 def _provenance(tree: xr.DataTree) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Stores with the layout of the contract and known laws: no training, no torch, seconds instead of minutes."""
+"""Stores with the layout of the contract and known laws: no training, no torch."""
 
 from __future__ import annotations
 
@@ -136,7 +136,11 @@ def training(sweep: SyntheticSweep) -> xr.Dataset:
         "ntk_max_eigenvalue": np.full_like(least, LAMBDA_MAX),
     }
     grown = np.minimum(k / k.max() * 3.0, 1.0)
-    for name, default in (("neuron_change_max", -0.5), ("ntk_relative_change", -0.8), ("pattern_change", -0.5)):
+    for name, default in (
+        ("neuron_change_max", -0.5),
+        ("ntk_relative_change", -0.8),
+        ("pattern_change", -0.5),
+    ):
         log_y = _drift(sweep, generator, sweep.exponents.get(name, default))
         variables[name] = np.exp(log_y)[..., None] * grown
     data = {name: ((*CELL, "step"), value) for name, value in variables.items()}
@@ -147,7 +151,9 @@ def training(sweep: SyntheticSweep) -> xr.Dataset:
         status[index] = state
     for dims, value in data.values():
         value[status == 0] = np.nan
-        value[status == 2, ..., len(k) // 2 :] = np.nan if len(dims) == 5 else value[status == 2, ..., len(k) // 2 :]
+        value[status == 2, ..., len(k) // 2 :] = (
+            np.nan if len(dims) == 5 else value[status == 2, ..., len(k) // 2 :]
+        )
     absolute = np.broadcast_to(eta, (shape[0], shape[1], shape[3]))
     coords = {
         "width": np.asarray(sweep.widths), "depth": np.asarray(sweep.depths), "seed": np.arange(sweep.seeds),
@@ -179,7 +185,8 @@ def relu_cumulants(width: int, depth: int, orders: tuple[int, ...]) -> list[floa
     size = np.arange(width + 1)
     share = np.array([comb(width, int(b)) / 2**width for b in size])
     moments = [
-        float((share * np.prod([size + 2.0 * j for j in range(k)], axis=0)).sum() * (2.0 / width) ** k) ** depth
+        float((share * np.prod([size + 2.0 * j for j in range(k)], axis=0)).sum() * (2.0 / width) ** k)
+        ** depth
         for k in range(1, 5)
     ]
     m2, m3, m4 = moments[1], moments[2], moments[3]
@@ -218,7 +225,9 @@ def _drift(sweep: SyntheticSweep, generator: np.random.Generator, exponent: floa
     return exponent * np.log(m) + np.log1p(sweep.correction / np.sqrt(m)) + shared + own
 
 
-def _layers(sweep: SyntheticSweep, generator: np.random.Generator, name: str, grown: np.ndarray) -> np.ndarray:
+def _layers(
+    sweep: SyntheticSweep, generator: np.random.Generator, name: str, grown: np.ndarray
+) -> np.ndarray:
     """Relative movement of each layer; NaN where a layer does not exist."""
     layers = max(sweep.depths) + 1
     shape = (len(sweep.widths), len(sweep.depths), sweep.seeds, len(sweep.rates), len(grown), layers)
@@ -240,5 +249,7 @@ def _config(sweep: SyntheticSweep) -> dict[str, Any]:
         "network": {"kind": sweep.kind, "activation": "relu", "parameterization": "ntk", "trains": "all"},
         "data": {"source": "digits", "samples": 3},
         "grid": {"width": list(sweep.widths), "depth": list(sweep.depths), "seed": sweep.seeds},
-        "training": {"optimizer": "gd", "steps": sweep.steps, "dtype": sweep.dtype} if sweep.training else None,
+        "training": {"optimizer": "gd", "steps": sweep.steps, "dtype": sweep.dtype}
+        if sweep.training
+        else None,
     }

@@ -42,12 +42,9 @@ def tensor_activation(config: ActivationConfig) -> TensorActivation:
 
 
 def _leaky(a_minus: float, a_plus: float) -> TensorActivation:
-    def slope(z: Tensor) -> Tensor:
-        return torch.where(z < 0, a_minus, a_plus).to(z.dtype)
-
     return TensorActivation(
-        apply=lambda z, a: torch.mul(z, slope(z), out=a),
-        pull_back=lambda d, z, a: d.mul_(slope(z)),
+        apply=lambda z, a: torch.where(z < 0, z * a_minus, z * a_plus, out=a),
+        pull_back=lambda d, z, a: torch.where(z < 0, d * a_minus, d * a_plus, out=d),
         keeps_input=True,
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workers import aligned
 from workers.activations import tensor_activation
 from workers.networks.base import Network
 from workers.networks.layers import Layer
@@ -91,7 +92,7 @@ class Ensemble:
             for h, layer in enumerate(layers)
         ]
         self.start = torch.as_tensor(np.asarray(start), device=x.device)
-        self.weights = [w[self.start] for w in self.initial_weights]
+        self.weights = [aligned.copy(w[self.start]) for w in self.initial_weights]
         self.biases = [None if b is None else b[self.start] for b in self.initial_biases]
         self.learning_rates = torch.as_tensor(learning_rates, dtype=x.dtype, device=x.device)[:, None, None]
         self.x = x[None]
@@ -106,17 +107,19 @@ class Ensemble:
         return len(self.start)
 
     def _allocate(self) -> None:
-        cells, n, make = len(self), self.x.shape[1], self.x.new_empty
+        def make(columns: int) -> Tensor:
+            return aligned.empty(self.x, len(self), self.x.shape[1], columns)
+
         hidden = [layer.fan_out for layer in self.layers[:-1]]
-        self.pre_activations = [make((cells, n, m)) for m in hidden]
+        self.pre_activations = [make(m) for m in hidden]
         own = self.activation.keeps_input
-        activations = [make((cells, n, m)) for m in hidden] if own else self.pre_activations
-        self.inputs = [self.x.expand(cells, -1, -1), *activations]
-        self.cotangents = [make((cells, n, layer.fan_out)) for layer in self.layers]
+        activations = [make(m) for m in hidden] if own else self.pre_activations
+        self.inputs = [self.x.expand(len(self), -1, -1), *activations]
+        self.cotangents = [make(layer.fan_out) for layer in self.layers]
         self.cotangents[-1].fill_(self.output_scale)
-        self._scaled = [make((cells, n, layer.fan_out)) if layer.trains else None for layer in self.layers]
-        self._output = make((cells, n, 1))
-        self._scratch = make((cells, n, hidden[-1]))
+        self._scaled = [make(layer.fan_out) if layer.trains else None for layer in self.layers]
+        self._output = make(1)
+        self._scratch = make(hidden[-1])
 
     def forward(self) -> Tensor:
         """Outputs αf of every cell on every sample (minus those at the start, if centred), shape (B, n)."""
@@ -182,7 +185,8 @@ class Ensemble:
     def layer_tangent_kernel(self, h: int) -> Tensor:
         """G^(h)_ij = (s_h² A_i·A_j + t_h²) D_i·D_j, layer h's part of the tangent kernel of αf, (B, n, n)."""
         layer, a, d = self.layers[h], self.inputs[h], self.cotangents[h]
-        gram = torch.bmm(a, a.transpose(1, 2)).mul_(layer.weight_scale**2)
+        n = a.shape[1]
+        gram = torch.bmm(a, a.transpose(1, 2), out=aligned.empty(a, len(a), n, n)).mul_(layer.weight_scale**2)
         if layer.bias_scale:
             gram += layer.bias_scale**2
         return gram.mul_(d * d.transpose(1, 2) if layer.fan_out == 1 else torch.bmm(d, d.transpose(1, 2)))
@@ -202,7 +206,7 @@ class Ensemble:
             chosen: their places, shape (cells,), ascending.
         """
         self.start = self.start[chosen]
-        self.weights = [w[chosen] for w in self.weights]
+        self.weights = [aligned.copy(w[chosen]) for w in self.weights]
         self.biases = [None if b is None else b[chosen] for b in self.biases]
         self.learning_rates = self.learning_rates[chosen]
         if self.offset is not None:

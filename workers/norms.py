@@ -37,10 +37,10 @@ def operator_norm(matrices: Tensor) -> Tensor:
     """
     if min(matrices.shape[1:]) == 1:
         return matrices.flatten(1).square().sum(1).sqrt()
-    wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.transpose(1, 2)
+    wide = _padded(matrices if matrices.shape[1] <= matrices.shape[2] else matrices.transpose(1, 2))
     if wide.shape[1] <= SMALL:
         return extreme_eigenvalues(torch.bmm(wide, wide.transpose(1, 2)))[1].clamp_min(0.0).sqrt()
-    return _lanczos(_aligned(wide)).clamp_min(0.0).sqrt()
+    return _lanczos(wide).clamp_min(0.0).sqrt()
 
 
 def extreme_eigenvalues(symmetric: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,7 +66,7 @@ def extreme_eigenvalues(symmetric: Tensor) -> tuple[Tensor, Tensor]:
     return values[:, 0], values[:, -1]
 
 
-def _aligned(matrices: Tensor) -> Tensor:
+def _padded(matrices: Tensor) -> Tensor:
     """The matrices with zero rows and columns added up to multiples of eight, where any are missing."""
     rows, columns = (-size % 8 for size in matrices.shape[1:])
     return torch.nn.functional.pad(matrices, (0, columns, 0, rows)) if rows or columns else matrices

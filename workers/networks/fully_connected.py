@@ -125,7 +125,7 @@ class FullyConnected(Network):
         return super().output_covariance(gram, depth)
 
     def kernel_scale(self, width: int, depth: int) -> float:
-        """1 for `ntk` and `du`, 1/m for `mean_field`, m for `standard` (1 if its first layer trains alone)."""
+        """1; 1/m under `mean_field`; m under `standard`, or 1 where its first layer trains alone."""
         if self.parameterization == "mean_field":
             return 1.0 / width
         if self.parameterization == "standard" and not self._first_layer_alone(depth):

@@ -20,7 +20,7 @@ __all__ = ["VARIABLES", "InitializationBlock", "InitializationConfig", "run"]
 _PLACE = ("width", "depth", "order")
 VARIABLES = (
     Variable("cumulant", _PLACE, "κ_order / K^(order/2) of one output over random networks, K its variance"),
-    Variable("cumulant_standard_error", _PLACE, "standard error of cumulant, jackknife over 64 groups of draws"),
+    Variable("cumulant_standard_error", _PLACE, "its standard error, jackknife over 64 groups of draws"),
     Variable("draws", _PLACE, "number of random networks drawn", dtype="int64"),
     Variable("status", _PLACE[:2], "state of the random networks", dtype="int8", attributes=STATUS_FLAGS),
 )  # fmt: skip

@@ -8,5 +8,13 @@ from analysis.sweep import open_sweep
 from analysis.text_table import table
 
 __all__ = [
-    "AnalysisError", "NoScheduler", "NotASweep", "NotWritable", "Study", "analyze", "examine", "open_sweep", "table",
-]  # fmt: skip
+    "AnalysisError",
+    "NoScheduler",
+    "NotASweep",
+    "NotWritable",
+    "Study",
+    "analyze",
+    "examine",
+    "open_sweep",
+    "table",
+]

@@ -96,16 +96,20 @@ def _above_floor(norm: Array, step: Array, floor: float) -> tuple[NDArray[np.boo
 
 
 def _plateau(norm: Array, step: Array, valid: NDArray[np.bool_]) -> Array:
-    """Level at which a cell's decay stalls (noise, rounding, a null mode), else 0; shape (cells,).
+    """Level of noise at which a cell's decay stalls, else 0; shape (cells,).
 
-    Stalled: the last e-fold took more than five times the steps an e-fold took just before.
+    Stalled: the last e-fold took more than five times the steps an e-fold took just before, and ‖r‖ rose
+    there now and then. A slow mode that comes to light is as slow, but never rises.
     """
     value = np.where(valid, norm, np.inf)
     least = value.min(axis=1)
     last = step[len(step) - 1 - np.argmax(valid[:, ::-1], axis=1)]
     crossings = [step[np.argmax(value <= least[:, None] * np.exp(e), axis=1)] for e in (4.0, 1.0)]
     e_fold_steps = (crossings[1] - crossings[0]) / 3.0
-    stalled = np.isfinite(least) & (last - crossings[1] > 5.0 * e_fold_steps) & (e_fold_steps > 0)
+    tail = valid[:, 1:] & valid[:, :-1] & (step[None, :-1] >= crossings[1][:, None])
+    rises = (tail & (norm[:, 1:] > norm[:, :-1])).sum(1)
+    noisy = (rises >= 2) & (rises >= 0.2 * tail.sum(1))
+    stalled = noisy & (last - crossings[1] > 5.0 * e_fold_steps) & (e_fold_steps > 0)
     return np.where(stalled, least, 0.0)
 
 
@@ -119,7 +123,8 @@ def _last_records(log_norm: Array, usable: NDArray[np.bool_], span: float) -> ND
         short = inside.sum(1) < FEWEST_RECORDS
         first = np.argmax(inside, axis=1)
         inside[short, np.maximum(first[short] - 1, 0)] = True
-    return inside & usable
+    reached: NDArray[np.bool_] = inside & usable
+    return reached
 
 
 def _fit(log_norm: Array, step: Array, inside: NDArray[np.bool_]) -> Window:

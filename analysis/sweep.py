@@ -64,7 +64,10 @@ def _check(address: str, tree: xr.DataTree) -> None:
             f"{address}: its schema version is {version}; this version of widesweep reads {SCHEMA_VERSION}. "
             "Use the version of widesweep that made it (root attribute `code_version`)."
         )
-    configuration(tree)
+    try:
+        configuration(tree)
+    except NotASweep as error:
+        raise NotASweep(f"{address}: {error}") from error
 
 
 def configuration(tree: xr.DataTree) -> dict[str, Any]:

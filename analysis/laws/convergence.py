@@ -19,6 +19,7 @@ TITLE = "Late-time decay rate is that of the infinite kernel"
 TRUSTED = 0.02  # how far an extrapolation in width is trusted at all
 MOST_LOST = 0.5  # share of finished cells without a window that leaves a biased rest
 GROUP_RESAMPLES = 400
+SURE = 10.0  # λ_min counts as positive above so many rounding errors
 
 
 def find(evidence: Evidence) -> list[Finding]:
@@ -55,7 +56,7 @@ def find(evidence: Evidence) -> list[Finding]:
             "inconclusive",
             "Most finished cells have no honest window: longer training is needed.",
         )
-    plot, limits = _plot(ratio, predicted, widths, fits)
+    plot, limits = _plot(ratio, predicted, widths, [int(d) for d in fits["depth"].values])
     limits_note, r_squared = _log_slope(limits)
     note = " ".join(
         s for s in (
@@ -90,15 +91,25 @@ def _predictions(evidence: Evidence) -> tuple[Array, str]:
     predicted = theory["rate_predicted"].transpose("depth", "learning_rate").values.astype(np.float64)
     training = evidence.config.get("training")
     settings = training if isinstance(training, dict) else {}
-    if "lambda_max" not in theory or settings.get("optimizer", "gd") == "gradient_flow":
+    if "lambda_max" not in theory or "lambda_min" not in theory:
         return predicted, ""
     least, largest = (
         theory[name].values.astype(np.float64)[:, None] for name in ("lambda_min", "lambda_max")
     )
-    eta = -np.expm1(-predicted) / least
+    rounding = theory["lambda_rounding_error"].values[:, None] if "lambda_rounding_error" in theory else 0.0
+    positive = least > SURE * rounding
+    predicted = np.where(positive & (least > 0), predicted, np.nan)
+    if settings.get("optimizer", "gd") == "gradient_flow":
+        return predicted, _singular(positive)
+    eta = -np.expm1(-predicted) / np.where(least > 0, least, np.nan)
     edge = np.abs(1.0 - eta * largest) >= np.exp(-predicted)
     note = "Learning rates whose largest mode decays slowest are left out." if edge.any() else ""
-    return np.where(edge, np.nan, predicted), note
+    return np.where(edge, np.nan, predicted), " ".join(s for s in (note, _singular(positive)) if s)
+
+
+def _singular(positive: NDArray[np.bool_]) -> str:
+    """A word on depths whose λ_min is no more than rounding."""
+    return "" if positive.all() else "Depths whose λ_min(Θ^∞) is within rounding of 0 are left out."
 
 
 def _windows(flag: NDArray[np.int8]) -> str:
@@ -125,10 +136,9 @@ def _by_width(ratio: Array, widths: Array) -> tuple[tuple[str, str], ...]:
 
 
 def _plot(
-    ratio: Array, predicted: Array, widths: Array, fits: object
+    ratio: Array, predicted: Array, widths: Array, depths: list[int]
 ) -> tuple[Plot, list[tuple[float, float]]]:
     """Extrapolated rates over predicted ones, the finite widths behind them."""
-    depths = [int(d) for d in fits["depth"].values]  # type: ignore[index]
     series: list[Series] = []
     limits: list[tuple[float, float]] = []
     for d, depth in enumerate(depths):
@@ -145,11 +155,10 @@ def _plot(
         if rows:
             x_, y_, low_, high_ = (np.array(c) for c in zip(*rows, strict=True))
             series.append(Series(f"depth {depth}, m → ∞", x_, y_, low_, high_, depth))
-        means = np.nanmean(ratio[:, d], axis=1) if np.isfinite(ratio[:, d]).any() else np.empty((0, 0))
-        if means.size:
-            y = means * predicted[d]
-            x = np.broadcast_to(predicted[d], y.shape)
-            ok = np.isfinite(y)
+        y = fit.means_over_seeds(ratio[:, d : d + 1])[:, 0] * predicted[d]
+        x = np.broadcast_to(predicted[d], y.shape)
+        ok = np.isfinite(y)
+        if ok.any():
             series.append(Series(f"depth {depth}, finite m", x[ok], y[ok], y[ok], y[ok], depth, True, 1.03))
     every = predicted[np.isfinite(predicted)]
     ends = np.array([0.8 * every.min(), 1.25 * every.max()]) if every.size else np.array([0.1, 1.0])
@@ -166,6 +175,5 @@ def _log_slope(limits: list[tuple[float, float]]) -> tuple[str, float]:
     x, y = np.log(pairs).T
     spread = float(((y - y.mean()) ** 2).sum())
     slope = float(np.polyfit(x, y, 1)[0])
-    return f"In log-log the extrapolated rates rise with slope {slope:.2f}.", 1.0 - float(
-        ((y - x) ** 2).sum()
-    ) / spread
+    r_squared = 1.0 - float(((y - x) ** 2).sum()) / spread
+    return f"In log-log the extrapolated rates rise with slope {slope:.2f}.", r_squared

@@ -1,0 +1,31 @@
+"""Evidence of synthetic sweeps without a store on disk."""
+
+from __future__ import annotations
+
+import json
+
+import xarray as xr
+
+from analysis.evidence import Evidence, gather
+from analysis.laws import VARIABLES
+from analysis.laws.finding import Finding
+from tests.analysis import synthetic
+from tests.analysis.synthetic import SyntheticSweep
+
+
+def evidence(sweep: SyntheticSweep) -> Evidence:
+    """What `gather` makes of the sweep."""
+    groups = {
+        "/": xr.Dataset(attrs={"config": json.dumps(synthetic._config(sweep))}),
+        "/theory": synthetic.theory(sweep),
+    }
+    if sweep.training:
+        groups["/training"] = synthetic.training(sweep)
+    if sweep.initialization:
+        groups["/initialization"] = synthetic.initialization(sweep)
+    return gather(xr.DataTree.from_dict(groups), VARIABLES)
+
+
+def by_name(findings: list[Finding]) -> dict[str, Finding]:
+    """Findings by the name of their law."""
+    return {finding.name: finding for finding in findings}

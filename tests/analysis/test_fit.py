@@ -1,0 +1,95 @@
+"""Intervals cover as often as they say, with five seeds as with fifty."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis import fit
+from tests.tolerances import EXACT
+
+WIDTHS = np.array([64.0, 128, 256, 512])
+LOG_M = np.log(WIDTHS)[:, None, None]
+
+
+def sweep(seed: int, *, seeds: int, exponent: float = -0.5, depths: int = 2) -> np.ndarray:
+    """Log of a power law; the two learning rates of one seed share most of their noise; noise is skewed."""
+    generator = np.random.default_rng([seed, seeds])
+    shared = 0.1 * (generator.gamma(4.0, size=(4, depths, seeds, 1)) - 4.0)
+    own = 0.02 * generator.standard_normal((4, depths, seeds, 2))
+    return exponent * LOG_M[:, :, None] + shared + own
+
+
+def coverage(draws: int, *, seeds: int, resamples: int) -> float:
+    """Share of synthetic sweeps whose interval holds the true exponent."""
+    weight = np.full((4, 2, 2), float(seeds))
+    law = fit.power_law(LOG_M, weight)
+    hits = 0
+    for draw in range(draws):
+        estimate = fit.bootstrap(sweep(draw, seeds=seeds), law, resamples=resamples, seed=draw)
+        hits += estimate.low <= -0.5 <= estimate.high
+    return hits / draws
+
+
+def test_intervals_cover_nineteen_times_in_twenty() -> None:
+    """150 synthetic sweeps of 6 seeds: 95 % ± 4.5 binomial standard errors' worth of them are covered."""
+    assert 0.90 <= coverage(150, seeds=6, resamples=300) <= 0.995
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [5, 8])
+def test_intervals_cover_93_to_97_percent_of_a_thousand_sweeps(seeds: int) -> None:
+    """The calibration that the intervals are built for."""
+    assert 0.93 <= coverage(1000, seeds=seeds, resamples=1000) <= 0.97
+
+
+def test_the_percentile_interval_would_be_too_short() -> None:
+    """Negative control: plain percentiles of a bootstrap of 4 seeds cover far less than they say."""
+    generator = np.random.default_rng(5)
+    hits, ours = 0, 0
+    for draw in range(200):
+        values = generator.standard_normal((1, 1, 4, 1))
+        picks = generator.integers(0, 4, size=(400, 4))
+        low, high = np.quantile(values[0, 0, :, 0][picks].mean(1), [0.025, 0.975])
+        hits += low <= 0 <= high
+        estimate = fit.bootstrap(values, lambda means: means[..., 0, 0, 0], resamples=400, seed=draw)
+        ours += estimate.low <= 0 <= estimate.high
+    assert hits / 200 < 0.88
+    assert 0.91 <= ours / 200 <= 0.99
+
+
+def test_a_fit_is_the_same_to_the_last_bit_twice() -> None:
+    """The generator's seed is fixed."""
+    values = sweep(0, seeds=5)
+    law = fit.power_law(LOG_M, np.full((4, 2, 2), 5.0))
+    assert fit.bootstrap(values, law) == fit.bootstrap(values, law)
+
+
+def test_missing_cells_shift_no_slope() -> None:
+    """A noiseless law with holes has the same exponent: amplitudes are free per depth and learning rate."""
+    values = -0.5 * LOG_M[:, :, None] + np.zeros((4, 2, 5, 2)) + np.array([0.0, 3.0])[None, :, None, None]
+    values[0, 0, :, 1] = np.nan
+    values[2, 1, 1:, 0] = np.nan
+    weight = np.isfinite(values).sum(2).astype(float)
+    slope = float(fit.power_law(LOG_M, weight)(fit.means_over_seeds(values)))
+    assert abs(slope + 0.5) < EXACT
+
+
+def test_a_correction_left_free_is_told_from_the_exponent() -> None:
+    """m^−½ (1 + 3/√m): the plain slope is off by 0.07, the corrected one is right."""
+    values = -0.5 * LOG_M + np.log1p(3.0 / np.sqrt(WIDTHS))[:, None, None]
+    weight = np.ones((4, 1, 1))
+    plain = float(fit.power_law(LOG_M, weight)(values))
+    corrected = float(fit.corrected_power_law(LOG_M, (WIDTHS**-0.5)[:, None, None], weight)(values))
+    assert abs(plain + 0.5) > 0.05
+    assert abs(corrected + 0.5) < 0.03
+
+
+def test_one_seed_has_an_interval_by_scatter() -> None:
+    """Without a second seed the error comes from the scatter about the line."""
+    values = -0.5 * LOG_M[:, :, None] + 0.1 * np.array([1.0, -1, 1, -1])[:, None, None, None]
+    weight = np.ones((4, 1, 1))
+    _, scatter = fit.residuals(LOG_M, values[:, :, 0], weight)
+    estimate = fit.bootstrap(values, fit.power_law(LOG_M, weight), scatter=scatter)
+    assert estimate.low < -0.5 < estimate.high
+    assert estimate.half_width > 0.1

@@ -11,6 +11,7 @@ from theory.activations import Activation
 from theory.arrays import Array
 from theory.quadrature import PANELS, gaussian_rule, hermite_table
 
+FIRST_ORDERS = 64  # enough for tanh at variances up to 1
 MAX_ORDERS = 400
 TARGET = 2e-15  # of the second moment: where the series is cut
 
@@ -39,15 +40,22 @@ def hermite_coefficients(function: Callable[[Array], Array], variances: Array) -
     nodes, weights = gaussian_rule()
     values = function(np.sqrt(variances)[:, None] * nodes)  # (n, nodes)
     second = np.square(values) @ weights
-    coefficients = (values * weights) @ hermite_table(MAX_ORDERS).T
-    tails = second[:, None] - np.cumsum(np.square(coefficients), axis=1)
+    coefficients, tails = _expand(values * weights, second, FIRST_ORDERS)
+    if np.any(tails[:, -1] > TARGET * second):
+        coefficients, tails = _expand(values * weights, second, MAX_ORDERS)
     enough = np.all(tails <= TARGET * second[:, None], axis=0)
-    orders = int(np.argmax(enough)) + 1 if enough.any() else MAX_ORDERS
+    orders = int(np.argmax(enough)) + 1 if enough.any() else tails.shape[1]
     coarse_nodes, coarse_weights = gaussian_rule(PANELS // 2)
     coarse = np.square(function(np.sqrt(variances)[:, None] * coarse_nodes)) @ coarse_weights
     rounding = 16 * np.finfo(np.float64).eps * second
     error = np.max(np.abs(tails[:, orders - 1]) + np.abs(second - coarse) + rounding)
     return coefficients[:, :orders], float(error)
+
+
+def _expand(weighted: Array, second: Array, orders: int) -> tuple[Array, Array]:
+    """The first coefficients, and what is left of the second moment after each."""
+    coefficients = weighted @ hermite_table(MAX_ORDERS)[:orders].T
+    return coefficients, second[:, None] - np.cumsum(np.square(coefficients), axis=1)
 
 
 def hermite_diagonal(activation: Activation, variances: Array) -> tuple[Array, Array]:

@@ -1,14 +1,11 @@
 """Infinite-width covariance and tangent kernels of fully connected networks, `ntk` parameterisation.
 
 z^(1) = √C_W W^(1) x + √C_b b and z^(h+1) = √(C_W/m) W σ(z^(h)) + √C_b b; L hidden layers, the output is
-z^(L+1). Each entry of a kernel needs only its own covariance and two variances, so the work runs through
-all layers one block of entries at a time, in cache; a symmetric kernel is computed above the diagonal and
-mirrored.
+z^(L+1). `theory.recursion` runs the layers block by block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +13,7 @@ from numpy.typing import ArrayLike
 
 from theory.activations import Activation
 from theory.arrays import Array, as_symmetric
-from theory.duals import PreparedDual, prepare_dual, second_moments
-
-BLOCK_ENTRIES = 1 << 15  # 256 KiB of float64: an array of a block stays in cache
+from theory.recursion import Layers, blocks, mirror, prepare_layers, propagate, scales_of_layers
 
 
 @dataclass(frozen=True)
@@ -58,20 +53,6 @@ class Kernels:
         if trains not in parts:
             raise ValueError(f"trains {trains!r} is not known; known are {', '.join(parts)}.")
         return np.asarray(self.layer_ntk[parts[trains]].sum(axis=0), dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class _Layers:
-    """What every block needs: factors, biases, and the prepared dual of each hidden layer."""
-
-    weight_variances: tuple[float, ...]  # C_W of layer 1 … L + 1
-    bias_variance: float
-    duals: tuple[PreparedDual, ...]
-    diagonals: tuple[Array, ...] | None  # K^(h) on the diagonal, layer 1 … L + 1; None between two sets
-
-    @property
-    def error(self) -> float:
-        return max((prepared.error for prepared in self.duals), default=0.0)
 
 
 def fully_connected_kernels(
@@ -114,9 +95,11 @@ def fully_connected_kernels(
     array([[2., 0.], [0., 2.]])
     """
     matrix = as_symmetric(gram, "gram")
-    scales = _scales(depth, weight_variance, bias_variance, first_weight_variance, output_weight_variance)
+    scales = scales_of_layers(
+        depth, weight_variance, bias_variance, first_weight_variance, output_weight_variance
+    )
     norms = np.ascontiguousarray(np.diagonal(matrix))
-    layers = _prepare(norms, None, activation, scales, bias_variance)
+    layers = prepare_layers(norms, None, activation, scales, bias_variance)
     return _all_layers(matrix, layers)
 
 
@@ -164,8 +147,10 @@ def fully_connected_cross_kernels(
         raise ValueError(
             f"gram has shape {matrix.shape}; {rows.size} row and {columns.size} column norms were given."
         )
-    scales = _scales(depth, weight_variance, bias_variance, first_weight_variance, output_weight_variance)
-    return _all_layers(matrix, _prepare(rows, columns, activation, scales, bias_variance))
+    scales = scales_of_layers(
+        depth, weight_variance, bias_variance, first_weight_variance, output_weight_variance
+    )
+    return _all_layers(matrix, prepare_layers(rows, columns, activation, scales, bias_variance))
 
 
 def infinite_ntk(
@@ -194,92 +179,31 @@ def infinite_ntk(
     array([[4.    , 0.6366], [0.6366, 4.    ]])
     """
     matrix = as_symmetric(gram, "gram")
-    scales = _scales(depth, weight_variance, bias_variance, None, None)
-    layers = _prepare(np.ascontiguousarray(np.diagonal(matrix)), None, activation, scales, bias_variance)
+    scales = scales_of_layers(depth, weight_variance, bias_variance, None, None)
+    layers = prepare_layers(
+        np.ascontiguousarray(np.diagonal(matrix)), None, activation, scales, bias_variance
+    )
     nngp, ntk = np.empty_like(matrix), np.empty_like(matrix)
-    for rows, columns in _blocks(matrix.shape, symmetric=True):
-        covariances = _propagate(matrix[rows, columns], rows, columns, layers)
+    for rows, columns in blocks(matrix.shape, symmetric=True):
+        covariances = propagate(matrix[rows, columns], rows, columns, layers)
         tangent, _ = next(covariances)
         covariance = tangent
         for covariance, slope in covariances:
             tangent = covariance + slope * tangent
         nngp[rows, columns], ntk[rows, columns] = covariance, tangent
-    _mirror(nngp)
-    _mirror(ntk)
+    mirror(nngp)
+    mirror(ntk)
     return nngp, ntk
 
 
-def _scales(
-    depth: int, weight: float, bias: float, first: float | None, output: float | None
-) -> tuple[float, ...]:
-    """C_W of layers 1 … L + 1, checked."""
-    if depth < 0:
-        raise ValueError(f"depth {depth}: the number of hidden layers is 0 or more.")
-    scales = [weight] * (depth + 1)
-    scales[0] = weight if first is None else first
-    if output is not None:
-        scales[-1] = output
-    if not all(np.isfinite(scale) and scale > 0.0 for scale in scales) or not 0.0 <= bias < np.inf:
-        raise ValueError(f"weight variances {scales} must be positive and bias_variance {bias} not negative.")
-    return tuple(scales)
-
-
-def _prepare(
-    rows: Array, columns: Array | None, activation: Activation, scales: tuple[float, ...], bias: float
-) -> _Layers:
-    """Run the variances through the layers and prepare each dual; `columns` None means the same points."""
-    if min(rows.min(initial=0.0), 0.0 if columns is None else columns.min(initial=0.0)) < 0.0:
-        raise ValueError("a squared norm is negative; the diagonal of a Gram matrix holds ‖x‖² ≥ 0.")
-    sides = [bias + scales[0] * side for side in ((rows,) if columns is None else (rows, columns))]
-    duals, diagonals = [], [sides[0]]
-    for scale in scales[1:]:
-        duals.append(prepare_dual(activation, sides[0], sides[-1]))
-        sides = [bias + scale * second_moments(activation, side)[0] for side in sides]
-        diagonals.append(sides[0])
-    return _Layers(scales, bias, tuple(duals), tuple(diagonals) if columns is None else None)
-
-
-def _propagate(gram: Array, rows: slice, columns: slice, layers: _Layers) -> Iterator[tuple[Array, Array]]:
-    """Yield (K^(h), C_W E[σ'σ'] of the layer before) of a block, h = 1 … L + 1; the first slope is empty."""
-    covariance = layers.bias_variance + layers.weight_variances[0] * gram
-    _set_diagonal(covariance, rows, columns, layers, 0)
-    yield covariance, np.empty(0)
-    for h, (scale, prepared) in enumerate(
-        zip(layers.weight_variances[1:], layers.duals, strict=True), start=1
-    ):
-        covariance, slope = prepared.evaluate(rows, columns, covariance)
-        covariance *= scale
-        covariance += layers.bias_variance
-        slope *= scale
-        _set_diagonal(covariance, rows, columns, layers, h)
-        yield covariance, slope
-
-
-def _set_diagonal(block: Array, rows: slice, columns: slice, layers: _Layers, layer: int) -> None:
-    """Put the exact variances on the diagonal: one unit of rounding there would be 1e-8 in the next angle."""
-    if layers.diagonals is not None and columns.start == rows.start:
-        count = rows.stop - rows.start
-        block[np.arange(count), np.arange(count)] = layers.diagonals[layer][rows]
-
-
-def _blocks(shape: tuple[int, ...], *, symmetric: bool) -> Iterator[tuple[slice, slice]]:
-    """Row blocks of about BLOCK_ENTRIES entries; from the diagonal on to the right if symmetric."""
-    start = 0
-    while start < shape[0]:
-        first = start if symmetric else 0
-        stop = min(shape[0], start + max(1, BLOCK_ENTRIES // max(1, shape[1] - first)))
-        yield slice(start, stop), slice(first, shape[1])
-        start = stop
-
-
-def _all_layers(gram: Array, layers: _Layers) -> Kernels:
+def _all_layers(gram: Array, layers: Layers) -> Kernels:
     """Fill K^(h) and Θ^(h) block by block: slopes forward, their products backward."""
     symmetric = layers.diagonals is not None
     hidden = np.empty((len(layers.weight_variances), *gram.shape))
     parts = np.empty_like(hidden)
-    for rows, columns in _blocks(gram.shape, symmetric=symmetric):
+    for rows, columns in blocks(gram.shape, symmetric=symmetric):
         slopes = []
-        for h, (covariance, slope) in enumerate(_propagate(gram[rows, columns], rows, columns, layers)):
+        for h, (covariance, slope) in enumerate(propagate(gram[rows, columns], rows, columns, layers)):
             hidden[h, rows, columns] = covariance
             slopes.append(slope)
         backward = np.ones_like(gram[rows, columns])
@@ -289,16 +213,5 @@ def _all_layers(gram: Array, layers: _Layers) -> Kernels:
                 backward *= slopes[h]
     if symmetric:
         for matrix in (*hidden, *parts):
-            _mirror(matrix)
+            mirror(matrix)
     return Kernels(hidden[-1], parts, hidden, layers.error)
-
-
-def _mirror(matrix: Array) -> None:
-    """Copy what lies above the diagonal below it, tile by tile."""
-    tile = 256
-    for i in range(0, matrix.shape[0], tile):
-        for j in range(0, i, tile):
-            matrix[i : i + tile, j : j + tile] = matrix[j : j + tile, i : i + tile].T
-        square = matrix[i : i + tile, i : i + tile]
-        lower = np.tril_indices(square.shape[0], -1)
-        square[lower] = square.T[lower]

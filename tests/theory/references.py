@@ -84,3 +84,26 @@ def z_scores(samples: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """(mean over the first axis − expected) in standard errors."""
     error = samples.std(axis=0, ddof=1) / math.sqrt(samples.shape[0])
     return (samples.mean(axis=0) - expected) / error
+
+
+def tangent_and_gradient(
+    widths: list[int], activation: Activation, draws: int, seed: int, inputs: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
+    """Θ(x, x) and ‖∂z/∂x‖² of bias-free critical networks at one unit input, forward and backward."""
+    rng = np.random.default_rng(seed)
+    weight = 2.0 / sum(s**2 for s in activation.slopes)
+    fans, sizes = [1, *widths], [inputs, *widths]
+    features = [np.tile(np.eye(1, inputs), (draws, 1))]
+    weights, slopes = [], []
+    for h, width in enumerate(widths):
+        weights.append(rng.standard_normal((draws, width, sizes[h])) * math.sqrt(weight / fans[h]))
+        z = np.matmul(weights[h], features[h][:, :, None])[:, :, 0]
+        slopes.append(activation.derivative(z))
+        features.append(activation.value(z))
+    v = rng.standard_normal((draws, widths[-1])) * math.sqrt(weight / fans[-1])
+    theta = weight / fans[-1] * np.square(features[-1]).sum(axis=1)
+    for h in range(len(widths) - 1, -1, -1):
+        v = v * slopes[h]
+        theta += weight / fans[h] * np.square(features[h]).sum(axis=1) * np.square(v).sum(axis=1)
+        v = np.matmul(v[:, None, :], weights[h])[:, 0]
+    return theta, np.square(v).sum(axis=1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from decimal import Decimal, getcontext
+
 import numpy as np
 import pytest
 
@@ -119,3 +122,51 @@ def test_bad_input_is_refused_with_what_was_found() -> None:
         fully_connected_kernels(np.eye(2), -1, RELU, weight_variance=2.0)
     with pytest.raises(ValueError, match="shape"):
         fully_connected_cross_kernels(np.eye(2), [1.0], [1.0, 1.0], 1, RELU, weight_variance=2.0)
+
+
+def test_ten_layers_need_few_arrays_of_the_gram_matrix() -> None:
+    """`infinite_ntk` of 700 points at depth 10 allocates less than 5 arrays n × n; with the Gram matrix, 6."""
+    x = skewed_points(700, 9)
+    gram = x @ x.T
+    tracemalloc.start()
+    infinite_ntk(gram, 10, GELU, weight_variance=1.7, bias_variance=0.1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * gram.nbytes
+
+
+def test_one_point_and_no_hidden_layer_are_the_smallest_cases() -> None:
+    """Depth 0 is the linear model, Θ = K = C_b + C_W x·x'; one point at any depth is a number."""
+    kernels = fully_connected_kernels([[0.49]], 0, RELU, weight_variance=2.0, bias_variance=0.5)
+    assert kernels.ntk()[0, 0] == kernels.nngp[0, 0] == 2.0 * 0.49 + 0.5
+    assert fully_connected_kernels([[1.0]], 4, TANH, weight_variance=1.5).ntk().shape == (1, 1)
+    zero = fully_connected_kernels([[0.0, 0.0], [0.0, 1.0]], 2, RELU, weight_variance=2.0).ntk()
+    assert np.isfinite(zero).all()
+    assert zero[0, 0] == 0.0
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-15, 1e-12])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_correlations_next_to_one_agree_with_fifty_digits(gap: float, sign: int) -> None:
+    """Two hidden ReLU layers at correlation ±(1 − gap), against the recursion in 50-digit decimals."""
+    rho = sign * (1.0 - gap)
+    ntk = fully_connected_kernels([[1.0, rho], [rho, 1.0]], 2, RELU, weight_variance=2.0).ntk()
+    assert ntk[0, 1] == pytest.approx(_relu_in_decimals(rho, 2), rel=1e-7 if gap else EXACT)
+
+
+def _relu_in_decimals(rho: float, depth: int) -> float:
+    """Θ(x, x') for C_W = 2 with the angle from its series: cos^-1(1 − g) = √(2g)(1 + g/12 + 3g²/160 + …)."""
+    getcontext().prec = 50
+    pi = Decimal("3.14159265358979323846264338327950288419716939937510")
+    covariance = tangent = 2 * Decimal(rho)
+    for _ in range(depth):
+        correlation = covariance / 2
+        small = 1 - abs(correlation)
+        angle = (2 * small).sqrt() * (1 + small / 12 + 3 * small**2 / 160 + 5 * small**3 / 896)
+        angle = angle if correlation > 0 else pi - angle
+        if small > Decimal("1e-3"):
+            angle = Decimal(float(np.arccos(float(correlation))))
+        sine = ((1 - correlation) * (1 + correlation)).sqrt()
+        covariance = 2 * (sine + (pi - angle) * correlation) / pi
+        tangent = covariance + (pi - angle) / pi * tangent
+    return float(tangent)

@@ -172,7 +172,15 @@ def analyze(
     import analysis
 
     _check_store(store)
-    found = analysis.analyze(store, scheduler)
+    try:
+        found = analysis.analyze(store, scheduler)
+    except analysis.NotASweep as error:
+        fail(str(error), InputError.exit_code)
+    except OSError as error:
+        if scheduler is None:
+            raise
+        wanted = "--scheduler is a running Dask scheduler's address, such as tcp://10.0.0.1:8786"
+        raise InputError(f"--scheduler {scheduler}", str(error), wanted, "Nothing was written.") from None
     print_json(found) if json else print(analysis.table(found["laws"]))
 
 

@@ -36,6 +36,19 @@ def parse_bytes(text: str) -> int:
     return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
 
 
+def format_bytes(size: float) -> str:
+    """A size in the unit that suits it.
+
+    >>> format_bytes(62_600), format_bytes(8e9)
+    ('62.6 kB', '8 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
 def _checked_size(text: str) -> str:
     parse_bytes(text)
     return text
@@ -57,7 +70,7 @@ class ComputeConfig(BaseModel):
         Annotated[int, Field(ge=1, strict=True)]
         | Annotated[str, Field(strict=True), AfterValidator(_checked_size)]
         | None
-    ) = None
+    ) = Field(default=None, json_schema_extra={"noun": "a size", "wanted": "sizes look like 8GB or 512MiB"})
     cpus: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
 
     @property

@@ -12,11 +12,12 @@ from workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
 
 # Stated defaults for one core or one device; a running sweep corrects them by its own times. They are
 # constants, not measurements, so that two runs of one config plan the same blocks.
-CORE_FLOPS_PER_S = 2.0e10
+CORE_FLOPS_PER_S = 3.0e10
+RECORD_FLOPS_PER_S = 6.0e9  # a record's products are thin, and eigenvalues do not run at the peak
 GPU_FLOPS_PER_S = 5.0e12
 ELEMENT_S = 2.0e-9  # one activation of one sample through one layer and step, besides the products
 STEP_S = 1.0e-5  # dispatch of one layer and step, shared by a batch, per cell
-RECORD_S = 3.0e-4  # dispatch of one record, per cell
+RECORD_S = 1.0e-4  # dispatch of one record, per cell
 SCALE_INVARIANT_DRAW_S = 150e-9  # per draw and layer
 GAUSSIAN_DRAW_S = 15e-9  # per draw, layer and neuron
 PROCESS_BYTES = 400 * 2**20  # a worker process with its libraries
@@ -75,9 +76,11 @@ def _training_cell(
     step_flops = config.network.step_flops(width, depth, samples, inputs)
     record_flops = config.network.record_flops(width, depth, samples, inputs)
     flops = training.steps * step_flops + records * record_flops
-    rate = CORE_FLOPS_PER_S * (8 / training.itemsize)
+    precision = 8 / training.itemsize
     step_s = depth * (ELEMENT_S * samples * width + STEP_S)
-    seconds = flops / rate + training.steps * step_s + records * RECORD_S * depth
+    product_s = training.steps * step_flops / (CORE_FLOPS_PER_S * precision)
+    record_s = records * (record_flops / (RECORD_FLOPS_PER_S * precision) + RECORD_S * depth)
+    seconds = product_s + training.steps * step_s + record_s
     memory = config.network.memory_bytes(width, depth, samples, inputs, training.itemsize)
     return seconds, flops, float(memory)
 

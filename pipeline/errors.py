@@ -28,12 +28,20 @@ class InputError(WidesweepError):
 
     def __init__(self, where: str, found: str, wanted: str, next_step: str = "Nothing was started.") -> None:
         """Keeps the four parts; the message joins them."""
-        self.where, self.found, self.wanted, self.next_step = where, found, wanted, next_step
-        super().__init__(where, found, wanted, next_step)
+        parts = [_one_line(part) for part in (where, found, wanted, next_step)]
+        self.where, self.found, self.wanted, self.next_step = parts
+        super().__init__(*parts)
 
     def __str__(self) -> str:
         """One sentence, and the next step."""
         return f"{self.where}: {self.found}; {self.wanted}. {self.next_step}"
+
+
+def _one_line(text: str) -> str:
+    """What a file or a shell handed over may hold line breaks and control characters; a message does not."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text
+    )
 
 
 class CollectedInputError(InputError):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import cost
+from pipeline.compute import format_bytes
 from pipeline.plan import Plan, makespan_s
 from workers.observables import TRAINING_VARIABLES
 
@@ -51,10 +52,10 @@ def lines(found: dict[str, Any]) -> str:
         ("cells", f"{found['cells']:,}"),
         ("blocks", f"{found['blocks']:,}" + _of_seeds(found)),
         ("operations", f"{found['flops']:.3g} FLOPs"),
-        ("memory", f"{found['memory_bytes'] / 1e9:.3g} GB for the largest block"),
+        ("memory", f"{format_bytes(found['memory_bytes'])} for the largest block"),
         (
             "store",
-            f"{found['stored_bytes'] / 1e6:,.4g} MB before compression, about {found['objects']:,} objects",
+            f"{format_bytes(found['stored_bytes'])} before compression, about {found['objects']:,} objects",
         ),
         ("wall time", f"about {duration(found['wall_s'])} on {found['cores']} cores"),
     ]

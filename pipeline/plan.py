@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline import cost
+from pipeline.compute import format_bytes
 from pipeline.config import SweepConfig
 from pipeline.cost import Costs
 from pipeline.errors import InputError
@@ -153,11 +154,11 @@ def check_memory(plan: Plan, file: str, memory_bytes: int) -> None:
             if needed > memory_bytes:
                 rates = len(plan.config.grid.learning_rates)
                 cells = f"a seed's {rates} cells of width {width} and depth {depth}"
-                found = f"{cells} need {needed / 1e9:.3g} GB"
+                found = f"{cells} need {format_bytes(needed)}"
                 raise InputError(
                     f"{file}, grid.width[{w}]",
                     found,
-                    f"this machine offers {memory_bytes / 1e9:.3g} GB (compute.memory)",
+                    f"there are {format_bytes(memory_bytes)} (compute.memory)",
                     "Take a smaller width or fewer learning rates. Nothing was started.",
                 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from typing import Any
 
@@ -27,6 +28,10 @@ _WANTED = {
 }
 
 
+_TAGS = ("union_tag_invalid", "union_tag_not_found")
+_TELLING = ("duplicate", "value_error", "extra_forbidden")  # of a union's complaints, these say most
+
+
 def translate(
     error: ValidationError, raw: dict[str, Any], model: type[BaseModel], file: str, origins: dict[str, str]
 ) -> InputError:
@@ -39,13 +44,24 @@ def translate(
         file: the config's name in messages.
         origins: key paths set by `--set`, with the assignment.
     """
-    schema = model.model_json_schema()
+    schema = _schema(model)
     found: dict[str, list[dict[str, Any]]] = {}
     for item in error.errors(include_url=False):
         path, parts = _path(item["loc"], raw, missing=item["type"] == "missing")
         found.setdefault(path, []).append({**item, "parts": parts})
-    messages = [_message(path, items, schema, file, origins) for path, items in found.items()]
+    inner = {path: items for path, items in found.items() if not _has_inner(path, found)}
+    messages = [_message(path, items, schema, file, origins) for path, items in inner.items()]
     return messages[0] if len(messages) == 1 else CollectedInputError(messages)
+
+
+@functools.cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
+def _has_inner(path: str, found: dict[str, Any]) -> bool:
+    """Whether something inside is wrong too: then that is the news."""
+    return any(other.startswith((f"{path}.", f"{path}[")) for other in found) if path else False
 
 
 def _path(location: tuple[Any, ...], raw: Any, missing: bool) -> tuple[str, list[Any]]:
@@ -66,11 +82,15 @@ def _path(location: tuple[Any, ...], raw: Any, missing: bool) -> tuple[str, list
 def _message(
     path: str, items: list[dict[str, Any]], schema: dict[str, Any], file: str, origins: dict[str, str]
 ) -> InputError:
-    item = items[0]
-    where = _where(path, file, origins)
+    item = next((each for each in items if each["type"] in _TELLING), items[0])
     kind = item["type"]
+    where = _where(f"{path}.kind" if kind in _TAGS else path, file, origins)
     if kind == "extra_forbidden":
         return _unknown_key(where, item["parts"], schema)
+    if kind in _TAGS:
+        return _unknown_kind(where, item)
+    if kind == "missing" and isinstance(item["loc"][-1], int):
+        return InputError(where, f"found {describe(item['input'])}", "it has too few values")
     if kind == "missing":
         return InputError(
             where, "it is missing", _words(item["parts"], schema).get("wanted", "give it a value")
@@ -98,7 +118,7 @@ def _where(path: str, file: str, origins: dict[str, str]) -> str:
 def _split(message: str) -> tuple[str, str]:
     """A validator's "found; wanted" as two parts."""
     found, separator, wanted = message.rstrip(".").partition("; ")
-    return (found, wanted) if separator else (found, "change one of the two")
+    return (found, wanted) if separator else (found, "correct it")
 
 
 def _wanted(item: dict[str, Any]) -> str:
@@ -107,9 +127,6 @@ def _wanted(item: dict[str, Any]) -> str:
         return _WANTED[kind]
     if kind == "literal_error":
         return f"it must be {context['expected']}"
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        expected = context.get("expected_tags")
-        return f"`kind` must be {expected}" if expected else "its `kind` must be named"
     limits = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below"}
     limits["less_than_equal"] = "at most"
     if kind in limits:
@@ -118,17 +135,24 @@ def _wanted(item: dict[str, Any]) -> str:
     return re.sub(r"^Input should", "it should", message)
 
 
+def _unknown_kind(where: str, item: dict[str, Any]) -> InputError:
+    context = item.get("ctx", {})
+    wanted = f"it is one of {context['expected_tags']}" if "expected_tags" in context else "name its kind"
+    found = f"'{context['tag']}' is not known" if "tag" in context else "it is missing"
+    return InputError(where, found, wanted)
+
+
 def _unknown_key(where: str, parts: list[Any], schema: dict[str, Any]) -> InputError:
     """Names the nearest valid key: beside the unknown one if one is near, else anywhere in the config."""
     key = str(parts[-1])
     beside = sorted(_properties(schema, parts[:-1]))
     near = difflib.get_close_matches(key, beside, n=1, cutoff=0.6)
     if near:
-        return InputError(where, f"'{key}' is not a key here", f"did you mean '{near[0]}'")
+        return InputError(where, f"'{key}' is not a key here", f"the nearest key is '{near[0]}'")
     anywhere = {path.rpartition(".")[2]: path for path in _all_paths(schema)}
     far = difflib.get_close_matches(key, sorted(anywhere), n=1, cutoff=0.75)
     if far:
-        return InputError(where, f"'{key}' is not a key here", f"did you mean '{anywhere[far[0]]}'")
+        return InputError(where, f"'{key}' is not a key here", f"the nearest key is '{anywhere[far[0]]}'")
     return InputError(where, f"'{key}' is not a key here", f"the keys here are {', '.join(beside)}")
 
 

@@ -1,0 +1,92 @@
+"""Small sweeps, one local Ray cluster for the whole session, and a way to run the command as a user does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "network": {"kind": "fully_connected"},
+    "data": {"source": "sphere", "samples": 4, "inputs": 5},
+    "grid": {"width": [8, 12], "depth": [1, 2], "seed": 3, "learning_rate": [0.5, 1.0]},
+    "training": {"steps": 20, "records": 6},
+    "initialization": {"draws": 2000, "orders": [4, 6]},
+    "compute": {"device": "cpu", "cpus": 2},
+}
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> Callable[..., Path]:
+    """Writes SMALL, with sections changed by keyword, as a config file."""
+
+    def write(name: str = "small.yaml", **sections: Any) -> Path:
+        content = {**SMALL, "store": str(tmp_path / "small.zarr")}
+        for key, value in sections.items():
+            merged = {**content.get(key, {}), **value} if isinstance(value, dict) else value
+            content[key] = merged
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def session_cluster() -> Iterator[Any]:
+    """One local Ray cluster of two cores."""
+    from pipeline import ray_environment
+
+    ray_environment.prepare(local=True)
+    from pipeline import schedule
+
+    with schedule.connect(None, 2) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(session_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs of this test use the session's cluster."""
+    from pipeline import schedule
+
+    monkeypatch.setattr(schedule, "connect", lambda address, cores: contextlib.nullcontext(session_cluster))
+    return session_cluster
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """The command as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def wait_until(condition: Callable[[], Any], *, deadline_s: float = 60.0, what: str = "the condition") -> Any:
+    """Polls until a condition holds; fails at the deadline."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come true in {deadline_s} s")
+
+
+def measured_bytes(store: Path) -> dict[str, bytes]:
+    """Every file of the measured groups: two runs that measured the same have the same."""
+    groups = [store / name for name in ("training", "initialization", "theory")]
+    files = [file for group in groups for file in group.rglob("*") if file.is_file()]
+    return {str(file.relative_to(store)): file.read_bytes() for file in files}

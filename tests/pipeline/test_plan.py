@@ -1,0 +1,157 @@
+"""Blocks partition the grid, suit the cores, and keep the store in few files."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from pipeline import config, plan
+from pipeline.cli import app
+from pipeline.config import SweepConfig
+from pipeline.errors import InputError
+from workers.observables import TRAINING_VARIABLES
+
+Write = Callable[..., Path]
+
+
+def make(widths: list[int], depths: list[int], seeds: int, rates: int = 1, steps: int = 10) -> SweepConfig:
+    return SweepConfig.model_validate(
+        {
+            "name": "x",
+            "store": "x",
+            "network": {"kind": "fully_connected"},
+            "data": {"source": "digits"},
+            "grid": {
+                "width": widths,
+                "depth": depths,
+                "seed": seeds,
+                "learning_rate": [0.1 * (i + 1) for i in range(rates)],
+            },
+            "training": {"steps": steps},
+            "initialization": {"draws": 1000},
+        }
+    )
+
+
+grids = st.builds(
+    make,
+    st.lists(st.integers(1, 512), min_size=1, max_size=3, unique=True),
+    st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True),
+    st.integers(1, 60),
+    st.integers(1, 3),
+    st.sampled_from([1, 1000, 10**6]),
+)
+
+
+@given(grids, st.integers(1, 64), st.none() | st.integers(1, 60))
+@settings(max_examples=60, deadline=None)
+def test_blocks_partition_the_grid(sweep: SweepConfig, cores: int, seeds_per_block: int | None) -> None:
+    """Every cell lies in exactly one training block, every pair in one initialization block, whatever the cores."""
+    made = plan.make(sweep, 32, 64, cores, seeds_per_block)
+    cells: Counter[tuple[int, int, int]] = Counter()
+    sampled: Counter[tuple[int, int]] = Counter()
+    for i in range(len(made)):
+        block = made.block(i)
+        assert block.index == i
+        assert 1 <= block.threads <= cores
+        if block.kind == "training":
+            assert block.seed_start % made.seeds_per_block == 0
+            cells.update(
+                (block.width, block.depth, seed) for seed in range(block.seed_start, block.seed_stop)
+            )
+        else:
+            sampled[(block.width, block.depth)] += 1
+    pairs = [(w, d) for w in range(len(sweep.grid.width)) for d in range(len(sweep.grid.depth))]
+    assert cells == Counter((w, d, s) for w, d in pairs for s in range(len(sweep.grid.seeds)))
+    assert sampled == Counter(pairs)
+
+
+@given(grids, st.integers(1, 16))
+@settings(max_examples=30, deadline=None)
+def test_costs_of_blocks_add_up_and_the_longest_goes_first(sweep: SweepConfig, cores: int) -> None:
+    """The array of costs is the blocks' own, its sum the sweep's, and the order descends."""
+    made = plan.make(sweep, 32, 64, cores)
+    seconds = made.block_seconds()
+    assert seconds == pytest.approx([made.block(i).cost_s for i in range(len(made))])
+    assert seconds.sum() == pytest.approx(made.total_s)
+    order = made.longest_first(np.arange(len(made)))
+    assert (np.diff(seconds[order]) <= 0).all()
+    assert sorted(order) == list(range(len(made)))
+
+
+def test_a_long_sweep_is_cut_finely_enough_for_its_cores() -> None:
+    """No block takes more than a quarter of a core's share while there are seeds to cut between."""
+    made = plan.make(make([256], [3], 64, steps=10_000), 32, 64, cores=4)
+    assert made.block_seconds().max() <= made.total_s / 16 * 1.001
+
+
+def test_few_large_blocks_take_several_cores() -> None:
+    """A sweep of one cell runs on all cores, a sweep of many on one core each."""
+    one = plan.make(make([512], [3], 1, steps=10_000), 32, 64, cores=8)
+    many = plan.make(make([512], [3], 64, steps=10_000), 32, 64, cores=8)
+    assert one.block(0).threads == 8
+    assert many.block(0).threads == 1
+
+
+@pytest.mark.parametrize(
+    ("widths", "seeds", "rates", "objects"),
+    [(4, 625, 4, 2_000), (4, 31_250, 4, 20_000), (10, 50_000, 1, 20_000)],
+)
+def test_a_store_has_few_objects(widths: int, seeds: int, rates: int, objects: int) -> None:
+    """20,000 cells stay under 2,000 objects, 10⁶ under 20,000."""
+    sweep = make([32 * (i + 1) for i in range(widths)], [1, 2], seeds, rates, steps=1000)
+    made = plan.make(sweep, 32, 64, cores=64)
+    assert made.training_blocks * len(TRAINING_VARIABLES) + plan.OTHER_OBJECTS <= objects
+
+
+def test_a_million_cells_are_planned_in_seconds_and_little_memory() -> None:
+    """Planning 10⁶ cells, down to the order of blocks, takes under 5 s and 500 MB."""
+    tracemalloc.start()
+    began = time.perf_counter()
+    made = plan.make(make(list(range(16, 516)), [1, 2, 4, 8], 250, 2), 32, 64, cores=64)
+    order = made.longest_first(np.arange(len(made)))
+    blocks = [made.block(int(i)) for i in order]
+    wall_s = time.perf_counter() - began
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert made.config.cells == 10**6
+    assert len(blocks) == len(made)
+    assert wall_s < 5.0
+    assert peak_bytes < 500e6
+
+
+def test_the_makespan_is_that_of_longest_first() -> None:
+    """Three equal blocks on two cores take two rounds, on three one."""
+    assert plan.makespan_s(np.array([1.0, 1.0, 1.0]), 2) == 2.0
+    assert plan.makespan_s(np.array([1.0, 1.0, 1.0]), 3) == 1.0
+    assert plan.makespan_s(np.zeros(0), 3) == 0.0
+
+
+def test_a_cell_that_fits_nowhere_is_refused(write_config: Write) -> None:
+    """The message names the width and what there is."""
+    sweep = config.load(write_config())
+    made = plan.make(sweep.config, 4, 5, 2)
+    with pytest.raises(InputError, match=r"grid\.width\[0\]: a seed's 2 cells of width 8 and depth 1 need"):
+        plan.check_memory(made, sweep.file, 100)
+
+
+def test_plan_prints_a_forecast_and_runs_nothing(write_config: Write, tmp_path: Path) -> None:
+    """The forecast has cells, blocks, operations, memory, bytes and times; no store appears."""
+    import json
+
+    path = write_config()
+    result = CliRunner().invoke(app, ["plan", str(path), "--json", "--gpus", "2"])
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert found["cells"] == 24
+    assert {"blocks", "flops", "memory_bytes", "stored_bytes", "wall_s", "gpu_wall_s"} <= set(found)
+    assert sorted(tmp_path.iterdir()) == [path]

@@ -1,0 +1,290 @@
+"""The template is complete before the first block, and a block writes its own chunk or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from pipeline import config, data_source, journal, predict, status, store_address, store_chunks, store_create
+from pipeline.config import SweepFile
+from pipeline.errors import InputError
+from pipeline.plan import Block, Plan
+from pipeline.store import Store
+from pipeline.store_chunks import ChunkWriter, OwnershipError
+from workers.observables import TRAINING_VARIABLES
+from workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
+
+Write = Callable[..., Path]
+
+
+def create(path: Path, url: Path, seeds_per_block: int = 2) -> tuple[SweepFile, Plan]:
+    """A store without results, of three seeds in blocks of two."""
+    sweep = config.load(path)
+    data = data_source.load_data(sweep)
+    assert data is not None
+    plan = data_source.make_plan(sweep, 2, seeds_per_block)
+    store_create.create(str(url), plan, predict.predict(sweep.config, data), data.index, "")
+    return sweep, plan
+
+
+def results(plan: Plan, block: Block) -> xr.Dataset:
+    """Made-up measurements of a block: its number everywhere, all cells done."""
+    sizes = {"seed": block.seed_stop - block.seed_start, "learning_rate": 2, "step": 6}
+    sizes["layer"] = plan.config.grid.depth[block.depth] + 1
+    values = {
+        v.name: (v.dims[2:], np.full([sizes[d] for d in v.dims[2:]], block.index + 0.5, v.dtype))
+        for v in TRAINING_VARIABLES
+    }
+    values["status"] = (("seed", "learning_rate"), np.ones((sizes["seed"], 2), np.int8))
+    return xr.Dataset(values)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Path:
+    return tmp_path / "made.zarr"
+
+
+def test_the_template_has_every_variable_with_its_dimensions_and_words(
+    write_config: Write, url: Path
+) -> None:
+    """Each variable of the rooms' lists is there, dimensions, units and long name included; so are coordinates."""
+    create(write_config(), url)
+    tree = xr.open_datatree(url, engine="zarr")
+    lists = {"training": TRAINING_VARIABLES, "initialization": INITIALIZATION_VARIABLES}
+    for group, variables in lists.items():
+        for variable in variables:
+            array = tree[group][variable.name]
+            assert array.dims == variable.dims
+            assert array.attrs["units"] == variable.units
+            assert array.attrs["long_name"] == variable.long_name
+            assert set(variable.dims) <= set(array.coords)
+    for group in ("training", "initialization", "theory", "run"):
+        for array in tree[group].to_dataset(inherit=False).variables.values():
+            assert {"units", "long_name"} <= set(array.attrs)
+    assert tree["training"]["status"].attrs["flag_meanings"] == "pending done diverged failed"
+    assert (tree["training"]["status"] == 0).all()
+    assert bool(tree["training"]["loss"].isnull().all())
+    assert tree["training"]["learning_rate_absolute"].dims == ("width", "depth", "learning_rate")
+    assert np.isfinite(tree["theory"]["residual_norm_predicted"]).all()
+
+
+def test_each_group_opens_by_itself_without_a_warning(write_config: Write, url: Path) -> None:
+    """Before any result, a notebook opens the tree or one group, and nothing warns."""
+    create(write_config(), url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        xr.open_datatree(url, engine="zarr").load()
+        assert xr.open_zarr(url, group="training").sizes["seed"] == 3
+
+
+def test_every_array_has_checksums_and_no_pickle(write_config: Write, url: Path) -> None:
+    """All arrays, coordinates too, are little-endian bytes, zstd and crc32c."""
+    create(write_config(), url)
+    for file in url.rglob("zarr.json"):
+        metadata = json.loads(file.read_text())
+        if metadata["node_type"] == "array":
+            assert [codec["name"] for codec in metadata["codecs"]] == ["bytes", "zstd", "crc32c"]
+
+
+def test_root_attributes_say_where_results_come_from(write_config: Write, url: Path) -> None:
+    """Config, hash, schema, code, libraries and time."""
+    sweep, _ = create(write_config(), url)
+    attributes = Store(str(url)).attributes
+    assert config.from_json(attributes["config"]) == sweep.config
+    assert attributes["config_hash"] == sweep.config.hash
+    assert {"schema_version", "code_version", "library_versions", "created"} <= set(attributes)
+
+
+def test_a_block_reads_back_as_it_was_written(write_config: Write, url: Path) -> None:
+    """All blocks, the shorter last one too, come back through Zarr; layers that a depth lacks stay NaN."""
+    _, plan = create(write_config(), url)
+    writer = ChunkWriter(str(url))
+    blocks = [plan.block(i) for i in range(plan.training_blocks)]
+    for block in blocks:
+        writer.write(block, results(plan, block))
+    tree = xr.open_datatree(url, engine="zarr")
+    for block in blocks:
+        part = tree["training"]["loss"][block.width, block.depth, block.seed_start : block.seed_stop]
+        assert (part == block.index + 0.5).all()
+        depth = plan.config.grid.depth[block.depth]
+        layers = tree["training"]["layer_relative_change"][block.width, block.depth, block.seed_start]
+        assert layers.isnull().all(("learning_rate", "step")).values.tolist() == [
+            k > depth + 1 for k in (1, 2, 3)
+        ]
+    assert Store(str(url)).cell_counts() == {"done": 24, "diverged": 0, "failed": 0, "pending": 0}
+
+
+def test_our_chunks_are_what_zarr_itself_would_write(write_config: Write, url: Path) -> None:
+    """The encoder beside Zarr's gives the very bytes that Zarr's array writes give."""
+    _, plan = create(write_config(), url)
+    block = plan.block(1)
+    measured = results(plan, block)
+    ChunkWriter(str(url)).write(block, measured)
+    file = url / "training" / "loss" / "c" / "0" / "0" / "1" / "0" / "0"
+    ours = file.read_bytes()
+    array = zarr.open_array(url / "training" / "loss", mode="r+")
+    array[0:1, 0:1, 2:3] = measured["loss"].values[None, None]
+    assert file.read_bytes() == ours
+
+
+def test_a_misaligned_region_is_refused(write_config: Write, url: Path) -> None:
+    """A block that is not exactly one chunk of every array, or lacks a variable, writes nothing."""
+    _, plan = create(write_config(), url)
+    writer = ChunkWriter(str(url))
+    block = plan.block(0)
+    wrong = [
+        dataclasses.replace(block, seed_start=1, seed_stop=3),
+        dataclasses.replace(block, seed_stop=1),
+        dataclasses.replace(block, seed_stop=3),
+        dataclasses.replace(block, seed_stop=0),
+    ]
+    for each in wrong:
+        with pytest.raises(OwnershipError):
+            writer.write(each, results(plan, each))
+    with pytest.raises(OwnershipError):
+        writer.write(block, results(plan, block).drop_vars("loss"))
+    with pytest.raises(OwnershipError):
+        writer.write(block, results(plan, block).isel(step=slice(3)))
+    assert not (url / "training" / "loss" / "c").exists()
+    assert not (url / "training" / "status" / "c").exists()
+
+
+def test_data_are_written_before_status(
+    write_config: Write, url: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The status is the last file of a block; a writer that dies before leaves the block pending."""
+    _, plan = create(write_config(), url)
+    written: list[str] = []
+    replace = store_chunks._replace
+
+    def dying(target: Path, content: bytes) -> None:
+        written.append(str(target.relative_to(url)))
+        if "/status/" in written[-1]:
+            raise OSError("the process died here")
+        replace(target, content)
+
+    monkeypatch.setattr(store_chunks, "_replace", dying)
+    with pytest.raises(OSError, match="died"):
+        ChunkWriter(str(url)).write(plan.block(0), results(plan, plan.block(0)))
+    assert len(written) == len(TRAINING_VARIABLES)
+    assert 0 in Store(str(url)).pending_blocks()
+    monkeypatch.undo()
+    ChunkWriter(str(url)).write(plan.block(0), results(plan, plan.block(0)))
+    assert 0 not in Store(str(url)).pending_blocks()
+
+
+def test_a_failed_block_has_a_status_and_no_numbers(write_config: Write, url: Path) -> None:
+    """Its cells are `failed`, its values fill, and it is not pending."""
+    _, plan = create(write_config(), url)
+    ChunkWriter(str(url)).write_failed(plan.block(1))
+    store = Store(str(url))
+    assert store.cell_counts() == {"done": 0, "diverged": 0, "failed": 2, "pending": 22}
+    assert 1 not in store.pending_blocks()
+
+
+def test_a_crash_in_creation_leaves_nothing(
+    write_config: Write, url: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store is there whole or not at all, and no partial folder stays."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("died")
+
+    monkeypatch.setattr(store_address, "move_into_place", broken)
+    path = write_config()
+    with pytest.raises(RuntimeError):
+        create(path, url)
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_another_config_is_refused_with_the_keys_that_differ(write_config: Write, url: Path) -> None:
+    """Resuming under another config says which keys differ; the same config passes."""
+    sweep, _ = create(write_config(), url)
+    store = Store(str(url))
+    store.check_same(sweep.config, "", sweep.file)
+    other = config.load(write_config("other.yaml"), ["training.steps=99"])
+    with pytest.raises(InputError, match=r"training\.steps: 99, there 20"):
+        store.check_same(other.config, "", other.file)
+    with pytest.raises(InputError, match="the file has changed"):
+        store.check_same(sweep.config, "0123", sweep.file)
+
+
+def test_a_place_that_is_taken_is_refused(write_config: Write, tmp_path: Path) -> None:
+    """A folder with something else in it is never touched; an empty one is used."""
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    create(write_config(), taken)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("words")
+    with pytest.raises(InputError, match="something else"):
+        create(write_config(), other)
+    assert [file.name for file in other.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "other", "broken"])
+def test_what_is_no_store_is_explained(name: str, tmp_path: Path) -> None:
+    """Status of a wrong path is an input error, never a traceback."""
+    place = tmp_path / name
+    if name != "missing":
+        place.mkdir()
+    if name == "other":
+        zarr.open_group(place, mode="w")
+    if name == "broken":
+        (place / "zarr.json").write_text("{")
+    with pytest.raises(InputError):
+        status.status(str(place))
+
+
+def test_running_needs_a_fresh_heartbeat_and_a_living_process() -> None:
+    """A driver that was killed is not running, at once on this host and after a while elsewhere."""
+    import os
+    import socket
+
+    alive = {"state": "running", "heartbeat": time.time(), "host": socket.gethostname(), "pid": os.getpid()}
+    assert journal.is_running(alive)
+    assert not journal.is_running({**alive, "pid": 2**22 + 1})
+    assert not journal.is_running({**alive, "heartbeat": time.time() - 60})
+    assert not journal.is_running({**alive, "state": "finished"})
+    assert journal.is_running({**alive, "host": "elsewhere", "pid": 2**22 + 1})
+    assert not journal.is_running({})
+
+
+def test_a_remote_address_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """s3:// without s3fs names the package; an unknown scheme is refused."""
+    import fsspec
+
+    def missing(url: str) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
+    with pytest.raises(InputError, match="pip install 's3fs"):
+        store_address.exists("s3://bucket/sweep.zarr")
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="nope:// is not known"):
+        store_address.exists("nope://bucket/sweep.zarr")
+
+
+def test_the_same_code_writes_to_a_remote_store(write_config: Write) -> None:
+    """A store in fsspec's memory file system is made, written and read like a local one."""
+    import uuid
+
+    url = f"memory://{uuid.uuid4().hex}/made.zarr"
+    sweep = config.load(write_config())
+    data = data_source.load_data(sweep)
+    assert data is not None
+    plan = data_source.make_plan(sweep, 2, 2)
+    store_create.create(url, plan, predict.predict(sweep.config, data), data.index, "")
+    ChunkWriter(url).write(plan.block(1), results(plan, plan.block(1)))
+    store = Store(url)
+    assert store.cell_counts()["done"] == 2
+    assert 1 not in store.pending_blocks()

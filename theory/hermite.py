@@ -14,6 +14,7 @@ from theory.quadrature import PANELS, gaussian_rule, hermite_table
 FIRST_ORDERS = 64  # enough for tanh at variances up to 1
 MAX_ORDERS = 400
 TARGET = 2e-15  # of the second moment: where the series is cut
+NOTHING = 1e-13  # a coefficient of the wrong parity, whose square is 1e-26
 
 Places = NDArray[np.intp]
 Evaluator = Callable[[slice, slice, Array], tuple[Array, Array]]
@@ -47,7 +48,7 @@ def hermite_coefficients(function: Callable[[Array], Array], variances: Array) -
     orders = int(np.argmax(enough)) + 1 if enough.any() else tails.shape[1]
     coarse_nodes, coarse_weights = gaussian_rule(PANELS // 2)
     coarse = np.square(function(np.sqrt(variances)[:, None] * coarse_nodes)) @ coarse_weights
-    rounding = 16 * np.finfo(np.float64).eps * second
+    rounding = 64 * np.finfo(np.float64).eps * second
     error = np.max(np.abs(tails[:, orders - 1]) + np.abs(second - coarse) + rounding)
     return coefficients[:, :orders], float(error)
 
@@ -73,7 +74,7 @@ def hermite_diagonal(activation: Activation, variances: Array) -> tuple[Array, A
     array([0.394294])
     """
     nodes, weights = gaussian_rule()
-    distinct, places = np.unique(variances, return_inverse=True)
+    distinct, places = _distinct(variances)
     at = np.sqrt(distinct)[:, None] * nodes
     moments = [np.square(function(at)) @ weights for function in (activation.value, activation.derivative)]
     first, second = (moment[places].reshape(np.shape(variances)) for moment in moments)
@@ -99,7 +100,7 @@ def hermite_duals(
     array([[0.394294]])
     """
     rows_count = row_variances.size
-    distinct, places = np.unique(np.concatenate([row_variances, column_variances]), return_inverse=True)
+    distinct, places = _distinct(np.concatenate([row_variances, column_variances]))
     series, errors = zip(
         *(hermite_coefficients(f, distinct) for f in (activation.value, activation.derivative)), strict=True
     )
@@ -115,11 +116,30 @@ def hermite_duals(
     return evaluate, max(errors)
 
 
+def _distinct(variances: Array) -> tuple[Array, Places]:
+    """Distinct variances to 46 bits, and where each belongs: norms equal but for rounding share one."""
+    mantissa, exponent = np.frexp(variances)
+    rounded = np.ldexp(np.rint(mantissa * 2.0**46) / 2.0**46, exponent)
+    distinct, places = np.unique(rounded, return_inverse=True)
+    return distinct, np.asarray(places, dtype=np.intp)
+
+
 def _series(table: Array, left: Places, right: Places, correlation: Array) -> Array:
-    """Σ_k a_k(left) a_k(right) ρ^k by Horner's rule; a plain polynomial where all variances agree."""
-    result = np.zeros_like(correlation)
+    """Σ_k a_k(left) a_k(right) ρ^k by Horner's rule, in ρ² where σ is odd or even."""
+    sizes = np.abs(table).max(axis=0)
+    for parity in (0, 1):
+        if sizes[1 - parity :: 2].max(initial=0.0) <= NOTHING * sizes.max():
+            square = np.square(correlation)
+            result = _horner(table[:, parity::2], left, right, square)
+            return result * correlation if parity else result
+    return _horner(table, left, right, correlation)
+
+
+def _horner(table: Array, left: Places, right: Places, variable: Array) -> Array:
+    """Σ_k table[left, k] table[right, k] t^k; plain coefficients where all variances agree."""
+    result = np.zeros_like(variable)
     for k in range(table.shape[1] - 1, -1, -1):
-        result *= correlation
+        result *= variable
         if table.shape[0] == 1:
             result += table[0, k] ** 2
         else:

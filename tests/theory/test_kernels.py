@@ -69,7 +69,7 @@ def test_two_layers_without_factors_give_the_kernel_of_arora_et_al() -> None:
 @pytest.mark.parametrize("activation", [RELU, ERF, GELU, TANH], ids=lambda a: a.name)
 def test_blocks_and_layers_agree_whatever_the_route(activation: Activation) -> None:
     """Keeping all layers, keeping none, and train–test blocks are three codes with one answer."""
-    x = skewed_points(300, 6) * np.linspace(0.7, 1.3, 300)[:, None]
+    x = skewed_points(190, 6) * np.linspace(0.7, 1.3, 190)[:, None]
     settings = {"weight_variance": 1.7, "bias_variance": 0.1}
     kernels = fully_connected_kernels(x @ x.T, 4, activation, **settings)
     nngp, ntk = infinite_ntk(x @ x.T, 4, activation, **settings)
@@ -125,7 +125,7 @@ def test_bad_input_is_refused_with_what_was_found() -> None:
 
 
 def test_ten_layers_need_few_arrays_of_the_gram_matrix() -> None:
-    """`infinite_ntk` of 700 points at depth 10 allocates less than 5 arrays n × n; with the Gram matrix, 6."""
+    """700 points, depth 10: less than 5 arrays n × n are allocated; with the Gram matrix, 6."""
     x = skewed_points(700, 9)
     gram = x @ x.T
     tracemalloc.start()

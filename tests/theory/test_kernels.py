@@ -71,10 +71,10 @@ def test_blocks_and_layers_agree_whatever_the_route(activation: Activation) -> N
     """Keeping all layers, keeping none, and train–test blocks are three codes with one answer."""
     x = skewed_points(190, 6) * np.linspace(0.7, 1.3, 190)[:, None]
     settings = {"weight_variance": 1.7, "bias_variance": 0.1}
-    kernels = fully_connected_kernels(x @ x.T, 4, activation, **settings)
-    nngp, ntk = infinite_ntk(x @ x.T, 4, activation, **settings)
+    kernels = fully_connected_kernels(x @ x.T, 3, activation, **settings)
+    nngp, ntk = infinite_ntk(x @ x.T, 3, activation, **settings)
     norms = np.square(x).sum(axis=1)
-    cross = fully_connected_cross_kernels(x[:5] @ x[5:].T, norms[:5], norms[5:], 4, activation, **settings)
+    cross = fully_connected_cross_kernels(x[:5] @ x[5:].T, norms[:5], norms[5:], 3, activation, **settings)
     assert np.allclose(kernels.nngp, nngp, rtol=EXACT, atol=0)
     assert np.allclose(kernels.ntk(), ntk, rtol=EXACT, atol=0)
     assert np.allclose(kernels.ntk()[:5, 5:], cross.ntk(), rtol=EXACT, atol=0)

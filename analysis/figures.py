@@ -82,7 +82,9 @@ def draw(finding: Finding) -> Figure:
         figure.legend(
             handles, labels, loc="outside lower center", ncols=columns, handlelength=1.8, columnspacing=1.2
         )
-        figure.draw_without_rendering()
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
         figure.set_layout_engine("none")  # laid out once, not anew for every format
         return figure
 
@@ -130,10 +132,10 @@ def _series(axes: Axes, series: Series, depths: list[int]) -> None:
         yerr=bars if bars.any() else None,
         fmt=marker,
         color=colour,
-        markersize=2.2 if crowd else 4.0 if not series.hollow else 3.4,
+        markersize=2.6 if crowd else 4.0 if not series.hollow else 3.4,
         markerfacecolor="white" if series.hollow else colour,
-        markeredgewidth=0.4 if crowd else 0.8,
-        alpha=0.6 if crowd else 1.0,
+        markeredgewidth=0.55 if crowd else 0.8,
+        alpha=0.85 if crowd else 1.0,
         elinewidth=0.8,
         capsize=1.8,
         capthick=0.8,
@@ -175,7 +177,7 @@ def _ticks(axes: Axes, series: list[Series]) -> None:
             continue
         low, high = sorted(axis.get_view_interval())
         decades = np.log10(high / low)
-        if decades < 1.5:
+        if decades < 1.9:
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades > 0.5 else tuple(range(1, 10))))
             axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.3g}"))
             axis.set_minor_formatter(NullFormatter())

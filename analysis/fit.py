@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 Estimator = Callable[[Array], Array]
 
 RESAMPLES = 2000
+FEWEST_RESAMPLES, WEIGHTS = 500, 100_000  # with many seeds fewer resamples will do
 SEED = 20_220_401
 
 
@@ -57,9 +58,10 @@ def resampled_means(values: Array, *, resamples: int = RESAMPLES, seed: int = SE
     """Bootstrap of `means_over_seeds`: seeds drawn anew within each (width, depth), learning rates together.
 
     Networks of different width or depth are independent draws even under one seed number; learning rates
-    of one seed share the initialisation and stay together. A bootstrap of n seeds has (n − 1)/n of the
-    variance that it should estimate: deviations are stretched by sqrt(n/(n − 1)). A cell group of one seed
-    borrows the spread of the others.
+    of one seed share the initialisation and stay together. Seeds get exponential weights in place of
+    counts (the smooth bootstrap of Rubin), whose means have (n − 1)/(n + 1) of the variance that they should
+    have with n seeds: deviations are stretched by the root of the inverse. A group of one seed borrows the
+    spread of the others.
 
     Args:
         values: shape (width, depth, seed, rate); NaN where a cell is missing.
@@ -69,7 +71,7 @@ def resampled_means(values: Array, *, resamples: int = RESAMPLES, seed: int = SE
     Returns:
         Shape (resamples, width, depth, rate).
 
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), on small-sample corrections.
+    Source: Rubin 1981, The Bayesian Bootstrap.
 
     >>> resampled_means(np.ones((2, 1, 5, 1)), resamples=3).shape
     (3, 2, 1, 1)
@@ -88,11 +90,11 @@ def resampled_means(values: Array, *, resamples: int = RESAMPLES, seed: int = SE
             noise = generator.standard_normal((resamples, 1)) * spread
             out[:, w, d] = centre[w, d] + noise
             continue
-        counts = generator.multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
+        counts = generator.standard_exponential((resamples, n))  # smooth where multinomial counts jump
         weight = counts @ present[w, d, here].astype(np.float64)
         total = counts @ filled[w, d, here]
-        shift = np.where(weight > 0, total / np.maximum(weight, 1.0), 0.0)
-        out[:, w, d] = centre[w, d] + shift * np.sqrt(n / (n - 1.0))
+        shift = np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), 0.0)
+        out[:, w, d] = centre[w, d] + shift * np.sqrt((n + 1.0) / (n - 1.0))
     return out
 
 
@@ -115,7 +117,7 @@ def bootstrap(
     Args:
         values: shape (width, depth, seed, rate); NaN where a cell is missing.
         estimator: maps means (…, width, depth, rate) to estimates (…), vectorised over leading axes.
-        resamples: number of bootstrap samples.
+        resamples: most bootstrap samples; fewer where there are many seeds.
         seed: of the generator.
         scatter: standard error to use instead where no group has two seeds.
 
@@ -131,6 +133,7 @@ def bootstrap(
     """
     centre = means_over_seeds(values)
     value = float(estimator(centre))
+    resamples = min(resamples, max(FEWEST_RESAMPLES, WEIGHTS // values.shape[2]))
     samples = estimator(resampled_means(values, resamples=resamples, seed=seed))
     samples = samples[np.isfinite(samples)]
     error = float(np.sqrt(np.mean((samples - value) ** 2))) if len(samples) else np.nan

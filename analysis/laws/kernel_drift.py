@@ -11,5 +11,5 @@ LAW = WidthLaw(
     y_label=r"kernel change, $\Vert\Delta G\Vert_F / \Vert G(0)\Vert_F$",
     expected=-0.5,
     allowed=(-1.0, -0.5),
-    rivals=((0.0, "No decay"),),
+    rivals=(0.0,),
 )

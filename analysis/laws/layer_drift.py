@@ -21,12 +21,13 @@ def find(evidence: Evidence) -> list[Finding]:
     if evidence.cells is None or not evidence.cells["depth"].size:
         return []
     depth = int(evidence.cells["depth"].max())
-    laws = [law(h, depth, norm) for norm in ("operator", "frobenius") for h in range(1, depth + 2)]
+    known = evidence.inputs is not None
+    laws = [law(h, depth, norm, known) for norm in ("operator", "frobenius") for h in range(1, depth + 2)]
     return [finding for each in laws for finding in each.find(evidence)]
 
 
-def law(layer: int, depth: int, norm: str) -> WidthLaw:
-    """The law of one layer in one norm.
+def law(layer: int, depth: int, norm: str, inputs_known: bool = True) -> WidthLaw:
+    """The law of one layer in one norm; the first one's needs the number d of inputs, if it is known.
 
     >>> law(2, 3, "frobenius").expected, law(2, 3, "operator").expected
     (-1.0, -0.5)
@@ -37,18 +38,20 @@ def law(layer: int, depth: int, norm: str) -> WidthLaw:
     suffix = "_frobenius" if norm == "frobenius" else ""
     sign = "F" if norm == "frobenius" else "2"
     rival = -0.5 if exponent == -1.0 else -1.0
+    edge = layer == 1 and norm == "operator"
+    factor = r" $\times\,(1+\sqrt{d/m})$" if edge and inputs_known else ""
     return WidthLaw(
         name=f"layer_drift_{norm}_{layer}",
         title=f"{place.capitalize()}, {norm.capitalize() if norm == 'frobenius' else norm} norm",
         variable=f"layer_relative_change{suffix}",
-        y_label=rf"{place}, $\Vert\Delta W\Vert_{sign} / \Vert W(0)\Vert_{sign}$",
+        y_label=rf"{place}, $\Vert\Delta W\Vert_{sign} / \Vert W(0)\Vert_{sign}${factor}",
         expected=exponent,
         allowed=(exponent, exponent),
-        rivals=((rival, f"Exponent {rival:g}"), (0.0, "No decay")),
+        rivals=(0.0, rival),
         layer=layer,
         depth=depth,
-        known_factor=_first_layer_norm if layer == 1 and norm == "operator" else None,
-        extreme_factor=_first_layer_unknown if layer == 1 and norm == "operator" else None,
+        known_factor=_first_layer_norm if edge else None,
+        extreme_factor=_first_layer_unknown if edge else None,
     )
 
 
@@ -65,6 +68,5 @@ def _first_layer_unknown(evidence: Evidence, widths: Array) -> tuple[Array, str]
     """The same where the number of inputs is not known: up to the smallest width."""
     if evidence.inputs is not None:
         return None
-    return 1.0 / (
-        1.0 + np.sqrt(widths.min() / widths)
-    ), "‖W(0)‖₂ ≈ √m + √d, with the number d of inputs not known,"
+    factor = 1.0 / (1.0 + np.sqrt(widths.min() / widths))
+    return factor, "‖W(0)‖₂ ≈ √m + √d, with the number d of inputs not known,"

@@ -11,5 +11,5 @@ LAW = WidthLaw(
     y_label="share of (neuron, sample) signs flipped",
     expected=-0.5,
     allowed=(-0.5, -0.5),
-    rivals=((0.0, "No decay"), (-1.0, "Decay like 1/m")),
+    rivals=(0.0, -1.0),
 )

@@ -39,6 +39,6 @@ LAW = WidthLaw(
     y_label=r"farthest neuron, $\max_r \Vert\Delta w_r\Vert$ ($w \sim N(0, I)$)",
     expected=-0.5,
     allowed=(-0.5, -0.5),
-    rivals=((0.0, "No decay"), (-1.0, "Decay like 1/m")),
+    rivals=(0.0, -1.0),
     extreme_factor=_largest_output_weight,
 )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis import fit
-from analysis.evidence import Evidence
+from analysis.evidence import DONE, Evidence
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
 
 Array = NDArray[np.float64]
@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 FEWEST_WIDTHS = 3
 FINITE_SIZE = 2.0  # |c| of the factor 1 + c/√m that theory leaves open at order one
 LARGEST_CORRECTION = 0.5
+WORTH_SAYING = 0.4  # half-width of the slope with c left free beyond which it says nothing
 DODGE = 0.03  # series stand a little apart, so that their bars can be told apart
 
 
@@ -32,7 +33,7 @@ class WidthLaw:
         y_label: axis label with unit.
         expected: the exponent in the limit.
         allowed: exponents that theory allows as width grows, lowest and highest.
-        rivals: other exponents worth a word: (value, what it would mean).
+        rivals: other exponents worth a word.
         layer: the layer it is about, from 1; None where the variable has none.
         depth: the only depth that is fitted; None for all, each with its own amplitude.
         known_factor: finite-size factors that theory gives exactly; y is divided by them. Gets the
@@ -46,7 +47,7 @@ class WidthLaw:
     y_label: str
     expected: float
     allowed: tuple[float, float]
-    rivals: tuple[tuple[float, str], ...] = ()
+    rivals: tuple[float, ...] = ()
     layer: int | None = None
     depth: int | None = None
     known_factor: Callable[[Evidence, Array], tuple[Array, str] | None] | None = None
@@ -59,8 +60,10 @@ class WidthLaw:
             return []
         widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]
         finite = np.isfinite(values)
-        if finite.any() and (values[finite] == 0).all():
-            return []  # what it is about does not train
+        status = evidence.cells["status"]  # type: ignore[index]
+        finished = bool((status.sel(depth=[self.depth] if self.depth else slice(None)) == DONE).any())
+        if finished and not (values[finite] != 0).any():
+            return []  # what it is about does not train, or was not measured
         values = np.where(finite & (values > 0), values, np.nan)
         present = np.isfinite(values).any((1, 2, 3))
         shortfall = _shortfall(evidence, int(finite.sum()), values.size)
@@ -102,7 +105,7 @@ class WidthLaw:
         sentences = [power, sentence]
         if known:
             raw = float(estimator(fit.means_over_seeds(np.log(values))))
-            sentences.append(f"{known[1]} (slope without that: {raw:.3f}).")
+            sentences.append(f"{known[1]}; without that the slope is {raw:.3f}.")
         sentences += [*self._comparisons(log_y, widths, weight, estimate), self._scope(), shortfall]
         note = " ".join(s for s in sentences if s)
         plot = self._plot(evidence, widths, log_y, estimator, estimate.value)
@@ -136,12 +139,13 @@ class WidthLaw:
         if np.isfinite(log_y).any((1, 2, 3)).sum() > FEWEST_WIDTHS:
             log_m, bend = np.log(widths)[:, None, None], (widths**-0.5)[:, None, None]
             free = fit.bootstrap(log_y, fit.corrected_power_law(log_m, bend, weight))
-            if np.isfinite(free.half_width):
-                sentences.append(f"With c/√m left free: {free.value:.2f} ± {free.half_width:.2f}.")
-        for rival, meaning in self.rivals:
-            if estimate.error > 0:
-                away = abs(estimate.value - rival) / estimate.error
-                sentences.append(f"{meaning} ({rival:g}) is {away:.1f} standard errors away.")
+            if free.half_width <= WORTH_SAYING:
+                sentences.append(f"With c left free the slope is {free.value:.2f} ± {free.half_width:.2f}.")
+        if estimate.error > 0:
+            away = [
+                f"{rival:g} by {abs(estimate.value - rival) / estimate.error:.0f}" for rival in self.rivals
+            ]
+            sentences.append(f"Rival slopes are off: {', '.join(away)} standard errors." if away else "")
         return sentences
 
     def _scope(self) -> str:
@@ -167,11 +171,11 @@ class WidthLaw:
             shift = 1.0 + DODGE * (i - (len(groups) - 1) / 2)
             series.append(_series(label, widths, log_y[:, d, :, r], depths[d], r % 2 == 1, shift))
         curves = [_fitted(widths, log_y[:, d], slope, depths[d]) for d in sorted({d for d, _ in groups})]
-        lowest = min((float(s.low.min()) for s in series), default=1.0)
         ends = np.array([widths.min(), widths.max()])
         for exponent in sorted({self.expected, *self.allowed}, reverse=True):
             kind = "theory" if exponent == self.expected else "guide"
-            guide = 0.8 * lowest * (ends / ends[-1]) ** exponent
+            below = min((float((s.low / s.x**exponent).min()) for s in series), default=1.0)
+            guide = 0.85 * below * ends**exponent
             curves.append(Curve(f"theory: slope {exponent:g}".replace("-", "−"), ends, guide, kind))
         return Plot("width m (neurons per layer)", self.y_label, tuple(series), tuple(curves))
 

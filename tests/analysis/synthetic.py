@@ -31,6 +31,7 @@ class SyntheticSweep:
         modes: number of modes of the residual.
         gap: ratio of the second least eigenvalue to the least.
         floor: relative residual where rounding takes over.
+        layers: whether the movement of layers was recorded.
         states: cells' states by index (width, depth, seed, learning_rate), where not done.
     """
 
@@ -56,6 +57,7 @@ class SyntheticSweep:
     cumulant_error: float = 0.01
     cumulant_bias: float = 0.0
     training: bool = True
+    layers: bool = True
     initialization: bool = True
     states: dict[tuple[int, int, int, int], int] = field(default_factory=dict)
     seed: int = 0
@@ -144,7 +146,7 @@ def training(sweep: SyntheticSweep) -> xr.Dataset:
         log_y = _drift(sweep, generator, sweep.exponents.get(name, default))
         variables[name] = np.exp(log_y)[..., None] * grown
     data = {name: ((*CELL, "step"), value) for name, value in variables.items()}
-    for norm_name in ("layer_relative_change", "layer_relative_change_frobenius"):
+    for norm_name in ("layer_relative_change", "layer_relative_change_frobenius") if sweep.layers else ():
         data[norm_name] = ((*CELL, "step", "layer"), _layers(sweep, generator, norm_name, grown))
     status = np.ones(shape, dtype=np.int8)
     for index, state in sweep.states.items():

@@ -14,7 +14,13 @@ from tests.analysis.synthetic import SyntheticSweep, write
 
 HOSTILE = '<script>alert("x")</script> & "quotes"'
 SWEEP = SyntheticSweep(
-    depths=(1,), seeds=3, modes=3, orders=(4,), name=HOSTILE, states={(0, 0, 0, 0): 3, (1, 0, 0, 1): 2}
+    depths=(1,),
+    seeds=3,
+    modes=3,
+    orders=(4,),
+    layers=False,
+    name=HOSTILE,
+    states={(0, 0, 0, 0): 3, (1, 0, 0, 1): 2},
 )
 
 

@@ -159,3 +159,24 @@ def test_analysis_needs_neither_torch_nor_ray_nor_our_other_rooms() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_store_at_a_url_is_analysed_like_a_folder(store: Path) -> None:
+    """An address that fsspec knows gives the numbers that the folder gives."""
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.put(str(store), "/copy.zarr", recursive=True)
+    assert analyze("memory://copy.zarr") == analyze(store)
+    memory.rm("/copy.zarr", recursive=True)
+
+
+def test_a_scheduler_of_its_own_changes_no_bit(store: Path) -> None:
+    """Through a real Dask scheduler on TCP the result is that of threads."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", host="127.0.0.1",
+        dashboard_address=None,
+    ) as cluster:  # fmt: skip
+        assert analyze(store, scheduler=cluster.scheduler_address) == analyze(store)

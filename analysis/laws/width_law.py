@@ -11,13 +11,12 @@ from scipy import stats
 
 from analysis import fit
 from analysis.evidence import DONE, Evidence
+from analysis.extrapolate import FINITE_SIZE, LARGEST_CORRECTION
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
 
 Array = NDArray[np.float64]
 
 FEWEST_WIDTHS = 3
-FINITE_SIZE = 2.0  # |c| of the factor 1 + c/√m that theory leaves open at order one
-LARGEST_CORRECTION = 0.5
 WORTH_SAYING = 0.4  # half-width of the slope with c left free beyond which it says nothing
 DODGE = 0.03  # series stand a little apart, so that their bars can be told apart
 
@@ -119,7 +118,7 @@ class WidthLaw:
     ) -> tuple[float, float, str]:
         """Slopes that theory allows on these widths: the limit, times 1 + c/√m, times an extreme's factor."""
         bend = np.minimum(FINITE_SIZE / np.sqrt(widths), LARGEST_CORRECTION * np.sqrt(widths.min() / widths))
-        shifts = [_slope_of(estimator, f, weight) for f in (1.0 + bend, 1.0 - bend)]
+        shifts = [_slope_of(estimator, f, weight) for f in (1.0 + bend, 1.0 / (1.0 + bend))]
         low, high = self.allowed[0] + min(shifts), self.allowed[1] + max(shifts)
         opening = ""
         extreme = self.extreme_factor(evidence, widths) if self.extreme_factor else None
@@ -129,7 +128,7 @@ class WidthLaw:
             opening = f"{extreme[1]} shifts the slope by up to {shift:+.2f}. "
         sentence = (
             f"{opening}Allowed on these widths: {low:.2f} to {high:.2f}, the limit with a finite-size "
-            f"factor 1 + c/√m, {100 * bend.max():.0f} % at most at m = {widths.min():.0f}."
+            f"factor 1 + c/√m or its inverse, {100 * bend.max():.0f} % at most at m = {widths.min():.0f}."
         )
         return low, high, sentence
 

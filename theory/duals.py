@@ -85,8 +85,7 @@ def erf_dual(p: Array, q: Array, c: Array) -> Pair:
     >>> erf_dual(np.ones(1), np.ones(1), np.array([1.0]))[0].round(6)
     array([0.464559])
     """
-    c, remainder = _clipped(p, q, c)
-    root = np.sqrt(1.0 + 2.0 * p + 2.0 * q + 4.0 * np.square(remainder))
+    root = np.sqrt(4.0 * _gap(p, q, c) + (1.0 + 2.0 * p + 2.0 * q))
     return (2.0 / math.pi) * np.arctan2(2.0 * c, root), (4.0 / math.pi) / root
 
 
@@ -110,9 +109,8 @@ def gelu_dual(p: Array, q: Array, c: Array) -> Pair:
     >>> gelu_dual(np.array([1.0]), np.array([2.0]), np.array([0.5]))[0].round(6)
     array([0.271338])
     """
-    c, remainder = _clipped(p, q, c)
-    squared = np.square(remainder)
-    determinant = 1.0 + p + q + squared
+    squared = _gap(p, q, c)
+    determinant = squared + (1.0 + p + q)
     root = np.sqrt(determinant)
     both = 0.25 + np.arctan2(c, root) / (2.0 * math.pi)
     densities = 1.0 / (2.0 * math.pi * root)
@@ -126,6 +124,11 @@ def _clipped(p: Array, q: Array, c: Array) -> Pair:
     limit = np.sqrt(p * q)
     c = np.clip(c, -limit, limit)
     return c, np.sqrt((limit - c) * (limit + c))
+
+
+def _gap(p: Array, q: Array, c: Array) -> Array:
+    """pq − c² ≥ 0, for forms in which it stands beside 1 and its rounding does no harm."""
+    return np.maximum(p * q - np.square(c), 0.0)
 
 
 def closed_form(activation: Activation) -> Formula | None:

@@ -34,7 +34,7 @@ def find(evidence: Evidence) -> list[Finding]:
 
 def _find(evidence: Evidence, order: int) -> Finding:
     name, expected = f"cumulant_{order}", order / 2 - 1
-    title = f"κ{order} of an output grows like (L/n){_power(expected)}"
+    title = f"κ{order} of an output grows like {'L/n' if expected == 1 else '(L/n)' + _power(expected)}"
     points = _points(evidence, order)
     x, y, error, theory, _ = points
     ok = np.isfinite(y) & np.isfinite(error) & np.isfinite(theory) & (theory != 0) & (x > 0)

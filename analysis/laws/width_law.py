@@ -13,6 +13,7 @@ from analysis import fit
 from analysis.evidence import DONE, Evidence
 from analysis.extrapolate import FINITE_SIZE, LARGEST_CORRECTION
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+from analysis.sweep import cell_counts
 
 Array = NDArray[np.float64]
 
@@ -60,12 +61,13 @@ class WidthLaw:
         widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]
         finite = np.isfinite(values)
         status = evidence.cells["status"]  # type: ignore[index]
-        finished = bool((status.sel(depth=[self.depth] if self.depth else slice(None)) == DONE).any())
+        states = status.sel(depth=[self.depth] if self.depth else slice(None)).values
+        finished = bool((states == DONE).any())
         if finished and not (values[finite] != 0).any():
             return []  # what it is about does not train, or was not measured
         values = np.where(finite & (values > 0), values, np.nan)
         present = np.isfinite(values).any((1, 2, 3))
-        shortfall = _shortfall(evidence, int(finite.sum()), values.size)
+        shortfall = _shortfall(states, int(np.isfinite(values).sum()))
         if present.sum() < FEWEST_WIDTHS:
             reason = f"{present.sum()} widths have finished cells; {FEWEST_WIDTHS} are needed. {shortfall}"
             return [
@@ -215,8 +217,8 @@ def geometric_bars(log_values: Array) -> tuple[Array, Array]:
     return mean, np.where(count > 1, stats.t.ppf(0.975, np.maximum(count - 1, 1)) * error, 0.0)
 
 
-def _shortfall(evidence: Evidence, used: int, wanted: int) -> str:
+def _shortfall(status: NDArray[np.int8], used: int) -> str:
     """What is missing from the grid, in words; empty where nothing is."""
-    counts = evidence.counts()
+    counts = cell_counts(status)
     missing = [f"{counts[name]} {name}" for name in ("diverged", "failed", "pending") if counts[name]]
-    return f"{used} of {wanted} cells are in the fit; left out: {', '.join(missing)}." if missing else ""
+    return f"{used} of {status.size} cells are in the fit; left out: {', '.join(missing)}." if missing else ""

@@ -88,7 +88,10 @@ def run(
         str | None, typer.Option("--store", metavar="URL", help="Where results go; default: the config's.")
     ] = None,
     address: Annotated[
-        str | None, typer.Option("--address", metavar="RAY", help="A Ray cluster; default: this machine.")
+        str | None,
+        typer.Option(
+            "--address", metavar="RAY", envvar="RAY_ADDRESS", help="A Ray cluster; default: this machine."
+        ),
     ] = None,
     settings: Settings = None,
     json: Json = False,

@@ -56,6 +56,9 @@ def run(sweep: SweepFile, url: str, address: str | None = None) -> Store:
     with StopFlag() as stop, schedule.connect(address, sweep.config.compute.cores) as cluster:
         stop.listen()
         device = _device(sweep, cluster)
+        if address is not None and sweep.config.compute.memory is None:
+            made = data_source.make_plan(sweep, cluster.cores)
+            plans.check_memory(made, sweep.file, cluster.node_memory_bytes)
         if not store_address.exists(url):
             _create(sweep, url, data, data_hash, cluster.cores)
         _run_pending(sweep, Store(url), data, cluster, device, stop)
@@ -65,7 +68,7 @@ def run(sweep: SweepFile, url: str, address: str | None = None) -> Store:
 
 
 def _check_fits(sweep: SweepFile, data: Data | None, address: str | None) -> None:
-    """Before anything starts; on another cluster only what the config itself says can be checked."""
+    """Before anything starts; of another cluster's memory only what the config says is known yet."""
     compute = sweep.config.compute
     if address is None or compute.memory is not None:
         plans.check_memory(data_source.make_plan(sweep, compute.cores), sweep.file, compute.memory_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pipeline.execute import Outcome, Sweep, execute
 from pipeline.plan import Block
 
 ATTEMPTS = 5  # times that a block is started before its cells count as failed
+CONNECT_S = 5.0
 WAIT_S = 0.2  # longest time without a look at signals
 LOST = (
     exceptions.WorkerCrashedError,
@@ -87,6 +89,7 @@ def connect(address: str | None, cores: int) -> Iterator[Cluster]:
     if address is None:
         options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
     else:
+        _check_answers(address)
         options["address"] = address
     try:
         ray.init(**options)
@@ -94,12 +97,29 @@ def connect(address: str | None, cores: int) -> Iterator[Cluster]:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         if address is None:
             raise ClusterError(reason) from error
-        wanted = "--address is that of a Ray head, such as 10.0.0.1:6379, whose token this user has"
-        raise InputError(f"--address {address}", f"no Ray cluster answers ({reason})", wanted) from None
+        raise _no_cluster(address, reason) from None
     try:
         yield _describe(local=address is None)
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Whether anything listens at host:port: Ray itself would ask for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        if address != "auto":
+            raise _no_cluster(address, "it is not HOST:PORT")
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from None
+
+
+def _no_cluster(address: str, reason: str) -> InputError:
+    wanted = "--address is that of a Ray head, such as 10.0.0.1:6379, whose token this user has"
+    return InputError(f"--address {address}", f"no Ray cluster answers ({reason})", wanted)
 
 
 def run(cluster: Cluster, sweep: Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:

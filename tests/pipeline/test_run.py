@@ -158,7 +158,7 @@ def test_a_finished_store_needs_no_cluster(
 
 @pytest.mark.usefixtures("cluster")
 def test_a_killed_worker_changes_no_bit(write_config: Write, tmp_path: Path) -> None:
-    """SIGKILL of a Ray worker in mid-block: the block is started again, and the store equals an undisturbed one."""
+    """SIGKILL of a Ray worker in mid-block: the block starts again, the store equals an undisturbed one."""
     path = write_config(**LONG)
     run_to(path, tmp_path / "calm.zarr")
     url = tmp_path / "hit.zarr"
@@ -177,7 +177,7 @@ def test_a_killed_worker_changes_no_bit(write_config: Write, tmp_path: Path) -> 
 def test_the_same_command_resumes_after_ctrl_c_and_after_the_driver_is_killed(
     write_config: Write, tmp_path: Path
 ) -> None:
-    """Ctrl-C exits 130 and says how to resume; after kill -9 of the next driver a third run ends in the same bits.
+    """Ctrl-C exits 130 and says how to resume; after kill -9 of the driver another run ends in the same bits.
 
     While the second runs, status and xarray see what is finished, and a fourth driver is refused.
     """
@@ -235,6 +235,17 @@ def test_a_gpu_that_is_not_there_is_an_input_error(write_config: Write, tmp_path
     result = CliRunner().invoke(app, ["run", str(write_config()), "--set", "compute.device=cuda"])
     assert result.exit_code == 2
     assert "Ray sees no GPU" in result.stderr
+    assert not (tmp_path / "small.zarr").exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:99999"])
+def test_an_address_without_a_cluster_is_an_input_error(
+    address: str, write_config: Write, tmp_path: Path
+) -> None:
+    """A wrong --address exits 2 within seconds and leaves no store."""
+    result = CliRunner().invoke(app, ["run", str(write_config()), "--address", address])
+    assert result.exit_code == 2
+    assert "no Ray cluster answers" in result.stderr
     assert not (tmp_path / "small.zarr").exists()
 
 

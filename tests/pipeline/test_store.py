@@ -56,7 +56,7 @@ def url(tmp_path: Path) -> Path:
 def test_the_template_has_every_variable_with_its_dimensions_and_words(
     write_config: Write, url: Path
 ) -> None:
-    """Each variable of the rooms' lists is there, dimensions, units and long name included; so are coordinates."""
+    """Each variable of the rooms' lists is there with dimensions, units, long name and coordinates."""
     create(write_config(), url)
     tree = xr.open_datatree(url, engine="zarr")
     lists = {"training": TRAINING_VARIABLES, "initialization": INITIALIZATION_VARIABLES}

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from theory.activations import Activation
 from theory.cumulants import moment_derivatives
@@ -98,6 +97,8 @@ def _attracts_at_zero(activation: Activation, slope: float) -> bool:
 
 def _half_stable(activation: Activation) -> CriticalPoint:
     """The smallest K* > 0 at which χ∥ = χ⊥."""
+    from scipy.optimize import brentq  # slow to import, and needed for half-stable activations alone
+
     gap = _susceptibility_gap(activation)
     grid = np.geomspace(1e-2, 1e2, 81)
     values = np.array([gap(float(k)) for k in grid])

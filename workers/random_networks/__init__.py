@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from workers.cumulants import GROUPS, jackknife
@@ -14,6 +13,9 @@ from workers.networks.base import Network
 from workers.networks.two_layer import TwoLayer
 from workers.random_networks import conditional_variance, signed_sum
 from workers.variable import DONE, STATUS_FLAGS, Variable
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["VARIABLES", "InitializationBlock", "InitializationConfig", "run"]
 
@@ -78,6 +80,8 @@ def run(block: InitializationBlock) -> xr.Dataset:
     >>> bool(abs(run(block).cumulant[0] - 15 * 2 / 64) < 0.2)
     True
     """
+    import xarray as xr  # not at the top: a plan needs the models alone
+
     orders, draws = block.initialization.orders, block.initialization.draws
     highest = max(orders) // 2
     sampler = signed_sum if isinstance(block.network, TwoLayer) else conditional_variance

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erf as _erf
-from scipy.special import ndtr
+import scipy
 
 from theory.arrays import Array
 
@@ -65,7 +64,7 @@ def _tanh_derivative(z: Array) -> Array:
 
 
 def _erf_value(z: Array) -> Array:
-    return np.asarray(_erf(z), dtype=np.float64)
+    return np.asarray(scipy.special.erf(z), dtype=np.float64)
 
 
 def _erf_derivative(z: Array) -> Array:
@@ -73,12 +72,12 @@ def _erf_derivative(z: Array) -> Array:
 
 
 def _gelu(z: Array) -> Array:
-    return np.asarray(z * ndtr(z), dtype=np.float64)
+    return np.asarray(z * scipy.special.ndtr(z), dtype=np.float64)
 
 
 def _gelu_derivative(z: Array) -> Array:
     density = np.exp(-0.5 * np.square(z)) / math.sqrt(2.0 * math.pi)
-    return np.asarray(ndtr(z) + z * density, dtype=np.float64)
+    return np.asarray(scipy.special.ndtr(z) + z * density, dtype=np.float64)
 
 
 def _scale_invariant(name: str, a_minus: float, a_plus: float) -> Activation:

@@ -138,25 +138,13 @@ def status(
 def theory(config: Config, settings: Settings = None, json: Json = False) -> None:
     """Print what theory predicts for a config. Trains nothing."""
     from pipeline import config as configs
-    from pipeline import data_source, predict
+    from pipeline import data_source, outlook, predict
 
     sweep = configs.load(config, settings or ())
-    prediction = predict.predict(sweep.config, data_source.load_data(sweep))
-    found = predict.summary(sweep.config, prediction)
-    print_json(found) if json else print(_outline(found))
-
-
-def _outline(found: dict[str, Any], indent: str = "") -> str:
-    """Nested predictions as indented text."""
-    rows = []
-    for key, value in found.items():
-        if isinstance(value, dict):
-            rows += [f"{indent}{key}", _outline(value, indent + "  ")]
-        else:
-            rows.append(
-                f"{indent}{key}: {value:.6g}" if isinstance(value, float) else f"{indent}{key}: {value}"
-            )
-    return "\n".join(rows)
+    data = data_source.load_data(sweep)
+    prediction = predict.predict(sweep.config, data)
+    found = predict.summary(sweep.config, prediction) | outlook.outlook(sweep.config, data, prediction)
+    print_json(found) if json else print(outlook.text(sweep.config, found))
 
 
 @app.command()

@@ -156,17 +156,23 @@ def _trajectories(
     """Rates and residual norms; NaN where an absolute η means another flow at each width."""
     assert config.training is not None
     steps = np.array(config.training.recorded_steps())
-    effective = rates * _scales(config)[:, :, None]
-    same = np.ptp(effective, axis=0) <= 1e-12 * effective.max(axis=0)
+    same, effective = effective_rates(config, rates)
     per_step = np.full(same.shape, np.nan)
     norms = np.full((*same.shape, len(steps)), np.nan)
     for d, k in np.argwhere(same):
-        eta = float(effective[0, d, k])
-        per_step[d, k] = dynamics.rate_per_step(eta, values["lambda_min"][d])
+        eta, least = float(effective[d, k]), values["lambda_min"][d]
+        if least > values["lambda_rounding_error"][d]:  # else it cannot be told from 0, and no rate is quoted
+            per_step[d, k] = dynamics.rate_per_step(eta, least)
         norms[d, k] = dynamics.mean_residual_norm(
             values["infinite_ntk"][d], values["infinite_nngp"][d], data.y, eta, steps
         )
     return {"rate_predicted": per_step, "residual_norm_predicted": norms}
+
+
+def effective_rates(config: SweepConfig, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """η c(m) by (depth, learning rate), and whether it is the same at every width, as the limit wants."""
+    effective = rates * _scales(config)[:, :, None]
+    return np.ptp(effective, axis=0) <= 1e-12 * effective.max(axis=0), effective[0]
 
 
 def _cumulants(config: SweepConfig) -> tuple[np.ndarray, str]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from theory import activations, cumulants, moments
 from theory.activations import Activation
-from theory.kernels import Kernels, fully_connected_kernels
+from theory.kernels import Kernels
 from workers.networks.layers import Layer
 
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
@@ -130,9 +130,3 @@ def cumulants_of_gaussian_output(
         first_weight_variance=first_weight_variance,
     )
     return leading, "leading order"
-
-
-def mean_square(activation: Activation) -> float:
-    """E[σ(g)²], g ~ N(0,1): the variance that one layer of unit scale hands on."""
-    unit = np.ones((1, 1))
-    return float(fully_connected_kernels(unit, 1, activation, weight_variance=1.0).nngp[0, 0])

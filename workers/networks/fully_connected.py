@@ -11,9 +11,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from theory.criticality import critical_weight_variance
+from theory.du import activation_scale
 from theory.duals import dual
 from theory.kernels import Kernels, fully_connected_kernels
-from workers.networks.base import Network, PositiveFloat, cumulants_of_gaussian_output, mean_square
+from workers.networks.base import Network, PositiveFloat, cumulants_of_gaussian_output
 from workers.networks.layers import Layer
 
 
@@ -49,7 +50,7 @@ class FullyConnected(Network):
     def variances(self) -> tuple[float, float]:
         """(C_W of the first layer, C_W of the others)."""
         if self.parameterization == "du":
-            return 1.0, 1.0 / mean_square(self.activation_object())
+            return 1.0, activation_scale(self.activation_object())
         variance = self.weight_variance or critical_weight_variance(self.activation_object())
         return variance, variance
 

@@ -1,0 +1,71 @@
+"""What `widesweep theory` adds for a theorist, each number by another route."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import config as configs
+from pipeline import data_source, outlook, predict
+from tests.tolerances import EXACT
+
+TEXT = """
+name: outlook
+network: {kind: fully_connected, activation: ACTIVATION, weight_variance: 2.0}
+data: {source: sphere, inputs: 4, samples: 7}
+grid: {width: [32, 64], depth: [1, 2], seed: 1, learning_rate: [0.5, 1.0]}
+training: {steps: 5}
+store: never.zarr
+"""
+
+
+def found(
+    tmp_path: Path, activation: str
+) -> tuple[configs.SweepConfig, dict, predict.Prediction, np.ndarray]:
+    path = tmp_path / "c.yaml"
+    path.write_text(TEXT.replace("ACTIVATION", activation))
+    sweep = configs.load(path, ())
+    data = data_source.load_data(sweep)
+    prediction = predict.predict(sweep.config, data)
+    result = predict.summary(sweep.config, prediction) | outlook.outlook(sweep.config, data, prediction)
+    return sweep.config, result, prediction, data.y
+
+
+def test_predicted_steps_are_the_first_that_reach_the_tolerance(tmp_path: Path) -> None:
+    """Plain iteration r ← (I − ηΘ) r crosses 1e-6 at that very step."""
+    config, result, prediction, y = found(tmp_path, "relu")
+    kernel = prediction.values["infinite_ntk"][1]
+    eta = 0.5 / np.linalg.eigvalsh(kernel)[-1]
+    r, steps = -y, 0
+    while np.linalg.norm(r) > outlook.TOLERANCE * np.linalg.norm(y):
+        r, steps = r - eta * kernel @ r, steps + 1
+    assert result["steps_predicted"]["2"]["0.5"] == steps
+    assert "steps to 1e-6, η = 0.5" in outlook.text(config, result)
+
+
+def test_the_required_width_is_that_of_the_theorem(tmp_path: Path) -> None:
+    """n⁶/(λ0⁴δ³) with λ0 of H^∞ from its arccosine formula; the condition number from the stored spectrum."""
+    config, result, prediction, y = found(tmp_path, "relu")
+    path = tmp_path / "c.yaml"
+    x = data_source.load_data(configs.load(path, ())).x
+    cosine = np.clip(x @ x.T, -1, 1)
+    least = np.linalg.eigvalsh(cosine * (np.pi - np.arccos(cosine)) / (2 * np.pi))[0]
+    assert result["width_required"]["1"] == pytest.approx(len(y) ** 6 / (least**4 * 0.1**3), rel=1e-6)
+    values = prediction.values
+    assert result["condition_number"]["2"] == pytest.approx(
+        values["lambda_max"][1] / values["lambda_min"][1], rel=EXACT
+    )
+    assert result["fourth_cumulant"]["64"]["1"] == pytest.approx(15 / 64, rel=EXACT)
+    assert result["depth_over_width"]["32"]["2"] == 2 / 32
+    assert "this grid's largest is 64" in outlook.text(config, result)
+
+
+def test_a_least_eigenvalue_within_rounding_of_zero_gives_no_rate(tmp_path: Path) -> None:
+    """Linear networks on 7 points in 4 dimensions: the kernel has rank 4, and no rate or time is quoted."""
+    config, result, prediction, _ = found(tmp_path, "linear")
+    assert result["condition_number"] == {"1": None, "2": None}
+    assert np.isnan(prediction.values["rate_predicted"]).all()
+    assert result["steps_predicted"]["1"] == {"0.5": None, "1": None}
+    assert "0 to rounding" in outlook.text(config, result)

@@ -1,6 +1,7 @@
 """Kernels by neural-tangents, run in its own environment: CASES.json in, OUT.npz and times out.
 
-Usage: python neural_tangents_kernels.py INPUT.npz CASES.json OUT.npz
+Usage: python neural_tangents_kernels.py INPUT.npz CASES.json OUT.npz, with JAX_ENABLE_X64=1 for float64 and
+JAX_ENABLE_X64=0 for float32.
 """
 
 from __future__ import annotations
@@ -12,10 +13,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-
-jax.config.update("jax_enable_x64", True)
-
-from neural_tangents import stax  # noqa: E402  (after the switch to float64)
+from neural_tangents import stax
 
 ACTIVATIONS = {"relu": stax.Relu, "erf": stax.Erf, "gelu": stax.Gelu}
 

@@ -1,0 +1,201 @@
+"""The batched engine beside what a user would write, and beside the machine's own matrix products.
+
+From the repository's root: python -m benchmarks.engine
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call, jacrev
+
+from benchmarks.rows import Row, table
+from workers.data import Data, DataConfig, load
+from workers.ensemble import Ensemble, initial_parameters
+from workers.networks import FullyConnected
+from workers.optimizers import GradientDescent
+from workers.training import TrainingBlock, run
+
+T = TypeVar("T")
+NETWORK = FullyConnected(weight_variance=2.0)
+CPU = torch.device("cpu")
+PAIRS = 5
+
+
+def block(
+    data: Data, width: int, depth: int, seeds: int, steps: int, records: int, dtype: str
+) -> TrainingBlock:
+    kernel = NETWORK.tangent_kernel(data.x @ data.x.T, depth)
+    eta = float(1.0 / np.linalg.eigvalsh(kernel)[-1])
+    training = GradientDescent(steps=steps, records=records, dtype=dtype)
+    recorded = training.recorded_steps()
+    return TrainingBlock(
+        width, depth, tuple(range(seeds)), (1.0,), (eta,), recorded, NETWORK, training, device="cpu"
+    )
+
+
+def timed(work: Callable[[], T]) -> tuple[float, T]:
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def seconds(work: Callable[[], object]) -> float:
+    return timed(work)[0]
+
+
+class Plain(torch.nn.Module):
+    """The same network as a user writes it."""
+
+    def __init__(self, b: TrainingBlock, seed: int, inputs: int) -> None:
+        super().__init__()
+        layers = NETWORK.layers(b.width, b.depth, inputs)
+        dtype = getattr(torch, b.training.dtype)
+        weights, _ = initial_parameters(layers, (b.seed, b.width, b.depth, seed), dtype, CPU)
+        self.hidden = torch.nn.ParameterList(weights[:-1])
+        self.last = torch.nn.Parameter(weights[-1])
+        self.scales = [layer.weight_scale for layer in layers]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for scale, weight in zip(self.scales[:-1], self.hidden, strict=True):
+            x = torch.relu(scale * (x @ weight))
+        return (self.scales[-1] * (x @ self.last))[:, 0]
+
+
+def autograd_loop(b: TrainingBlock, data: Data) -> np.ndarray:
+    """One cell after another: autograd, torch's SGD, kernels by jacrev; λ_min, (seeds, records)."""
+    dtype = getattr(torch, b.training.dtype)
+    x, y = torch.as_tensor(data.x, dtype=dtype), torch.as_tensor(data.y, dtype=dtype)
+    least = np.empty((len(b.seeds), len(b.steps)))
+    for s, seed in enumerate(b.seeds):
+        net = Plain(b, seed, data.x.shape[1])
+        optimizer = torch.optim.SGD(net.parameters(), lr=b.learning_rates_absolute[0])
+        for step in range(b.steps[-1] + 1):
+            if step in b.steps:
+                least[s, b.steps.index(step)] = float(torch.linalg.eigvalsh(functional_kernel(net, x))[0])
+            optimizer.zero_grad()
+            (0.5 * (net(x) - y).square().sum()).backward()
+            optimizer.step()
+    return least
+
+
+def functional_kernel(net: torch.nn.Module, x: Tensor) -> Tensor:
+    """G by torch.func.jacrev over the whole sample, as its tutorial has it."""
+    parameters = {name: value.detach() for name, value in net.named_parameters()}
+    jacobian = jacrev(lambda p: functional_call(net, p, (x,)))(parameters)
+    return sum(j.flatten(1) @ j.flatten(1).T for j in jacobian.values())
+
+
+def narrow() -> list[Row]:
+    """Narrow cells, engine alone on one core: a loop of autograd networks over our batch."""
+    data, rows = load(DataConfig(samples=24)), []
+    for width in (32, 64, 128):
+        b = block(data, width, 2, seeds=8, steps=600, records=24, dtype="float64")
+        ratios, difference = [], 0.0
+        for _ in range(PAIRS):
+            mine, result = timed(partial(run, b, data))
+            theirs, least = timed(partial(autograd_loop, b, data))
+            ratios.append(theirs / mine)
+            ours = result.ntk_min_eigenvalue.values[:, 0]
+            difference = max(difference, float(np.abs(ours / least - 1.0).max()))
+        work = f"8 cells of width {width}, depth 2, 24 samples, 600 steps, 24 kernels, one core"
+        note = f"λ_min agrees to {difference:.0e}; ours also measures the drifts"
+        rows.append(Row(work, "a loop of autograd networks", tuple(ratios), "≥ 10", note))
+    return rows
+
+
+def product_peak(dtype: torch.dtype, size: int = 1536) -> float:
+    """FLOP/s of one large square product on one core, the best of five."""
+    a = torch.randn(size, size, dtype=dtype)
+    out = torch.empty_like(a)
+    torch.mm(a, a, out=out)
+    return 2.0 * size**3 / min(seconds(lambda: torch.mm(a, a, out=out)) for _ in range(5))
+
+
+def stepping(batch: Ensemble, y: Tensor, steps: int, *, kernels: bool) -> None:
+    for _ in range(steps):
+        residual = batch.forward() - y
+        batch.backward()
+        if kernels:
+            batch.tangent_kernel()
+        batch.descend(residual)
+
+
+def wide() -> list[Row]:
+    """Wide cells on one core: the share of the machine's peak, and what a kernel at every step adds."""
+    rows = []
+    for dtype, wanted in (("float32", "≥ 0.85"), ("float64", "≥ 0.80")):
+        for width, samples in ((512, 64), (1024, 32), (1024, 128)):
+            data = load(DataConfig(samples=samples))
+            b = block(data, width, 3, seeds=1, steps=10, records=2, dtype=dtype)
+            batch, y = ensemble(b, data)
+            stepping(batch, y, 2, kernels=True)
+            flops = 20 * NETWORK.step_flops(width, 3, samples, data.x.shape[1])
+            shares, extra = [], []
+            for _ in range(PAIRS):
+                peak = product_peak(getattr(torch, dtype))
+                plain = seconds(partial(stepping, batch, y, 20, kernels=False))
+                with_kernels = seconds(partial(stepping, batch, y, 20, kernels=True))
+                shares.append(flops / plain / peak)
+                extra.append(with_kernels / plain)
+            work = f"width {width}, depth 3, {samples} samples, {dtype}, one core"
+            rows.append(Row(f"training, {work}", "the machine's product peak", tuple(shares), wanted))
+            rows.append(
+                Row(f"G at every step, {work}", "the same without G", tuple(extra), "≤ 1.10", "times as long")
+            )
+    return rows
+
+
+def ensemble(b: TrainingBlock, data: Data) -> tuple[Ensemble, Tensor]:
+    dtype = getattr(torch, b.training.dtype)
+    layers = NETWORK.layers(b.width, b.depth, data.x.shape[1])
+    starts = [initial_parameters(layers, (b.seed, b.width, b.depth, s), dtype, CPU) for s in b.seeds]
+    x, y = torch.as_tensor(data.x, dtype=dtype), torch.as_tensor(data.y, dtype=dtype)
+    rates = np.full(len(starts), 1e-6)
+    return Ensemble(NETWORK, layers, starts, range(len(starts)), rates, x), y
+
+
+def whole_kernel(batch: Ensemble) -> Tensor:
+    batch.forward()
+    batch.backward()
+    return batch.tangent_kernel()[0]
+
+
+def one_kernel() -> list[Row]:
+    """One empirical tangent kernel at width 1024, 64 samples, depth 3."""
+    data = load(DataConfig(samples=64))
+    b = block(data, 1024, 3, seeds=1, steps=2, records=2, dtype="float64")
+    batch, _ = ensemble(b, data)
+    net, x = Plain(b, 0, data.x.shape[1]), torch.as_tensor(data.x)
+    ratios, difference = [], 0.0
+    for _ in range(PAIRS):
+        mine, ours = timed(partial(whole_kernel, batch))
+        theirs, reference = timed(partial(functional_kernel, net, x))
+        ratios.append(theirs / mine)
+        difference = max(difference, float((ours - reference).abs().max() / reference.abs().max()))
+    note = f"entries agree to {difference:.0e}"
+    return [
+        Row(
+            "one empirical NTK, width 1024, 64 samples, depth 3",
+            "torch.func.jacrev",
+            tuple(ratios),
+            "≥ 40",
+            note,
+        )
+    ]
+
+
+def rows() -> list[Row]:
+    """All of the above, on one core."""
+    torch.set_num_threads(1)
+    return [*narrow(), *wide(), *one_kernel()]
+
+
+if __name__ == "__main__":
+    print(table(rows()))

@@ -26,7 +26,7 @@ from tests.pipeline.conftest import measured_bytes, start, wait_until
 Write = Callable[..., Path]
 LONG = {
     "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
-    "training": {"steps": 3000},
+    "training": {"steps": 2000},
     "initialization": None,
 }
 

@@ -11,6 +11,7 @@ import typer
 
 from pipeline.commands import explained, fail, print_json
 from pipeline.errors import InputError
+from pipeline.launch import app as submit
 
 app = typer.Typer(
     name="widesweep",
@@ -20,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(submit, name="submit")
 
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A sweep's config, a YAML file.", show_default=False)

@@ -1,0 +1,18 @@
+"""Launchers: the same sweep on a batch system. Another one is another file here and a name in `LAUNCHERS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from pipeline.commands import explained
+from pipeline.launch.kubernetes import submit as kubernetes
+from pipeline.launch.ray_jobs import submit as ray
+from pipeline.launch.slurm import submit as slurm
+
+LAUNCHERS: dict[str, Callable[..., int | None]] = {"slurm": slurm, "ray": ray, "kubernetes": kubernetes}
+
+app = typer.Typer(help="Run, analyse and report a sweep on a cluster.", no_args_is_help=True)
+for _name, _submit in LAUNCHERS.items():
+    app.command(_name)(explained(_submit))

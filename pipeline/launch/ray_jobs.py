@@ -1,0 +1,109 @@
+"""Ray Jobs: the code and the config travel to a running cluster, and the log comes back."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import ray_environment
+from pipeline.errors import ClusterError, InputError
+from pipeline.launch import base
+from pipeline.launch.base import Job, Resources
+from pipeline.launch.options import Config, DryRun, Settings, Store
+
+ROOMS = ("theory", "workers", "analysis", "pipeline")
+PROGRAM = ("python", "-c", "from pipeline.cli import main; main()")
+_ENDED = re.compile(r"exit code (\d+)")
+
+
+def submit(
+    config: Config,
+    address: Annotated[
+        str,
+        typer.Option("--address", metavar="URL", help="The cluster's dashboard, such as http://head:8265."),
+    ] = "http://127.0.0.1:8265",
+    store: Store = None,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+) -> int:
+    """Submit a sweep to a running Ray cluster, follow its log, and end with its exit code."""
+    job, sweep = base.make_job(config, settings, store, Resources())
+    base.absolute_on_cluster(job)
+    data = _data_to_carry(sweep.config.data.source if sweep.config.data else "", sweep.base)
+    if dry_run:
+        print(shlex.join(["ray", *_arguments(job, address, "FOLDER")]))
+        return 0
+    ray_environment.prepare(local=False)
+    with tempfile.TemporaryDirectory(prefix="widesweep-") as folder:
+        stage(Path(folder), job.config, data)
+        return _follow([_ray_command(), *_arguments(job, address, folder)])
+
+
+def stage(folder: Path, config: Path, data: Path | None) -> None:
+    """Puts what travels into one folder: the four rooms, the config, and data that lie beside it."""
+    root = Path(__file__).parents[2]
+    for room in ROOMS:
+        shutil.copytree(root / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(config, folder / config.name)
+    if data is not None:
+        source, target = config.parent / data, folder / data
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+
+
+def _data_to_carry(source: str, base_folder: Path) -> Path | None:
+    """A data source beside the config, relative to it; None for those that every machine has."""
+    path = Path(source)
+    if not source or path.is_absolute() or not (base_folder / path).exists():
+        return None
+    if ".." in path.parts:
+        wanted = (
+            "what travels with a job lies beside its config; otherwise give an absolute path that all share"
+        )
+        raise InputError("data.source", f"{source} lies elsewhere", wanted, "Nothing was submitted.")
+    return path
+
+
+def _arguments(job: Job, address: str, folder: str) -> list[str]:
+    line = job.shell_line(PROGRAM, job.config.name)
+    return ["job", "submit", "--address", address, "--working-dir", folder, "--", "sh", "-c", line]
+
+
+def _ray_command() -> str:
+    """Ray's own command, of the environment that runs this."""
+    beside = Path(sys.executable).with_name("ray")
+    return str(beside) if beside.exists() else base.program("ray", "it comes with the package ray")
+
+
+def _follow(command: list[str]) -> int:
+    """Passes the job's log on as it comes; returns the exit code of what ran there."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ray:
+        last: list[str] = []
+        for line in ray.stdout or ():
+            print(line, end="", flush=True)
+            last = [*last[-7:], line]
+    if ray.returncode == 0:
+        return 0
+    found = _ENDED.findall("".join(last))
+    if not found:
+        raise ClusterJobError(" ".join("".join(last).split())[-300:])
+    return int(found[-1])
+
+
+class ClusterJobError(ClusterError):
+    """A Ray cluster did not take a job, or lost it."""
+
+    def __str__(self) -> str:
+        """What Ray said last."""
+        return (
+            f"The cluster did not run the job: {self.args[0]}\n"
+            "--address is that of the dashboard, and this user needs the cluster's token."
+        )

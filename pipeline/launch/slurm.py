@@ -1,0 +1,74 @@
+"""Slurm: one batch script that starts Ray on its nodes, runs the sweep until it is whole, and analyses it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.launch import base
+from pipeline.launch.base import Job, Resources
+from pipeline.launch.options import Config, DryRun, Gpus, Nodes, Settings, Store, Time
+
+GRACE_S = 120  # before the time limit the driver is told to stop; it needs seconds
+_TEMPLATE = Path(__file__).with_name("slurm.sh.j2")
+
+
+def submit(
+    config: Config,
+    nodes: Nodes = 1,
+    gpus_per_node: Gpus = 0,
+    cpus_per_node: Annotated[
+        int | None, typer.Option("--cpus-per-node", min=1, help="Cores of each; default: whole machines.")
+    ] = None,
+    time: Time = None,
+    partition: Annotated[str | None, typer.Option("--partition", help="Slurm's partition.")] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Slurm's account.")] = None,
+    store: Store = None,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Submit a sweep to Slurm; it requeues itself at its time limit until it is whole."""
+    job, _ = base.make_job(config, settings, store, Resources(nodes, gpus_per_node, cpus_per_node, time))
+    script = batch_script(job, partition, account)
+    if dry_run:
+        print(script, end="")
+        return
+    sbatch = base.program("sbatch", "it comes with Slurm; submit from a machine of the cluster")
+    number = base.hand_over([sbatch, "--parsable"], script).partition(";")[0]
+    print(f"job {number}\n  log     {log_path(job).replace('%j', number)}\n  store   {job.store}")
+    print(f"  follow  widesweep status {shlex.quote(job.store)} --watch")
+
+
+def batch_script(job: Job, partition: str | None = None, account: str | None = None) -> str:
+    """The script that sbatch takes; it needs this folder and this environment on every node."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["quote"] = shlex.quote
+    limit_s = job.resources.time_limit_s
+    return environment.from_string(_TEMPLATE.read_text()).render(
+        job=job,
+        resources=job.resources,
+        partition=partition,
+        account=account,
+        log=log_path(job),
+        log_prefix=log_path(job).removesuffix("%j.log"),
+        grace_s=min(GRACE_S, limit_s // 4) if limit_s else None,
+        directory=str(Path.cwd()),
+        path=str(Path(sys.executable).parent),
+        command=job.commands(["widesweep"], str(job.config)),
+    )
+
+
+def log_path(job: Job) -> str:
+    """The log lies beside a local store, and in the working folder for a remote one; %j is the job."""
+    if "://" in job.store:
+        return str(Path.cwd() / f"{job.name}-slurm-%j.log")
+    store = Path(job.store).absolute()
+    return str(store.with_name(f"{store.stem}-slurm-%j.log"))

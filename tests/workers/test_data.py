@@ -108,5 +108,6 @@ def test_a_damaged_or_missing_file_and_too_many_rows_are_refused(tmp_path: Path)
     for source in ("missing.npz", "noise.npz", "cifar", "missing.zarr"):
         with pytest.raises(DataError, match="source"):
             load(DataConfig(source=source, samples=2), tmp_path)
-    with pytest.raises(DataError, match="1797"):
-        load(DataConfig(samples=1798))
+    for read in (load, dimensions):
+        with pytest.raises(DataError, match="1797"):
+            read(DataConfig(samples=1790, test_samples=8))

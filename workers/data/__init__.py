@@ -9,7 +9,7 @@ import numpy as np
 
 from workers.data.config import DataConfig, DataError
 from workers.data.labels import corrupt, labels
-from workers.data.sources import dimensions, read
+from workers.data.sources import dimensions, read, refuse_too_many
 from workers.seeds import generator
 
 __all__ = ["Data", "DataConfig", "DataError", "dimensions", "load"]
@@ -53,9 +53,8 @@ def load(config: DataConfig, base: Path | None = None) -> Data:
     (4, 3)
     """
     raw, given = read(config, base)
+    refuse_too_many(config, len(raw))
     wanted = config.samples + config.test_samples
-    if wanted > len(raw):
-        raise DataError("samples", f"{wanted} rows asked for", f"at most the source's {len(raw)}")
     x = _unit_rows(raw, centre=config.normalize == "sphere" and config.source != "sphere")
     y = labels(config, x, given)
     drawn = config.source == "sphere"  # its rows are random as they come

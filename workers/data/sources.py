@@ -20,13 +20,18 @@ def dimensions(config: DataConfig, base: Path | None = None) -> tuple[int, int]:
     >>> dimensions(DataConfig(source="digits", samples=5))
     (5, 64)
     """
-    if config.source == "digits":
-        inputs = DIGITS_SHAPE[1]
-    elif config.source == "sphere":
-        inputs = config.inputs or SPHERE_INPUTS
-    else:
-        inputs = _open(config, base)[0].shape[1]
+    if config.source == "sphere":
+        return config.samples, config.inputs or SPHERE_INPUTS
+    rows, inputs = DIGITS_SHAPE if config.source == "digits" else _open(config, base)[0].shape
+    refuse_too_many(config, rows)
     return config.samples, inputs
+
+
+def refuse_too_many(config: DataConfig, rows: int) -> None:
+    """Raises DataError where a config asks for more rows than its source has."""
+    wanted = config.samples + config.test_samples
+    if wanted > rows:
+        raise DataError("samples", f"{wanted} rows asked for", f"at most the source's {rows}")
 
 
 def read(config: DataConfig, base: Path | None = None) -> tuple[np.ndarray, np.ndarray | None]:

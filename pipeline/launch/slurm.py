@@ -38,6 +38,7 @@ def submit(
         print(script, end="")
         return
     sbatch = base.program("sbatch", "it comes with Slurm; submit from a machine of the cluster")
+    Path(log_path(job)).parent.mkdir(parents=True, exist_ok=True)  # Slurm itself makes no folder for a log
     number = base.hand_over([sbatch, "--parsable"], script).partition(";")[0]
     print(f"job {number}\n  log     {log_path(job).replace('%j', number)}\n  store   {job.store}")
     print(f"  follow  widesweep status {shlex.quote(job.store)} --watch")

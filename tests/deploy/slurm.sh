@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# `widesweep submit slurm` on a real Slurm of two nodes: a sweep over both; a node set down in mid-job; a time
+# limit that is hit. Each time the store must end whole, and equal to that of an undisturbed run, bit for bit.
+#
+#   tests/deploy/slurm.sh
+#
+# Both nodes are this machine. Slurm and munge are installed where they are missing and this is root on
+# Debian; all their files lie in a folder of this test, and every daemon ends by its process id.
+# Exit code 77 and a word why: this machine cannot run Slurm.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD
+[ "$(id -u)" = 0 ] || { echo "skipped: Slurm's daemons need root" >&2; exit 77; }
+if ! command -v slurmctld >/dev/null || ! command -v munged >/dev/null; then
+    command -v apt-get >/dev/null || { echo "skipped: no Slurm, and no apt-get to install it" >&2; exit 77; }
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
+fi
+export PATH=${WIDESWEEP_BIN:-$root/.venv/bin}:$PATH
+
+folder=$(mktemp -d)
+chmod 755 "$folder"
+pids=()
+finish() {
+    code=$?
+    set +e
+    [ "$code" = 0 ] || tail -n 25 "$folder"/work/results/*.log "$folder"/slurmctld.log 2>/dev/null
+    scancel --quiet --user root 2>/dev/null
+    for _ in $(seq 20); do [ -z "$(squeue -h 2>/dev/null)" ] && break; sleep 0.5; done
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done
+    for pid in "${pids[@]}"; do for _ in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.25; done; done
+    rm -rf "$folder" /tmp/widesweep-[0-9]*
+    exit "$code"
+}
+trap finish EXIT
+step() { printf '\n== %s\n' "$*"; }
+die() { echo "FAILED: $*" >&2; exit 1; }
+until_true() { # SECONDS COMMAND…
+    local deadline=$((SECONDS + $1)); shift
+    until "$@" >/dev/null 2>&1; do [ "$SECONDS" -lt "$deadline" ] || die "not within the deadline: $*"; sleep 1; done
+}
+
+step "two nodes"
+mkdir -p "$folder"/{munge,state,spool/n1,spool/n2,work}
+head -c 1024 /dev/urandom >"$folder/munge/key"
+chmod 600 "$folder/munge/key"
+chown -R munge: "$folder/munge"
+runuser -u munge -- munged --socket "$folder/munge/socket" --key-file "$folder/munge/key" \
+    --pid-file "$folder/munge/pid" --log-file "$folder/munge/log" --seed-file "$folder/munge/seed"
+pids+=("$(cat "$folder/munge/pid")")
+cat >"$folder/slurm.conf" <<CONF
+ClusterName=test
+SlurmctldHost=$(hostname)(127.0.0.1)
+SlurmctldPort=17100
+AuthType=auth/munge
+AuthInfo=socket=$folder/munge/socket
+CryptoType=crypto/munge
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation=$folder/state
+SlurmdSpoolDir=$folder/spool/%n
+SlurmctldPidFile=$folder/slurmctld.pid
+SlurmdPidFile=$folder/slurmd-%n.pid
+SlurmctldLogFile=$folder/slurmctld.log
+SlurmdLogFile=$folder/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SlurmdParameters=config_overrides
+ReturnToService=2
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
+KillWait=10
+MpiDefault=none
+NodeName=n[1-2] NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=[17001-17002] CPUs=1 RealMemory=4000
+PartitionName=main Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
+CONF
+export SLURM_CONF=$folder/slurm.conf
+slurmctld -D >/dev/null 2>&1 & pids+=($!)
+slurmd -D -N n1 >/dev/null 2>&1 & pids+=($!)
+slurmd -D -N n2 >/dev/null 2>&1 & pids+=($!)
+two_idle() { [ "$(sinfo -h -o %D -t idle)" = 2 ]; }
+until_true 60 two_idle
+sinfo
+
+cp configs/demo.yaml "$folder/work/"
+cd "$folder/work"
+# About a minute of work on two cores, and many blocks, so that there is something to interrupt.
+sweep=(--set 'grid.width=[64, 128, 256]' --set 'grid.depth=[1, 2]' --set grid.seed=8 --set initialization.draws=20000)
+blocks_done() { widesweep status "$1" --json 2>/dev/null | python -c 'import json, sys; print(json.load(sys.stdin)["blocks"]["done"])'; }
+at_least() { [ "$(blocks_done "$1")" -ge "$2" ]; }
+over() { case "$(scontrol show job "$1" | sed -n 's/.*JobState=\([A-Z]*\).*/\1/p')" in COMPLETED | FAILED | CANCELLED | TIMEOUT | NODE_FAIL) ;; *) return 1 ;; esac; }
+state() { scontrol show job "$1" | sed -n 's/.*JobState=\([A-Z]*\).*/\1/p'; }
+restarts() { scontrol show job "$1" | sed -n 's/.*Restarts=\([0-9]*\).*/\1/p'; }
+submit() { # STORE OPTION…
+    local store=$1; shift
+    widesweep submit slurm demo.yaml --nodes 2 --cpus-per-node 1 "$@" "${sweep[@]}" --store "$store" >"$folder/submitted"
+    cat "$folder/submitted" >&2
+    sed -n 's/^job //p' "$folder/submitted"
+}
+whole() { # STORE JOB
+    [ "$(state "$2")" = COMPLETED ] || die "job $2 is $(state "$2")"
+    [ -s "${1%.zarr}-report/index.html" ] || die "no report beside $1"
+    widesweep status "$1"
+}
+same_numbers() { # STORE STORE
+    python - "$1" "$2" <<'PYTHON'
+import sys, xarray
+for group in ("training", "initialization"):
+    one, two = (xarray.open_zarr(url, group=group).load() for url in sys.argv[1:])
+    assert one.identical(two), f"{group} differs"
+    assert (one.status != 0).all(), f"{group}: cells are pending"
+print("equal, bit for bit")
+PYTHON
+}
+
+step "a sweep over both nodes"
+job=$(submit results/whole.zarr --time 20)
+until_true 300 over "$job"
+whole results/whole.zarr "$job"
+grep -h '^==' "results/whole-slurm-$job.log"
+grep -q '2 of 2 nodes joined' "results/whole-slurm-$job.log" || die "one node only"
+
+step "a node set down in mid-job"
+job=$(submit results/down.zarr --time 20)
+until_true 180 at_least results/down.zarr 3
+scontrol update nodename=n2 state=down reason=test
+echo "node down after $(blocks_done results/down.zarr) blocks"
+requeued() { [ "$(restarts "$job")" -ge 1 ]; }
+until_true 60 requeued
+scontrol update nodename=n2 state=idle
+hurry() { scontrol update jobid="$job" starttime=now; }
+until_true 60 hurry
+until_true 300 over "$job"
+whole results/down.zarr "$job"
+grep -h '^==' "results/down-slurm-$job.log"
+same_numbers results/whole.zarr results/down.zarr
+
+step "a time limit"
+job=$(submit results/limit.zarr --time 1)
+until_true 180 requeued
+until_true 120 hurry
+for _ in $(seq 300); do over "$job" && break; hurry 2>/dev/null || true; sleep 1; done
+whole results/limit.zarr "$job"
+grep -h '^==' "results/limit-slurm-$job.log"
+same_numbers results/whole.zarr results/limit.zarr
+
+step "passed"

@@ -154,6 +154,13 @@ def _check_together(config: SweepConfig, file: str) -> None:
         ):
             if value is None:
                 raise InputError(f"{file}, {key}", "it is missing", "training needs it")
+    if config.training is not None and config.data is not None:
+        size = getattr(config.training, "batch_size", 1)
+        if size > config.data.samples:
+            found = f"{size} points in a batch"
+            raise InputError(
+                f"{file}, training.batch_size", found, f"at most data.samples, {config.data.samples}"
+            )
     depths = config.network.allowed_depths()
     for i, depth in enumerate(config.grid.depth):
         if depths is not None and depth not in depths:

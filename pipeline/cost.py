@@ -73,7 +73,9 @@ def _training_cell(
     training = config.training
     assert training is not None
     records = min(training.records, training.steps + 1)
-    step_flops = config.network.step_flops(width, depth, samples, inputs)
+    step_flops = training.gradients_per_step(samples) * config.network.step_flops(
+        width, depth, samples, inputs
+    )
     record_flops = config.network.record_flops(width, depth, samples, inputs)
     flops = training.steps * step_flops + records * record_flops
     precision = 8 / training.itemsize
@@ -82,6 +84,8 @@ def _training_cell(
     record_s = records * (record_flops / (RECORD_FLOPS_PER_S * precision) + RECORD_S * depth)
     seconds = product_s + training.steps * step_s + record_s
     memory = config.network.memory_bytes(width, depth, samples, inputs, training.itemsize)
+    own = training.parameter_arrays * training.itemsize
+    memory += own * config.network.parameters(width, depth, inputs) if own else 0
     return seconds, flops, float(memory)
 
 

@@ -41,7 +41,9 @@ VARIABLES = (
     Variable("lambda_max", ("depth",), "largest eigenvalue of infinite_ntk"),
     Variable("lambda_rounding_error", ("depth",), "bound on the rounding error of these eigenvalues"),
     Variable("critical_learning_rate", ("depth",), f"2/λ_max: gradient descent diverges above, {_PER_SCALE}"),
-    Variable("rate_predicted", _RATE, "−log|1 − ηλ_min|, decay of the residual norm per step"),
+    Variable(
+        "rate_predicted", _RATE, "decay of the linearised residual norm per step; −log|1 − ηλ_min| under gd"
+    ),
     Variable(
         "residual_norm_predicted", (*_RATE, "step"), f"residual norm of infinitely wide training; {_MEAN}"
     ),
@@ -162,8 +164,8 @@ def _trajectories(
     for d, k in np.argwhere(same):
         eta, least = float(effective[d, k]), values["lambda_min"][d]
         if least > values["lambda_rounding_error"][d]:  # else it cannot be told from 0, and no rate is quoted
-            per_step[d, k] = dynamics.rate_per_step(eta, least)
-        norms[d, k] = dynamics.mean_residual_norm(
+            per_step[d, k] = config.training.rate_per_step(np.linalg.eigvalsh(values["infinite_ntk"][d]), eta)
+        norms[d, k] = config.training.mean_residual_norm(
             values["infinite_ntk"][d], values["infinite_nngp"][d], data.y, eta, steps
         )
     return {"rate_predicted": per_step, "residual_norm_predicted": norms}

@@ -84,7 +84,7 @@ def _message(
 ) -> InputError:
     item = next((each for each in items if each["type"] in _TELLING), items[0])
     kind = item["type"]
-    where = _where(f"{path}.kind" if kind in _TAGS else path, file, origins)
+    where = _where(f"{path}.{_tag(item)}" if kind in _TAGS else path, file, origins)
     if kind == "extra_forbidden":
         return _unknown_key(where, item["parts"], schema)
     if kind in _TAGS:
@@ -133,6 +133,11 @@ def _wanted(item: dict[str, Any]) -> str:
         return f"it must be {limits[kind]} {next(iter(context.values()))}"
     message = str(item["msg"]).rstrip(".")
     return re.sub(r"^Input should", "it should", message)
+
+
+def _tag(item: dict[str, Any]) -> str:
+    """The key that names a union's member, as pydantic quotes it: 'kind', or optimizer()."""
+    return str(item.get("ctx", {}).get("discriminator", "kind")).strip("'()")
 
 
 def _unknown_kind(where: str, item: dict[str, Any]) -> InputError:

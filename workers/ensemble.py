@@ -8,6 +8,7 @@ made of elementwise products and a sum: batched matrix libraries are slow there.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,36 +19,7 @@ from workers import aligned
 from workers.activations import tensor_activation
 from workers.networks.base import Network
 from workers.networks.layers import Layer
-from workers.seeds import generator
-
-
-def initial_parameters(
-    layers: Sequence[Layer], coordinates: tuple[int, ...], dtype: torch.dtype, device: torch.device
-) -> tuple[list[Tensor], list[Tensor | None]]:
-    """W and b of each layer at initialisation, drawn on the CPU in float64 so that devices agree.
-
-    Args:
-        layers: the network's layers.
-        coordinates: (config seed, width, depth, cell seed).
-        dtype: precision to round to.
-        device: where they are put.
-
-    Returns:
-        Weights of shape (fan_in, fan_out) and biases of shape (1, fan_out) or None.
-    """
-    weights: list[Tensor] = []
-    biases: list[Tensor | None] = []
-    for h, layer in enumerate(layers):
-        shape = (layer.fan_in, layer.fan_out)
-        random = generator("weights", *coordinates, h)
-        values = random.choice([-1.0, 1.0], size=shape) if layer.signs else random.standard_normal(shape)
-        weights.append(torch.from_numpy(layer.weight_std * values).to(device=device, dtype=dtype))
-        bias = None
-        if layer.bias_scale:
-            values = generator("biases", *coordinates, h).standard_normal((1, layer.fan_out))
-            bias = torch.from_numpy(layer.bias_std * values).to(device=device, dtype=dtype)
-        biases.append(bias)
-    return weights, biases
+from workers.parameters import Parameters
 
 
 class Ensemble:
@@ -167,20 +139,55 @@ class Ensemble:
         Args:
             residual: r = αf − y, shape (B, n).
         """
-        step = residual[..., None] * self.learning_rates
+        self.subtract_gradient(residual[..., None] * self.learning_rates, self.trained)
+
+    def subtract_gradient(self, step: Tensor, target: Parameters) -> None:
+        """T_h ← T_h − s_h A_{h−1}ᵀ(step ∘ D_h) of every layer that trains, and so for biases, in place.
+
+        Args:
+            step: what weighs the samples' cotangents, such as ηr, shape (B, n, 1).
+            target: the arrays to subtract from: `trained`, or some of `zeros`.
+        """
         for h, layer in enumerate(self.layers):
-            scaled = self._scaled[h]
-            if scaled is None:
+            scaled, weights, bias = self._scaled[h], target.weights[h], target.biases[h]
+            if scaled is None or weights is None:
                 continue
             torch.mul(self.cotangents[h], step, out=scaled)
             if layer.fan_out == 1:
                 torch.mul(self.inputs[h], scaled, out=self._scratch)
-                self.weights[h].sub_(self._scratch.sum(1)[..., None], alpha=layer.weight_scale)
+                weights.sub_(self._scratch.sum(1)[..., None], alpha=layer.weight_scale)
             else:
-                self.weights[h].baddbmm_(self.inputs[h].transpose(1, 2), scaled, alpha=-layer.weight_scale)
-            bias = self.biases[h]
+                weights.baddbmm_(self.inputs[h].transpose(1, 2), scaled, alpha=-layer.weight_scale)
             if bias is not None:
                 bias.sub_(scaled.sum(1, keepdim=True), alpha=layer.bias_scale)
+
+    @property
+    def trained(self) -> Parameters:
+        """The weights and biases that train, themselves."""
+        return Parameters(
+            [w if layer.trains else None for layer, w in zip(self.layers, self.weights, strict=True)],
+            [b if layer.trains else None for layer, b in zip(self.layers, self.biases, strict=True)],
+        )
+
+    def zeros(self) -> Parameters:
+        """Zeros as large as what trains."""
+        own = self.trained
+        return Parameters(
+            [None if w is None else aligned.empty(w, *w.shape).zero_() for w in own.weights],
+            [None if b is None else torch.zeros_like(b) for b in own.biases],
+        )
+
+    def at(self, x: Tensor) -> Ensemble:
+        """The same parameters, shared, at other inputs, uncentred; renew it after `keep`.
+
+        Args:
+            x: inputs of shape (n', d), or (B, n', d) where every cell has its own.
+        """
+        other = copy.copy(self)
+        other.x = x[None] if x.ndim == 2 else aligned.copy(x)
+        other.offset = None
+        other._allocate()
+        return other
 
     def layer_tangent_kernel(self, h: int) -> Tensor:
         """G^(h)_ij = (s_h² A_i·A_j + t_h²) D_i·D_j, layer h's part of the tangent kernel of αf, (B, n, n)."""

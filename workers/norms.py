@@ -18,6 +18,16 @@ CHECK = 8  # Lanczos steps between two looks at the Ritz value
 SETTLED = 1e-13  # relative growth of the Ritz value over CHECK steps at which it is taken
 
 
+def frobenius(matrices: Tensor) -> Tensor:
+    """‖M‖_F of each matrix, shape (B,).
+
+    >>> frobenius(torch.tensor([[[3.0, 0.0], [0.0, 4.0]]])).tolist()
+    [5.0]
+    """
+    norms: Tensor = torch.linalg.vector_norm(matrices, dim=(1, 2))
+    return norms
+
+
 def operator_norm(matrices: Tensor) -> Tensor:
     """‖M‖₂ of each matrix: its largest singular value.
 

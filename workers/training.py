@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ import torch
 import xarray as xr
 
 from workers.data import Data
-from workers.ensemble import Ensemble, initial_parameters
+from workers.ensemble import Ensemble
 from workers.networks.base import Network
 from workers.observables import OBSERVABLES, TRAINING_VARIABLES
-from workers.observables.record import Record, Start
-from workers.optimizers.base import Training
+from workers.observables.record import Record
+from workers.optimizers.base import Stepper, Training
+from workers.parameters import initial_parameters
+from workers.start import Start
 from workers.variable import DIVERGED, DONE
 
 DIVERGENCE = 1e6  # ‖r‖ / ‖r(0)‖ from which a cell counts as diverged
@@ -112,10 +115,13 @@ def _seed_runs(block: TrainingBlock, data: Data, device: torch.device) -> Iterat
     """Runs of seeds that train as one batch: bounded by memory, by cache on a CPU, shared by the cores."""
     samples, inputs = data.x.shape
     itemsize, rates = block.training.itemsize, len(block.learning_rates)
-    per_seed = rates * block.network.memory_bytes(block.width, block.depth, samples, inputs, itemsize)
+    parameters = block.network.parameters(block.width, block.depth, inputs)
+    own = block.training.parameter_arrays * itemsize * parameters
+    cell = block.network.memory_bytes(block.width, block.depth, samples, inputs, itemsize) + own
+    per_seed = rates * cell
     fits = max(1, int(block.memory_bytes / block.threads / per_seed))
     if device.type == "cpu":
-        weights = rates * itemsize * block.network.parameters(block.width, block.depth, inputs)
+        weights = rates * itemsize * parameters
         fits = min(fits, max(1, BATCH_BYTES // weights), math.ceil(len(block.seeds) / block.threads))
     for first in range(0, len(block.seeds), fits):
         yield slice(first, min(first + fits, len(block.seeds)))
@@ -125,32 +131,31 @@ def _train_seeds(
     block: TrainingBlock, data: Data, device: torch.device, where: slice
 ) -> dict[str, np.ndarray]:
     """Trains the cells of a run of seeds as one batch; arrays (seeds, learning rates, …) by variable."""
-    dtype = getattr(torch, block.training.dtype)
     seeds, rates = block.seeds[where], len(block.learning_rates)
-    layers = block.network.layers(block.width, block.depth, data.x.shape[1])
-    starts = [
-        initial_parameters(layers, (block.seed, block.width, block.depth, s), dtype, device) for s in seeds
-    ]
-    x = torch.as_tensor(data.x, dtype=dtype, device=device)
-    y = torch.as_tensor(data.y, dtype=dtype, device=device)
-    first = Ensemble(block.network, layers, starts, range(len(seeds)), np.ones(len(seeds)), x)
-    first.forward()
-    first.backward()
-    start = Record(first, first.outputs - y, None).as_start()
-    batch = Ensemble(
-        block.network,
-        layers,
-        starts,
-        np.repeat(np.arange(len(seeds)), rates),
-        np.tile(block.learning_rates_absolute, len(seeds)),
-        x,
+    start = _start(block, data, device, seeds)
+    batch = start.batch(
+        np.repeat(np.arange(len(seeds)), rates), np.tile(block.learning_rates_absolute, len(seeds))
     )
-    flat = _train(block, batch, y, start)
+    flat = _train(block, batch, start)
     return {name: values.reshape(len(seeds), rates, *values.shape[1:]) for name, values in flat.items()}
 
 
-def _train(block: TrainingBlock, batch: Ensemble, y: torch.Tensor, start: Start) -> dict[str, np.ndarray]:
-    """The loop over steps; arrays (cells, …) by variable.
+def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[int, ...]) -> Start:
+    dtype = getattr(torch, block.training.dtype)
+    layers = block.network.layers(block.width, block.depth, data.x.shape[1])
+    coordinates = [(block.seed, block.width, block.depth, seed) for seed in seeds]
+    return Start(
+        network=block.network,
+        layers=layers,
+        coordinates=coordinates,
+        parameters=[initial_parameters(layers, each, dtype, device) for each in coordinates],
+        x=torch.as_tensor(data.x, dtype=dtype, device=device),
+        targets=torch.as_tensor(data.y, dtype=dtype, device=device),
+    )
+
+
+def _train(block: TrainingBlock, batch: Ensemble, start: Start) -> dict[str, np.ndarray]:
+    """The loop over looks; arrays (cells, …) by variable.
 
     Cells leave the batch when they diverge (their later records stay NaN) or when their residual has reached
     the rounding floor (their later records repeat the last).
@@ -160,35 +165,43 @@ def _train(block: TrainingBlock, batch: Ensemble, y: torch.Tensor, start: Start)
     place = np.arange(len(batch))  # of each cell of the batch among the results
     initial = np.full(len(batch), np.inf)
     recorded = {step: k for k, step in enumerate(block.steps)}
-    for step in range(block.steps[-1] + 1):
-        residual = batch.forward() - y
-        if step in recorded or step % CHECK_STEPS == 0:
-            norm = residual.square().sum(1).sqrt().to("cpu", torch.float64).numpy()
-            initial = norm if step == 0 else initial
-            sound = norm <= DIVERGENCE * initial
-            results["status"][place[~sound]] = DIVERGED
-            place, initial, norm = place[sound], initial[sound], norm[sound]
-            residual = _keep(batch, residual, sound)
+    stepper = block.training.stepper(batch, start)
+    for step, following in itertools.pairwise(_looks(block.steps)):
+        residual = batch.forward() - start.targets
+        norm = residual.square().sum(1).sqrt().to("cpu", torch.float64).numpy()
+        initial = norm if step == 0 else initial
+        sound = norm <= DIVERGENCE * initial
+        results["status"][place[~sound]] = DIVERGED
+        place, initial, norm = place[sound], initial[sound], norm[sound]
+        residual = _keep(batch, stepper, residual, sound)
         batch.backward()
         if step in recorded and len(place):
             _record(Record(batch, residual, start), results, place, recorded[step])
             moving = norm > block.training.rounding_floor * initial
             _repeat_last(results, place[~moving], recorded[step])
             place, initial = place[moving], initial[moving]
-            residual = _keep(batch, residual, moving)
+            residual = _keep(batch, stepper, residual, moving)
         if not len(place):
             break
-        if step < block.steps[-1]:
-            batch.descend(residual)
+        stepper.advance(residual, step, following)
     return results
 
 
-def _keep(batch: Ensemble, residual: torch.Tensor, chosen: np.ndarray) -> torch.Tensor:
+def _looks(recorded: tuple[int, ...]) -> Iterator[int]:
+    """The steps at which the batch is looked at: recorded ones, every CHECK_STEPS, and the last one twice."""
+    for first, last in itertools.pairwise(recorded):
+        yield first
+        yield from range(first - first % CHECK_STEPS + CHECK_STEPS, last, CHECK_STEPS)
+    yield from (recorded[-1], recorded[-1])
+
+
+def _keep(batch: Ensemble, stepper: Stepper, residual: torch.Tensor, chosen: np.ndarray) -> torch.Tensor:
     """Shrinks the batch to the chosen cells, at the same step; their residuals."""
     if chosen.all():
         return residual
     places = torch.as_tensor(np.flatnonzero(chosen), device=residual.device)
     batch.keep(places)
+    stepper.keep(places)
     batch.forward()
     batch.backward()
     return residual[places]

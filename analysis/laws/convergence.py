@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 NAME = "convergence_rate"
 TITLE = "Late-time decay rate is that of the infinite kernel"
 TRUSTED = 0.02  # how far an extrapolation in width is trusted at all
+COMPARABLE = ("gd", "gradient_flow")  # momentum and noise change the rate, or end the decay
 MOST_LOST = 0.5  # share of finished cells without a window that leaves a biased rest
 GROUP_RESAMPLES = 400
 SURE = 10.0  # λ_min counts as positive above so many rounding errors
@@ -32,7 +33,9 @@ def find(evidence: Evidence) -> list[Finding]:
     >>> find(Evidence({}, None, None, None, xr.Dataset()))
     []
     """
-    if evidence.fits is None or "rate_predicted" not in evidence.theory:
+    section = evidence.config.get("training")
+    optimizer = section.get("optimizer", "gd") if isinstance(section, dict) else "gd"
+    if evidence.fits is None or "rate_predicted" not in evidence.theory or optimizer not in COMPARABLE:
         return []
     predicted, excluded = _predictions(evidence)
     fits = evidence.fits.transpose("width", "depth", "seed", "learning_rate")

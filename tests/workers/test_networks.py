@@ -8,9 +8,10 @@ import torch
 
 from tests.tolerances import MONTE_CARLO_SE
 from workers.data import DataConfig, load
-from workers.ensemble import Ensemble, initial_parameters
+from workers.ensemble import Ensemble
 from workers.networks import FullyConnected, TwoLayer
 from workers.networks.base import Network
+from workers.parameters import initial_parameters
 
 WIDTH, STARTS = 400, 60
 CASES = [

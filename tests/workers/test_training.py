@@ -11,41 +11,14 @@ import xarray as xr
 
 from tests.tolerances import EXACT, FLOAT32
 from tests.workers import reference
-from workers.data import Data, DataConfig, load
-from workers.ensemble import initial_parameters
+from tests.workers.blocks import assert_same_bits, block, sphere, start_parameters
 from workers.networks import FullyConnected, TwoLayer
 from workers.networks.base import Leaky, Network
-from workers.observables import TRAINING_VARIABLES
 from workers.optimizers import GradientDescent
-from workers.training import TrainingBlock, run
+from workers.training import run
 from workers.variable import DIVERGED, DONE
 
 LEAKY = Leaky(leaky=(0.3, 1.2))
-
-
-def sphere(samples: int = 5, inputs: int = 4) -> Data:
-    return load(DataConfig(source="sphere", samples=samples, inputs=inputs, seed=3))
-
-
-def block(network: Network, width: int = 6, depth: int = 2, **changes: object) -> TrainingBlock:
-    training = changes.pop("training", GradientDescent(steps=6, records=7))
-    settings = {
-        "seeds": (0, 3),
-        "learning_rates": (0.05, 0.1),
-        "learning_rates_absolute": (0.05, 0.1),
-        "steps": training.recorded_steps(),
-        "device": "cpu",
-    }
-    return TrainingBlock(width, depth, network=network, training=training, **{**settings, **changes})
-
-
-def start_parameters(b: TrainingBlock, seed: int, inputs: int) -> reference.Parameters:
-    layers = b.network.layers(b.width, b.depth, inputs)
-    cpu = torch.device("cpu")
-    weights, biases = initial_parameters(layers, (b.seed, b.width, b.depth, seed), torch.float64, cpu)
-    named = {f"w{h}": w for h, w in enumerate(weights, 1)}
-    return named | {f"b{h}": v for h, v in enumerate(biases, 1) if v is not None}
-
 
 NETWORKS = [
     *(FullyConnected(activation=a, weight_variance=1.7, bias_variance=0.3) for a in ("relu", "tanh", "gelu")),
@@ -91,11 +64,6 @@ def test_a_wrong_scale_is_seen_by_the_brute_force() -> None:
     expected = reference.train(wrong, b.width, b.depth, start_parameters(b, 0, 4), x, y, 0.1, 6)
     cell = run(b, data).sel(seed=0, learning_rate=0.1)
     assert not np.allclose(cell["ntk_min_eigenvalue"], expected["ntk_min_eigenvalue"], rtol=1e-2)
-
-
-def assert_same_bits(a: xr.Dataset, b: xr.Dataset) -> None:
-    for variable in TRAINING_VARIABLES:
-        np.testing.assert_array_equal(a[variable.name], b[variable.name], err_msg=variable.name)
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,7 @@ def measure(record: Record) -> tuple[Tensor, ...]:
     """‖Δθ‖, max_r ‖Δw_r‖, and for each layer the relative change in both norms."""
     import torch
 
-    from workers.norms import operator_norm
-    from workers.observables.record import frobenius
+    from workers.norms import frobenius, operator_norm
 
     ensemble, start = record.ensemble, record.start
     none = torch.zeros(len(ensemble), dtype=record.residual.dtype, device=record.residual.device)

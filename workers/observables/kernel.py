@@ -21,8 +21,7 @@ VARIABLES = (
 
 def measure(record: Record) -> tuple[Tensor, ...]:
     """λ_min, λ_max and the relative change in Frobenius norm."""
-    from workers.norms import extreme_eigenvalues
-    from workers.observables.record import frobenius
+    from workers.norms import extreme_eigenvalues, frobenius
 
     least, largest = extreme_eigenvalues(record.kernel)
     initial = record.start.kernel[record.ensemble.start]

@@ -1,8 +1,48 @@
 """The optimisers that a config can name; a new one is a file here and a member of `TrainingConfig`."""
 
-from workers.optimizers.base import Training, recorded_steps
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag
+
+from workers.optimizers.base import Stepper, Training, recorded_steps
 from workers.optimizers.gd import GradientDescent
+from workers.optimizers.gradient_flow import GradientFlow
+from workers.optimizers.langevin import Langevin
+from workers.optimizers.nesterov import Nesterov
+from workers.optimizers.sgd import StochasticGradientDescent
 
-TrainingConfig = GradientDescent
 
-__all__ = ["GradientDescent", "Training", "TrainingConfig", "recorded_steps"]
+def optimizer(section: Any) -> Any:
+    """Which optimiser a section `training` names; gradient descent where it names none.
+
+    >>> optimizer({"steps": 10})
+    'gd'
+    """
+    found = (
+        section.get("optimizer", "gd") if isinstance(section, dict) else getattr(section, "optimizer", "gd")
+    )
+    return found if isinstance(found, str) else str(found)
+
+
+TrainingConfig = Annotated[
+    Annotated[GradientDescent, Tag("gd")]
+    | Annotated[StochasticGradientDescent, Tag("sgd")]
+    | Annotated[Nesterov, Tag("nesterov")]
+    | Annotated[Langevin, Tag("langevin")]
+    | Annotated[GradientFlow, Tag("gradient_flow")],
+    Discriminator(optimizer),
+]
+
+__all__ = [
+    "GradientDescent",
+    "GradientFlow",
+    "Langevin",
+    "Nesterov",
+    "Stepper",
+    "StochasticGradientDescent",
+    "Training",
+    "TrainingConfig",
+    "recorded_steps",
+]

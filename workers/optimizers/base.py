@@ -1,17 +1,48 @@
-"""What every optimiser's config has: the learning rate's unit, the steps, the records, the precision."""
+"""What every optimiser's config has, what theory says of its linear regime, and how it moves a batch."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
+from theory import dynamics
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from workers.ensemble import Ensemble
+    from workers.start import Start
 
 Steps = Annotated[int, Field(ge=1, le=100_000_000, strict=True)]
 Records = Annotated[int, Field(ge=2, le=100_000, strict=True)]
 
 
-class Training(BaseModel):
+class Stepper(ABC):
+    """A batch's optimiser: moves its parameters from one look of the training loop to the next."""
+
+    def __init__(self, ensemble: Ensemble, start: Start) -> None:
+        """Binds the optimiser to a batch at step 0, before any forward pass."""
+        self.ensemble = ensemble
+        self.start = start
+
+    @abstractmethod
+    def advance(self, residual: Tensor, first: int, last: int) -> None:
+        """Moves the parameters in place from step `first` to step `last`.
+
+        Args:
+            residual: r = αf − y at step `first`, shape (B, n); cotangents are those of step `first` too.
+            first: the step that the parameters are at.
+            last: the step to reach.
+        """
+
+    def keep(self, chosen: Tensor) -> None:  # noqa: B027
+        """Follows the batch as it shrinks to the chosen cells; called after `Ensemble.keep`."""
+
+
+class Training(BaseModel, ABC):
     """Settings that all optimisers share.
 
     `relative` learning rates are in units of 1/λ_max of the infinite-width tangent kernel of that depth.
@@ -19,14 +50,74 @@ class Training(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    optimizer: str
     learning_rate_unit: Literal["relative", "absolute"] = "relative"
     steps: Steps
     records: Records = 64
     dtype: Literal["float64", "float32"] = "float64"
 
+    @abstractmethod
+    def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
+        """This optimiser on a batch."""
+
     def recorded_steps(self) -> tuple[int, ...]:
         """The steps that are recorded."""
         return recorded_steps(self.steps, self.records)
+
+    def mode_factors(self, eigenvalues: np.ndarray, learning_rate: float, steps: Any) -> np.ndarray:
+        """p_k(λ) of the linearised model, r(k) = p_k(Θ) r(0): (1 − ηλ)^k unless overridden.
+
+        Args:
+            eigenvalues: λ ≥ 0, shape (n,).
+            learning_rate: η.
+            steps: k, shape (steps,).
+
+        Returns:
+            Shape (steps, n).
+        """
+        return dynamics.mode_factors(eigenvalues, learning_rate, steps)
+
+    def mean_residual_norm(
+        self, ntk: np.ndarray, nngp: np.ndarray, targets: np.ndarray, learning_rate: float, steps: Any
+    ) -> np.ndarray:
+        """(E‖r(k)‖²)^½ of the linearised model over initial outputs f₀ ~ N(0, K) and the optimiser's noise.
+
+        Args:
+            ntk: Θ, shape (n, n), symmetric.
+            nngp: K, shape (n, n); zeros for a centred network.
+            targets: y, shape (n,).
+            learning_rate: η.
+            steps: k, shape (steps,).
+
+        Returns:
+            Shape (steps,); inf where it overflows.
+
+        Source: by modes, as in `theory.dynamics.mean_residual_norm`.
+        """
+        eigenvalues, vectors = np.linalg.eigh(ntk)
+        spread = np.maximum(np.einsum("ij,ij->j", vectors, nngp @ vectors), 0.0)
+        power = spread + np.square(vectors.T @ targets)
+        with np.errstate(over="ignore", invalid="ignore"):
+            decayed = np.square(self.mode_factors(eigenvalues, learning_rate, steps)) @ power
+            norms = np.sqrt(decayed + self.floor(eigenvalues, learning_rate, steps))
+        return np.where(np.isnan(norms), np.inf, norms)
+
+    def rate_per_step(self, eigenvalues: np.ndarray, learning_rate: float) -> float:
+        """Late-time decay rate of ‖r‖ per step in the linearised model; NaN where noise ends the decay."""
+        return float(dynamics.rate_per_step(learning_rate, eigenvalues[0]))
+
+    def floor(self, eigenvalues: np.ndarray, learning_rate: float, steps: Any) -> np.ndarray | float:
+        """What noise adds to the mean square of the linearised residual at each step; 0 without noise."""
+        return 0.0
+
+    def gradients_per_step(self, samples: int) -> float:
+        """Cost of a step in full gradients, as the planner counts it."""
+        return 1.0
+
+    @property
+    def parameter_arrays(self) -> int:
+        """Arrays as large as the parameters that the optimiser holds beside them."""
+        return 0
 
     @property
     def itemsize(self) -> int:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from workers.optimizers.base import Training
+from workers.optimizers.base import Stepper, Training
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from workers.ensemble import Ensemble
+    from workers.start import Start
 
 
 class GradientDescent(Training):
@@ -15,3 +21,18 @@ class GradientDescent(Training):
     """
 
     optimizer: Literal["gd"] = "gd"
+
+    def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
+        """Descent in place."""
+        return _Descent(ensemble, start)
+
+
+class _Descent(Stepper):
+    """No gradient array: every layer takes its product of activations and cotangents directly."""
+
+    def advance(self, residual: Tensor, first: int, last: int) -> None:
+        for step in range(first, last):
+            if step > first:
+                residual = self.ensemble.forward() - self.start.targets
+                self.ensemble.backward()
+            self.ensemble.descend(residual)

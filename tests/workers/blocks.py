@@ -1,0 +1,44 @@
+"""Small blocks of cells, their data and their starting parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import xarray as xr
+
+from tests.workers import reference
+from workers.data import Data, DataConfig, load
+from workers.networks.base import Network
+from workers.observables import TRAINING_VARIABLES
+from workers.optimizers import GradientDescent
+from workers.parameters import initial_parameters
+from workers.training import TrainingBlock
+
+
+def sphere(samples: int = 5, inputs: int = 4) -> Data:
+    return load(DataConfig(source="sphere", samples=samples, inputs=inputs, seed=3))
+
+
+def block(network: Network, width: int = 6, depth: int = 2, **changes: object) -> TrainingBlock:
+    training = changes.pop("training", GradientDescent(steps=6, records=7))
+    settings = {
+        "seeds": (0, 3),
+        "learning_rates": (0.05, 0.1),
+        "learning_rates_absolute": (0.05, 0.1),
+        "steps": training.recorded_steps(),
+        "device": "cpu",
+    }
+    return TrainingBlock(width, depth, network=network, training=training, **{**settings, **changes})
+
+
+def start_parameters(b: TrainingBlock, seed: int, inputs: int) -> reference.Parameters:
+    layers = b.network.layers(b.width, b.depth, inputs)
+    cpu = torch.device("cpu")
+    weights, biases = initial_parameters(layers, (b.seed, b.width, b.depth, seed), torch.float64, cpu)
+    named = {f"w{h}": w for h, w in enumerate(weights, 1)}
+    return named | {f"b{h}": v for h, v in enumerate(biases, 1) if v is not None}
+
+
+def assert_same_bits(a: xr.Dataset, b: xr.Dataset) -> None:
+    for variable in TRAINING_VARIABLES:
+        np.testing.assert_array_equal(a[variable.name], b[variable.name], err_msg=variable.name)

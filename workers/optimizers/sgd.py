@@ -1,0 +1,95 @@
+"""Mini-batch stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from workers.optimizers.base import Stepper, Training
+from workers.seeds import generator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from workers.ensemble import Ensemble
+    from workers.start import Start
+
+BatchSize = Annotated[int, Field(ge=1, strict=True)]
+
+
+class StochasticGradientDescent(Training):
+    """θ(k+1) = θ(k) − η (n/|B_k|) ∇½Σ_{i∈B_k} (αf(x_i) − y_i)²: the full gradient in expectation over B_k.
+
+    Batches run without replacement through a fresh permutation in every epoch of ⌈n/batch_size⌉ steps (the
+    last of an epoch holds what is left). Permutations are keyed by (config seed, width, depth, cell seed,
+    epoch), so the learning rates of one seed see the same batches.
+
+    Source: sampling without replacement as in Bottou, Curtis & Nocedal 2018, arXiv:1606.04838, section 4.
+
+    >>> StochasticGradientDescent(steps=10, batch_size=8).gradients_per_step(samples=32)
+    0.25
+    """
+
+    optimizer: Literal["sgd"] = "sgd"
+    batch_size: BatchSize
+
+    def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
+        """Mini-batches for a batch of cells."""
+        return _MiniBatches(ensemble, start, min(self.batch_size, ensemble.x.shape[1]))
+
+    def rate_per_step(self, eigenvalues: np.ndarray, learning_rate: float) -> float:
+        """NaN: the mean residual decays like gradient descent's, its norm does not."""
+        return float("nan")
+
+    def gradients_per_step(self, samples: int) -> float:
+        """The share of the points in one batch."""
+        return min(1.0, self.batch_size / samples)
+
+
+class _MiniBatches(Stepper):
+    """Forward and backward on the chosen points alone, through the batch's own weights."""
+
+    def __init__(self, ensemble: Ensemble, start: Start, size: int) -> None:
+        super().__init__(ensemble, start)
+        self.size, self.samples = size, ensemble.x.shape[1]
+        self.steps_per_epoch = -(-self.samples // size)
+        self.epoch = -1
+        self.view = ensemble.at(ensemble.x.expand(len(ensemble), -1, -1)[:, :size])
+
+    def advance(self, residual: Tensor, first: int, last: int) -> None:
+        for step in range(first, last):
+            epoch, place = divmod(step, self.steps_per_epoch)
+            if epoch != self.epoch:
+                self._shuffle(epoch)
+            self._descend(place)
+
+    def _descend(self, place: int) -> None:
+        """One step on the epoch's batch number `place`; a short last batch is padded with weight 0."""
+        view, targets = self.view, self.start.targets
+        rows = self.order[:, place * self.size : (place + 1) * self.size]
+        view.x.copy_(self.ensemble.x[0][rows])
+        residual = view.forward() - targets[rows]
+        if self.ensemble.offset is not None:
+            residual -= self.ensemble.offset.gather(1, rows)
+        view.backward()
+        present = min(self.size, self.samples - place * self.size)
+        residual[:, present:] = 0.0
+        view.descend(residual.mul_(self.samples / present))
+
+    def _shuffle(self, epoch: int) -> None:
+        """The points' order in this epoch for every cell, shape (B, steps_per_epoch · size)."""
+        used = np.unique(self.ensemble.start.cpu().numpy())
+        padded = self.steps_per_epoch * self.size
+        orders = np.zeros((len(self.start.coordinates), padded), dtype=np.int64)
+        for s in used:
+            permutation = generator("batches", *self.start.coordinates[s], epoch).permutation(self.samples)
+            orders[s, : self.samples] = permutation
+        self.epoch, table = epoch, self.ensemble.start.new_tensor(orders)
+        self.order = table[self.ensemble.start]
+
+    def keep(self, chosen: Tensor) -> None:
+        self.view = self.ensemble.at(self.view.x[chosen])
+        if self.epoch >= 0:
+            self.order = self.order[chosen]

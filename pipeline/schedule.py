@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -98,10 +99,11 @@ def connect(address: str | None, cores: int) -> Iterator[Cluster]:
         if address is None:
             raise ClusterError(reason) from error
         raise _no_cluster(address, reason) from None
-    try:
-        yield _describe(local=address is None)
-    finally:
-        ray.shutdown()
+    with contextlib.redirect_stdout(sys.stderr):  # Ray prints of lost nodes where only results belong
+        try:
+            yield _describe(local=address is None)
+        finally:
+            ray.shutdown()
 
 
 def _check_answers(address: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 import socket
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

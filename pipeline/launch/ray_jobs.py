@@ -94,7 +94,9 @@ def _follow(command: list[str]) -> int:
         return 0
     found = _ENDED.findall("".join(last))
     if not found:
-        raise ClusterJobError(" ".join("".join(last).split())[-300:])
+        raise ClusterJobError(
+            next((line.strip() for line in reversed(last) if line.strip()), "no answer")[:300]
+        )
     return int(found[-1])
 
 

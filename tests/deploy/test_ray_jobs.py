@@ -51,7 +51,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
     token.chmod(0o600)
-    dashboard = free_port()
+    dashboard, agent = free_port(), free_port()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     environment |= {
         "RAY_AUTH_MODE": "token",
@@ -62,10 +62,12 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     command = [BIN / "ray", "start", "--head", "--block", "--num-cpus", "2", "--disable-usage-stats"]
     command += ["--port", str(free_port()), "--ray-client-server-port", str(free_port())]
     command += ["--dashboard-host", "127.0.0.1", "--dashboard-port", str(dashboard)]
+    command += ["--dashboard-agent-listen-port", str(agent)]
     with (folder / "head.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             wait_for(f"http://127.0.0.1:{dashboard}/api/version", process)
+            wait_for(f"http://127.0.0.1:{agent}/api/local_raylet_healthz", process)
             yield Head(f"http://127.0.0.1:{dashboard}", environment)
         finally:
             process.send_signal(signal.SIGTERM)

@@ -78,7 +78,7 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> Evidence:
     config = configuration(tree)
     lazy: dict[str, xr.Dataset] = {"theory": _theory(tree)}
     if "training" in tree.children:
-        training = _sane(tree["training"].to_dataset())
+        training = _complete(_sane(tree["training"].to_dataset()))
         lazy["cells"] = last_records(training, variables)
         lazy["fits"] = fitted(config, training)
     if "initialization" in tree.children:
@@ -135,6 +135,13 @@ def _sane(group: xr.Dataset) -> xr.Dataset:
     if "status" not in group:
         return group
     return group.assign(status=group["status"].fillna(0).astype(np.int8))
+
+
+def _complete(training: xr.Dataset) -> xr.Dataset:
+    """NaN for what every fit looks at and this sweep chose not to measure."""
+    shape = training["status"].astype(np.float64) * training["step"] * np.nan
+    wanted = ("residual_norm", "ntk_min_eigenvalue", "ntk_max_eigenvalue")
+    return training.assign({name: shape for name in wanted if name not in training})
 
 
 def _theory(tree: xr.DataTree) -> xr.Dataset:

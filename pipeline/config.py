@@ -161,6 +161,8 @@ def _check_together(config: SweepConfig, file: str) -> None:
             raise InputError(
                 f"{file}, training.batch_size", found, f"at most data.samples, {config.data.samples}"
             )
+        if not config.data.test_samples and {"test_loss", "linearized_test"} & set(config.training.measure):
+            raise InputError(f"{file}, data.test_samples", "found 0", "test points to measure on")
     depths = config.network.allowed_depths()
     for i, depth in enumerate(config.grid.depth):
         if depths is not None and depth not in depths:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import SweepConfig
-from workers.observables import TRAINING_VARIABLES
 from workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
 
 # Stated defaults for one core or one device; a running sweep corrects them by its own times. They are
@@ -106,10 +105,19 @@ def gpu_seconds(config: SweepConfig, costs: Costs) -> np.ndarray:
 
 def cell_values(config: SweepConfig) -> int:
     """Numbers that a training cell stores."""
-    if config.training is None:
-        return 0
-    sizes = {"step": len(config.training.recorded_steps()), "layer": max(config.grid.depth) + 1}
-    return sum(int(np.prod([sizes.get(dim, 1) for dim in v.dims])) for v in TRAINING_VARIABLES)
+    return sum(variable_values(config))
+
+
+def variable_values(config: SweepConfig) -> list[int]:
+    """Numbers that a training cell stores, by variable."""
+    if config.training is None or config.data is None:
+        return []
+    sizes = {
+        "mode": config.data.samples,
+        "step": len(config.training.recorded_steps()),
+        "layer": max(config.grid.depth) + 1,
+    }
+    return [int(np.prod([sizes.get(dim, 1) for dim in v.dims])) for v in config.training.variables]
 
 
 def stored_bytes(config: SweepConfig) -> int:

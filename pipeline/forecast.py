@@ -9,7 +9,6 @@ import numpy as np
 from pipeline import cost
 from pipeline.compute import format_bytes
 from pipeline.plan import Plan, makespan_s
-from workers.observables import TRAINING_VARIABLES
 
 
 def forecast(plan: Plan, gpus: int = 0) -> dict[str, Any]:
@@ -33,7 +32,8 @@ def forecast(plan: Plan, gpus: int = 0) -> dict[str, Any]:
         "flops": float(plan.costs.seed_flops.sum() * seeds),
         "memory_bytes": _largest_block_bytes(plan),
         "stored_bytes": cost.stored_bytes(config),
-        "objects": plan.training_blocks * len(TRAINING_VARIABLES) + (len(plan) - plan.training_blocks) * 4,
+        "objects": plan.training_blocks * (len(config.training.variables) if config.training else 0)
+        + (len(plan) - plan.training_blocks) * 4,
         "core_s": float(seconds.sum()),
         "cores": plan.cores,
         "wall_s": _wall_s(seconds, plan.cores),

@@ -14,7 +14,6 @@ from pipeline.compute import format_bytes
 from pipeline.config import SweepConfig
 from pipeline.cost import Costs
 from pipeline.errors import InputError
-from workers.observables import TRAINING_VARIABLES
 
 BLOCKS_PER_CORE = 4  # the costliest block takes at most this share of a core's part of the sweep
 SHORT_BLOCK_S = 2.0  # no block is cut below this for the sake of balance
@@ -187,10 +186,8 @@ def _seeds_per_block(config: SweepConfig, costs: Costs, cores: int) -> int:
     share_s = max(_total_s(config, costs) / (BLOCKS_PER_CORE * cores), SHORT_BLOCK_S)
     balanced = int(share_s / max(float(costs.seed_s.max()), 1e-12))
     limit = FEW_OBJECTS if config.cells <= FEW_CELLS else MANY_OBJECTS
-    runs = max(1, (limit - OTHER_OBJECTS) // (len(TRAINING_VARIABLES) * costs.seed_s.size))
-    longest_row = (
-        len(config.grid.learning_rates) * len(config.training.recorded_steps()) * (max(config.grid.depth) + 1)
-    )
+    runs = max(1, (limit - OTHER_OBJECTS) // (len(config.training.variables) * costs.seed_s.size))
+    longest_row = len(config.grid.learning_rates) * max(cost.variable_values(config))
     chunk = max(1, CHUNK_BYTES // (8 * longest_row))
     wanted = min(max(balanced, math.ceil(seeds / runs), 1), chunk, seeds)
     return math.ceil(seeds / math.ceil(seeds / wanted))

@@ -10,7 +10,6 @@ import numpy as np
 from pipeline import predict
 from pipeline.plan import Plan
 from pipeline.predict import Prediction
-from workers.observables import TRAINING_VARIABLES
 from workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
 from workers.variable import Variable
 
@@ -32,6 +31,7 @@ COORDINATES = {
     "learning_rate": Variable("learning_rate", ("learning_rate",), "learning rate as in the config"),
     "step": Variable("step", ("step",), "gradient steps taken", dtype="int64"),
     "layer": Variable("layer", ("layer",), "layer, 1 to depth hidden, depth + 1 the output", dtype="int64"),
+    "mode": Variable("mode", ("mode",), "eigenvector of the kernel, largest eigenvalue first", dtype="int64"),
     "order": Variable("order", ("order",), "order of the cumulant", dtype="int64"),
     "sample": Variable("sample", ("sample",), "row of the source that the training point is", dtype="int64"),
     "sample_other": Variable(
@@ -89,6 +89,7 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
     if config.training is not None:
         values |= {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
         values |= {"step": config.training.recorded_steps(), "layer": range(1, max(config.grid.depth) + 2)}
+        values["mode"] = range(1, len(index) + 1)
     if config.initialization is not None:
         values["order"] = config.initialization.orders
     return {name: np.array(list(each), dtype=COORDINATES[name].dtype) for name, each in values.items()}
@@ -96,8 +97,9 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
 
 def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
     """Measured arrays in chunks of one block, and η in one chunk."""
+    assert plan.config.training is not None
     one_block = {"width": 1, "depth": 1, "seed": plan.seeds_per_block}
-    arrays = [_measured(variable, values, one_block) for variable in TRAINING_VARIABLES]
+    arrays = [_measured(variable, values, one_block) for variable in plan.config.training.variables]
     arrays.append(_written(LEARNING_RATE_ABSOLUTE, prediction.learning_rate_absolute))
     return Group(_coordinates(arrays, values) + arrays)
 

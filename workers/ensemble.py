@@ -189,22 +189,42 @@ class Ensemble:
         other._allocate()
         return other
 
-    def layer_tangent_kernel(self, h: int) -> Tensor:
-        """G^(h)_ij = (s_h² A_i·A_j + t_h²) D_i·D_j, layer h's part of the tangent kernel of αf, (B, n, n)."""
+    def layer_tangent_kernel(self, h: int, other: Ensemble | None = None) -> Tensor:
+        """G^(h)_ij = (s_h² A_i·A_j + t_h²) D_i·D_j, layer h's part of the tangent kernel of αf, (B, n, n).
+
+        With another view of the same networks, j runs over its points.
+        """
+        second = other or self
         layer, a, d = self.layers[h], self.inputs[h], self.cotangents[h]
-        n = a.shape[1]
-        gram = torch.bmm(a, a.transpose(1, 2), out=aligned.empty(a, len(a), n, n)).mul_(layer.weight_scale**2)
+        b, e = second.inputs[h].transpose(1, 2), second.cotangents[h].transpose(1, 2)
+        gram = torch.bmm(a, b, out=aligned.empty(a, len(a), a.shape[1], b.shape[2])).mul_(
+            layer.weight_scale**2
+        )
         if layer.bias_scale:
             gram += layer.bias_scale**2
-        return gram.mul_(d * d.transpose(1, 2) if layer.fan_out == 1 else torch.bmm(d, d.transpose(1, 2)))
+        return gram.mul_(d * e if layer.fan_out == 1 else torch.bmm(d, e))
 
-    def tangent_kernel(self) -> Tensor:
-        """G_ij = Σ_θ ∂(αf_i)/∂θ ∂(αf_j)/∂θ over the parameters that train, shape (B, n, n)."""
-        parts = [self.layer_tangent_kernel(h) for h, layer in enumerate(self.layers) if layer.trains]
+    def tangent_kernel(self, other: Ensemble | None = None) -> Tensor:
+        """G_ij = Σ_θ ∂(αf_i)/∂θ ∂(αf_j)/∂θ over the parameters that train, shape (B, n, n).
+
+        With another view of the same networks, j runs over its points.
+        """
+        parts = [self.layer_tangent_kernel(h, other) for h, layer in enumerate(self.layers) if layer.trains]
         kernel = parts[0]
         for part in parts[1:]:
             kernel += part
         return kernel
+
+    def layer_tangent_kernels(self) -> list[Tensor | None]:
+        """G^(h) of each layer, shape (B, n, n); None where a layer does not train."""
+        return [self.layer_tangent_kernel(h) if layer.trains else None for h, layer in enumerate(self.layers)]
+
+    def copied(self) -> Ensemble:
+        """The same networks on the same points with parameters of their own."""
+        other = self.at(self.x[0])
+        other.weights = [aligned.copy(w) for w in self.weights]
+        other.biases = [None if b is None else b.clone() for b in self.biases]
+        return other
 
     def keep(self, chosen: Tensor) -> None:
         """Shrinks the batch to the chosen cells.

@@ -76,6 +76,29 @@ def extreme_eigenvalues(symmetric: Tensor) -> tuple[Tensor, Tensor]:
     return values[:, 0], values[:, -1]
 
 
+def eigenpairs(symmetric: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, ascending, and eigenvectors as columns, of each symmetric matrix.
+
+    Args:
+        symmetric: shape (B, n, n), finite.
+
+    Returns:
+        Shapes (B, n) and (B, n, n).
+
+    >>> eigenpairs(torch.diag(torch.tensor([1.0, 5.0, 2.0]))[None])[0].tolist()
+    [[1.0, 2.0, 5.0]]
+    """
+    n = symmetric.shape[-1]
+    size = -(-n // 8) * 8
+    padded = symmetric.new_zeros((len(symmetric), size, size))
+    padded[:, :n, :n] = symmetric
+    beyond = 1.0 + 2.0 * torch.linalg.vector_norm(symmetric, dim=(1, 2))  # so that padding sorts last
+    for i in range(n, size):
+        padded[:, i, i] = beyond
+    values, vectors = torch.linalg.eigh(padded)
+    return values[:, :n], vectors[:, :n, :n]
+
+
 def _padded(matrices: Tensor) -> Tensor:
     """The matrices with zero rows and columns added up to multiples of eight, where any are missing."""
     rows, columns = (-size % 8 for size in matrices.shape[1:])

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from workers.ensemble import Ensemble
 from workers.networks.base import Network
 from workers.networks.layers import Layer
-from workers.norms import extreme_eigenvalues, frobenius, operator_norm
+from workers.norms import eigenpairs, extreme_eigenvalues, frobenius, operator_norm
+from workers.optimizers.base import Training
+
+
+@dataclass(frozen=True)
+class Points:
+    """Training points x (n, d) with labels y (n,), and test points likewise, possibly none."""
+
+    x: Tensor
+    y: Tensor
+    test_x: Tensor
+    test_y: Tensor
 
 
 class Start:
     """S networks at initialisation on the training points; each quantity is computed when first asked for.
 
     Attributes:
+        network: their config.
+        training: how cells go on from here.
         coordinates: (config seed, width, depth, cell seed) of each start.
+        points: what the networks are trained and tested on.
         targets: y, shape (n,).
         ensemble: the networks at step 0, after forward and backward; never moved.
     """
@@ -26,38 +42,37 @@ class Start:
     def __init__(
         self,
         network: Network,
+        training: Training,
         layers: Sequence[Layer],
         coordinates: Sequence[tuple[int, ...]],
         parameters: Sequence[tuple[list[Tensor], list[Tensor | None]]],
-        x: Tensor,
-        targets: Tensor,
+        points: Points,
     ) -> None:
         """Puts the networks on the points.
 
         Args:
             network: what the layers belong to.
+            training: how cells go on from here.
             layers: sizes and scales.
             coordinates: of each start.
             parameters: what `initial_parameters` gave, for each start.
-            x: inputs, shape (n, d).
-            targets: y, shape (n,).
+            points: training and test points.
         """
-        self.network, self.layers, self.parameters = network, layers, parameters
-        self.coordinates, self.targets = coordinates, targets
-        self.ensemble = self.batch(np.arange(len(parameters)), np.ones(len(parameters)), x)
+        self.network, self.training = network, training
+        self.layers, self.parameters = layers, parameters
+        self.coordinates, self.points, self.targets = coordinates, points, points.y
+        self.ensemble = self.batch(np.arange(len(parameters)), np.ones(len(parameters)))
         self.ensemble.forward()
         self.ensemble.backward()
 
-    def batch(self, start: np.ndarray, learning_rates: np.ndarray, x: Tensor | None = None) -> Ensemble:
-        """Cells that begin here.
+    def batch(self, start: np.ndarray, learning_rates: np.ndarray) -> Ensemble:
+        """Cells that begin here, on the training points.
 
         Args:
             start: of each cell, which start it begins from, shape (B,).
             learning_rates: η of each cell, shape (B,).
-            x: inputs, shape (n, d); the training points unless given.
         """
-        points = self.ensemble.x[0] if x is None else x
-        return Ensemble(self.network, self.layers, self.parameters, start, learning_rates, points)
+        return Ensemble(self.network, self.layers, self.parameters, start, learning_rates, self.points.x)
 
     @cached_property
     def residual(self) -> Tensor:
@@ -88,3 +103,42 @@ class Start:
     def operator_norms(self) -> list[Tensor]:
         """‖W^(h)(0)‖₂ of each layer, shape (S,)."""
         return [operator_norm(w) for w in self.ensemble.initial_weights]
+
+    @cached_property
+    def spectrum(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues of G(0), ascending, (S, n), and eigenvectors as columns, (S, n, n), v_i·r(0) ≥ 0."""
+        values, vectors = eigenpairs(self.kernel)
+        along = torch.bmm(self.residual[:, None], vectors)
+        return values, torch.where(along < 0, -vectors, vectors)
+
+    @cached_property
+    def layer_kernels(self) -> list[Tensor | None]:
+        """G^(h)(0) of each layer, shape (S, n, n); None: the layer does not train."""
+        return self.ensemble.layer_tangent_kernels()
+
+    @cached_property
+    def test(self) -> Ensemble:
+        """The networks at step 0 on the test points, after forward and backward."""
+        view = self.ensemble.at(self.points.test_x)
+        view.forward()
+        view.backward()
+        return view
+
+    @cached_property
+    def test_kernel(self) -> Tensor:
+        """G(0) between test and training points, shape (S, n_test, n)."""
+        return self.test.tangent_kernel(self.ensemble)
+
+    @cached_property
+    def test_offset(self) -> Tensor | None:
+        """αf(0) on the test points where the model is centred, shape (S, n_test)."""
+        return self.test.outputs if self.network.centered else None
+
+    @cached_property
+    def least_limit_eigenvalue(self) -> float:
+        """Du's λ0: λ_min of the last hidden layer's kernel as width grows, at this width's scale."""
+        _, width, depth, _ = self.coordinates[0]
+        x = self.points.x.to("cpu", torch.float64).numpy()
+        part = self.network.kernels(x @ x.T, depth).layer_ntk[depth - 1]
+        scale = self.network.output_scale**2 * self.network.kernel_scale(width, depth)
+        return float(scale * np.linalg.eigvalsh(part)[0])

@@ -16,11 +16,11 @@ import xarray as xr
 from workers.data import Data
 from workers.ensemble import Ensemble
 from workers.networks.base import Network
-from workers.observables import OBSERVABLES, TRAINING_VARIABLES
+from workers.observables import OBSERVABLES
 from workers.observables.record import Record
 from workers.optimizers.base import Stepper, Training
 from workers.parameters import initial_parameters
-from workers.start import Start
+from workers.start import Points, Start
 from workers.variable import DIVERGED, DONE
 
 DIVERGENCE = 1e6  # ‖r‖ / ‖r(0)‖ from which a cell counts as diverged
@@ -72,13 +72,13 @@ def run(block: TrainingBlock, data: Data) -> xr.Dataset:
         data: training points.
 
     Returns:
-        `TRAINING_VARIABLES` with dims (seed, learning_rate, step, layer), `status` without step;
+        `block.training.variables` with dims (seed, learning_rate, step, layer, mode), `status` without step;
         attributes `wall_s`, `device`, `threads`.
     """
     began = time.perf_counter()
     device = _device(block.device)
     torch.backends.cuda.matmul.allow_tf32 = False
-    results = _empty(block)
+    results = _empty(block, len(data.x))
     runs = list(_seed_runs(block, data, device))
     intra = max(1, block.threads // len(runs))
     with ThreadPoolExecutor(
@@ -89,7 +89,7 @@ def run(block: TrainingBlock, data: Data) -> xr.Dataset:
         ):
             for name, values in part.items():
                 results[name][where] = values
-    return _dataset(block, results, wall_s=time.perf_counter() - began, device=str(device))
+    return _dataset(block, results, len(data.x), wall_s=time.perf_counter() - began, device=str(device))
 
 
 def _device(name: str) -> torch.device:
@@ -98,16 +98,17 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _empty(block: TrainingBlock) -> dict[str, np.ndarray]:
+def _empty(block: TrainingBlock, samples: int) -> dict[str, np.ndarray]:
     sizes = {
         "seed": len(block.seeds),
         "learning_rate": len(block.learning_rates),
         "step": len(block.steps),
         "layer": block.depth + 1,
+        "mode": samples,
     }
     return {
         v.name: np.full([sizes[d] for d in v.dims[2:]], v.fill_value, dtype=v.dtype)
-        for v in TRAINING_VARIABLES
+        for v in block.training.variables
     }
 
 
@@ -144,13 +145,16 @@ def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[
     dtype = getattr(torch, block.training.dtype)
     layers = block.network.layers(block.width, block.depth, data.x.shape[1])
     coordinates = [(block.seed, block.width, block.depth, seed) for seed in seeds]
+    points = (
+        torch.as_tensor(p, dtype=dtype, device=device) for p in (data.x, data.y, data.test_x, data.test_y)
+    )
     return Start(
         network=block.network,
+        training=block.training,
         layers=layers,
         coordinates=coordinates,
         parameters=[initial_parameters(layers, each, dtype, device) for each in coordinates],
-        x=torch.as_tensor(data.x, dtype=dtype, device=device),
-        targets=torch.as_tensor(data.y, dtype=dtype, device=device),
+        points=Points(*points),
     )
 
 
@@ -160,7 +164,10 @@ def _train(block: TrainingBlock, batch: Ensemble, start: Start) -> dict[str, np.
     Cells leave the batch when they diverge (their later records stay NaN) or when their residual has reached
     the rounding floor (their later records repeat the last).
     """
-    results = {name: np.repeat(values[:1, 0], len(batch), 0) for name, values in _empty(block).items()}
+    results = {
+        name: np.repeat(values[:1, 0], len(batch), 0)
+        for name, values in _empty(block, len(start.targets)).items()
+    }
     results["status"][:] = DONE
     place = np.arange(len(batch))  # of each cell of the batch among the results
     initial = np.full(len(batch), np.inf)
@@ -176,7 +183,7 @@ def _train(block: TrainingBlock, batch: Ensemble, start: Start) -> dict[str, np.
         residual = _keep(batch, stepper, residual, sound)
         batch.backward()
         if step in recorded and len(place):
-            _record(Record(batch, residual, start), results, place, recorded[step])
+            _record(Record(batch, residual, start, step), results, place, recorded[step])
             moving = norm > block.training.rounding_floor * initial
             _repeat_last(results, place[~moving], recorded[step])
             place, initial = place[moving], initial[moving]
@@ -208,7 +215,7 @@ def _keep(batch: Ensemble, stepper: Stepper, residual: torch.Tensor, chosen: np.
 
 
 def _record(record: Record, results: dict[str, np.ndarray], place: np.ndarray, k: int) -> None:
-    for observable in OBSERVABLES:
+    for observable in (OBSERVABLES[name] for name in record.start.training.measure):
         for variable, tensor in zip(observable.variables, observable.measure(record), strict=True):
             results[variable.name][place, k] = tensor.to("cpu", torch.float64).numpy()
 
@@ -220,7 +227,7 @@ def _repeat_last(results: dict[str, np.ndarray], place: np.ndarray, k: int) -> N
 
 
 def _dataset(
-    block: TrainingBlock, results: dict[str, np.ndarray], *, wall_s: float, device: str
+    block: TrainingBlock, results: dict[str, np.ndarray], samples: int, *, wall_s: float, device: str
 ) -> xr.Dataset:
     coords = {
         "seed": list(block.seeds),
@@ -228,5 +235,7 @@ def _dataset(
         "step": list(block.steps),
         "layer": range(1, block.depth + 2),
     }
-    variables = {v.name: (v.dims[2:], results[v.name]) for v in TRAINING_VARIABLES}
+    variables = {v.name: (v.dims[2:], results[v.name]) for v in block.training.variables}
+    if any("mode" in v.dims for v in block.training.variables):
+        coords["mode"] = range(1, samples + 1)
     return xr.Dataset(variables, coords, {"wall_s": wall_s, "device": device, "threads": block.threads})

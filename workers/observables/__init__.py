@@ -1,15 +1,33 @@
 """What is measured at a recorded step; a new measurement is a file here and a line in `OBSERVABLES`.
 
+A config names those it wants in `training.measure`; what is not named is neither computed nor stored.
+
 Importing this loads no torch: the driver reads the variables' names from here, workers also measure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workers.observables import drift, kernel, loss, patterns
+from workers.observables import (
+    drift,
+    du_conditions,
+    kernel,
+    last_hidden_kernel,
+    layer_kernels,
+    linearized,
+    linearized_test,
+    loss,
+    modes,
+    patterns,
+    second_order,
+    spectrum,
+    subspaces,
+    test_loss,
+)
 from workers.variable import CELL, STATUS_FLAGS, Variable
 
 if TYPE_CHECKING:
@@ -31,9 +49,60 @@ class Observable:
     measure: Callable[[Record], tuple[Tensor, ...]]
 
 
-OBSERVABLES = tuple(Observable(m.VARIABLES, m.measure) for m in (loss, kernel, drift, patterns))
+_MODULES = (
+    loss,
+    kernel,
+    drift,
+    patterns,
+    test_loss,
+    spectrum,
+    modes,
+    subspaces,
+    layer_kernels,
+    last_hidden_kernel,
+    second_order,
+    linearized,
+    linearized_test,
+    du_conditions,
+)
+OBSERVABLES = {m.__name__.rpartition(".")[2]: Observable(m.VARIABLES, m.measure) for m in _MODULES}
+DEFAULT = ("loss", "kernel", "drift", "patterns")
 
 STATUS = Variable("status", CELL, "state of the cell", dtype="int8", attributes=STATUS_FLAGS)
-TRAINING_VARIABLES = (*(v for o in OBSERVABLES for v in o.variables), STATUS)
 
-__all__ = ["OBSERVABLES", "STATUS", "TRAINING_VARIABLES", "Observable"]
+
+def chosen(names: Sequence[str]) -> tuple[str, ...]:
+    """The measurements of these names, each once, in the order of the list.
+
+    Raises:
+        ValueError: a name is unknown (the nearest is given), or there is none.
+
+    >>> chosen(["drift", "loss"])
+    ('loss', 'drift')
+    """
+    for name in names:
+        if name not in OBSERVABLES:
+            near = difflib.get_close_matches(name, OBSERVABLES, n=1, cutoff=0.5)
+            wanted = f"the nearest is '{near[0]}'" if near else f"they are {', '.join(OBSERVABLES)}"
+            raise ValueError(f"'{name}' is not a measurement; {wanted}")
+    if not names:
+        raise ValueError(f"nothing is measured; name some of {', '.join(OBSERVABLES)}")
+    return tuple(name for name in OBSERVABLES if name in names)
+
+
+def training_variables(names: Sequence[str]) -> tuple[Variable, ...]:
+    """The variables of these measurements, and the cell's status."""
+    return (*(v for name in chosen(names) for v in OBSERVABLES[name].variables), STATUS)
+
+
+TRAINING_VARIABLES = training_variables(DEFAULT)
+
+__all__ = [
+    "DEFAULT",
+    "OBSERVABLES",
+    "STATUS",
+    "TRAINING_VARIABLES",
+    "Observable",
+    "chosen",
+    "training_variables",
+]

@@ -8,14 +8,17 @@ import torch
 from torch import Tensor
 
 from workers.ensemble import Ensemble
+from workers.linearization import LinearizedState, linearized_state
+from workers.norms import eigenpairs
 from workers.start import Start
 
 
 class Record:
     """A batch at a recorded step, after forward and backward."""
 
-    def __init__(self, ensemble: Ensemble, residual: Tensor, start: Start) -> None:
+    def __init__(self, ensemble: Ensemble, residual: Tensor, start: Start, step: int) -> None:
         """Looks at a batch and at what it started from."""
+        self.step = step
         self.ensemble = ensemble
         self.residual = residual
         self.start = start
@@ -24,6 +27,40 @@ class Record:
     def kernel(self) -> Tensor:
         """G(k), shape (B, n, n)."""
         return self.ensemble.tangent_kernel()
+
+    @cached_property
+    def spectrum(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues of G(k), ascending, (B, n), and eigenvectors as columns, (B, n, n)."""
+        return eigenpairs(self.kernel)
+
+    @cached_property
+    def layer_kernels(self) -> list[Tensor | None]:
+        """G^(h)(k) of each layer, shape (B, n, n); None: the layer does not train."""
+        return self.ensemble.layer_tangent_kernels()
+
+    @cached_property
+    def output_step(self) -> Tensor:
+        """u(k+1) − u(k) of one step of gradient descent from here, whatever the optimiser, shape (B, n).
+
+        Made on a copy: the batch itself does not move.
+        """
+        probe = self.ensemble.copied()
+        before = probe.forward().clone()
+        probe.backward()
+        probe.descend(self.residual)
+        return probe.forward() - before
+
+    @cached_property
+    def linearized(self) -> LinearizedState:
+        """The model linearised at the start, trained as long."""
+        return linearized_state(self.start, self.ensemble, self.step)
+
+    @cached_property
+    def test_outputs(self) -> Tensor:
+        """Outputs on the test points, shape (B, n_test)."""
+        outputs = self.ensemble.at(self.start.points.test_x).forward()
+        offset = self.start.test_offset
+        return outputs if offset is None else outputs - offset[self.ensemble.start]
 
     @cached_property
     def weight_changes(self) -> list[Tensor | None]:

@@ -6,9 +6,18 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from theory import dynamics
+from workers import observables
+from workers.variable import Variable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +55,8 @@ class Training(BaseModel, ABC):
     """Settings that all optimisers share.
 
     `relative` learning rates are in units of 1/λ_max of the infinite-width tangent kernel of that depth.
+    `measure` names files of `workers/observables`; `information_cutoff` splits the spectrum for `subspaces`,
+    as a share of the Jacobian's largest singular value.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,6 +66,28 @@ class Training(BaseModel, ABC):
     steps: Steps
     records: Records = 64
     dtype: Literal["float64", "float32"] = "float64"
+    measure: tuple[str, ...] = observables.DEFAULT
+    information_cutoff: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.1
+
+    @field_validator("measure")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return observables.chosen(names)
+
+    @model_serializer(mode="wrap")
+    def _lean(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Measurements as a config without them means: stores that know none of them keep their hash."""
+        content: dict[str, Any] = handler(self)
+        if self.measure == observables.DEFAULT:
+            del content["measure"]
+        if "subspaces" not in self.measure:
+            del content["information_cutoff"]
+        return content
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """What a training cell stores."""
+        return observables.training_variables(self.measure)
 
     @abstractmethod
     def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:

@@ -1,0 +1,133 @@
+"""Chosen measurements: each against explicit Jacobians, none with a say in the cell's other numbers."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from tests.tolerances import EXACT
+from tests.workers import reference_measurements, reference_optimizers
+from tests.workers.blocks import assert_same_bits, block, start_parameters
+from theory.kernels import fully_connected_kernels
+from workers.data import DataConfig, load
+from workers.networks import FullyConnected, TwoLayer
+from workers.networks.base import Network
+from workers.observables import DEFAULT, OBSERVABLES, TRAINING_VARIABLES, training_variables
+from workers.optimizers import GradientDescent, GradientFlow, Nesterov
+from workers.training import run
+
+STEPS, CUTOFF = 5, 0.3
+EVERYTHING = GradientDescent(
+    steps=STEPS, records=STEPS + 1, measure=tuple(OBSERVABLES), information_cutoff=CUTOFF
+)
+DATA = load(DataConfig(source="sphere", samples=5, test_samples=3, inputs=4, seed=3))
+NETWORKS = [
+    FullyConnected(activation="tanh", weight_variance=1.7, bias_variance=0.3),
+    FullyConnected(weight_variance=2.0, output_scale=2.0, centered=True),
+    FullyConnected(activation="gelu", weight_variance=1.7, trains="hidden"),
+    FullyConnected(parameterization="du", activation="tanh"),
+    FullyConnected(activation="tanh", weight_variance=1.7, trains="last"),
+    TwoLayer(trains="hidden"),
+]
+NAMES = [f"{n.kind}-{n.activation}-{n.trains}" for n in NETWORKS]
+
+
+def du_limit(network: Network, depth: int) -> float:
+    """λ0 through `theory` alone: the last hidden layer's part, α² in front."""
+    gram = DATA.x @ DATA.x.T
+    first, others = network.variances() if isinstance(network, FullyConnected) else (1.0, 1.0)
+    kernels = fully_connected_kernels(
+        gram,
+        depth,
+        network.activation_object(),
+        weight_variance=others,
+        bias_variance=getattr(network, "bias_variance", 0.0),
+        first_weight_variance=first,
+    )
+    return float(network.output_scale**2 * np.linalg.eigvalsh(kernels.layer_ntk[depth - 1])[0])
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=NAMES)
+def test_every_chosen_measurement_equals_brute_force(network: Network) -> None:
+    """Jacobians by autograd, dense eigenvectors, the linearised model trained in a loop; all steps."""
+    depth = 1 if network.kind == "two_layer" else 2
+    b = block(network, 7, depth, training=EVERYTHING)
+    measured = run(b, DATA)
+    for seed, rate in itertools.product(b.seeds, b.learning_rates):
+        points = reference_measurements.Points(network, 7, depth, start_parameters(b, seed, 4), DATA)
+        path = reference_optimizers.descent(points.train, rate)
+        for step in range(STEPS + 1):
+            expected = reference_measurements.measure(
+                points, next(path), rate, step, CUTOFF, du_limit(network, depth)
+            )
+            cell = measured.sel(seed=seed, learning_rate=rate, step=step)
+            for name, value in expected.items():
+                np.testing.assert_allclose(
+                    cell[name], value, rtol=1e-8, atol=EXACT, err_msg=f"{name} seed {seed} step {step}"
+                )
+
+
+def test_every_variable_of_the_list_has_a_second_route() -> None:
+    """No measurement enters the list without brute force; and a wrong step is seen by it."""
+    b = block(NETWORKS[0], 7, 2, training=EVERYTHING)
+    points = reference_measurements.Points(NETWORKS[0], 7, 2, start_parameters(b, 0, 4), DATA)
+    theta = next(reference_optimizers.descent(points.train, 0.1))
+    known = reference_measurements.measure(points, theta, 0.1, 0, CUTOFF, 1.0)
+    new = {v.name for v in training_variables(tuple(OBSERVABLES))} - {v.name for v in TRAINING_VARIABLES}
+    assert new == set(known)
+    later = run(b, DATA).sel(seed=0, learning_rate=0.1, step=3)
+    agreeing = [name for name in known if np.allclose(later[name], known[name], rtol=1e-6, equal_nan=True)]
+    assert {"second_order_norm", "residual_mode", "linearized_distance", "test_loss"}.isdisjoint(agreeing)
+
+
+def test_numbers_do_not_depend_on_what_else_is_measured() -> None:
+    """The contract's set has the same bits beside everything else, and each measurement alone."""
+    network = FullyConnected(weight_variance=2.0, bias_variance=0.2)
+    few = run(block(network, 9, 2), DATA)
+    steps = {"training": EVERYTHING.model_copy(update={"steps": 6, "records": 7})}
+    everything = run(block(network, 9, 2, **steps), DATA)
+    assert_same_bits(few, everything)
+    for name in OBSERVABLES:
+        alone = GradientDescent(steps=6, records=7, measure=(name,), information_cutoff=CUTOFF)
+        result = run(block(network, 9, 2, training=alone), DATA)
+        assert set(result.data_vars) == {v.name for v in alone.variables}
+        for variable in result.data_vars:
+            np.testing.assert_array_equal(result[variable], everything[variable], err_msg=str(variable))
+
+
+def test_bits_of_every_measurement_do_not_depend_on_grouping() -> None:
+    """Single cells repeat the whole batch, at sizes that are no multiple of eight."""
+    data = load(DataConfig(source="sphere", samples=9, test_samples=5, inputs=4))
+    network = FullyConnected(activation="tanh", bias_variance=0.1)
+    whole = run(block(network, 13, 2, training=EVERYTHING, seeds=(0, 1, 2)), data)
+    rate = {"learning_rates": (0.1,), "learning_rates_absolute": (0.1,)}
+    alone = run(block(network, 13, 2, training=EVERYTHING, seeds=(2,), **rate), data)
+    for name in whole.data_vars:
+        np.testing.assert_array_equal(
+            whole[name].sel(seed=[2], learning_rate=[0.1]), alone[name], err_msg=name
+        )
+
+
+@pytest.mark.parametrize("training", [Nesterov, GradientFlow])
+def test_a_linear_model_is_its_own_linearisation(training: type) -> None:
+    """Where the last layer trains alone u = u_lin on all points, under momentum and flow too."""
+    measure = ("loss", "linearized", "linearized_test", "second_order")
+    config = training(steps=30, records=8, measure=measure)
+    result = run(block(FullyConnected(trains="last"), 24, 2, training=config), DATA)
+    np.testing.assert_allclose(result.linearized_distance, 0.0, atol=1e-7)
+    np.testing.assert_allclose(result.linearized_test_distance, 0.0, atol=1e-7)
+    np.testing.assert_allclose(result.second_order_norm, 0.0, atol=EXACT)
+    moving = run(block(FullyConnected(activation="tanh"), 24, 2, training=config), DATA)
+    assert (moving.linearized_distance.isel(step=-1) > 1e-4).all()
+
+
+def test_an_unknown_measurement_is_answered_with_the_nearest() -> None:
+    """The message names it; order and repeats do not matter; the default leaves no trace in a config."""
+    with pytest.raises(ValidationError, match="'spectrm' is not a measurement; the nearest is 'spectrum'"):
+        GradientDescent(steps=1, measure=("spectrm",))
+    assert GradientDescent(steps=1, measure=("drift", "loss", "drift")).measure == ("loss", "drift")
+    assert "measure" not in GradientDescent(steps=1, measure=DEFAULT).model_dump()
+    assert GradientDescent(steps=1, measure=("loss",)).model_dump()["measure"] == ("loss",)

@@ -1,0 +1,60 @@
+"""The model linearised at its start, trained beside the true one: through the spectrum of G(0), no loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workers.ensemble import Ensemble
+from workers.start import Start
+
+
+@dataclass(frozen=True)
+class LinearizedState:
+    """The linearised model at one step.
+
+    Attributes:
+        residual: V p_k(Λ) Vᵀ r(0) on the training points, shape (B, n).
+        pull: c with θ_lin(k) − θ(0) = −J(0)ᵀ c, namely V (1 − p_k(Λ))/Λ Vᵀ r(0), shape (B, n).
+    """
+
+    residual: Tensor
+    pull: Tensor
+
+
+def linearized_state(start: Start, ensemble: Ensemble, step: int) -> LinearizedState:
+    """u_lin − y = V p_k(Λ) Vᵀ r(0) with the optimiser's own p_k, (1 − ηλ)^k for gradient descent.
+
+    For `sgd` and `langevin` it is the mean over batches and noise. Modes whose eigenvalue is no more than
+    rounding do not pull.
+
+    Args:
+        start: where the cells began.
+        ensemble: the batch.
+        step: k.
+
+    Source: Lee et al. 2019, arXiv:1902.06720, section 2.2.
+    """
+    values, vectors = start.spectrum
+    of_cell = ensemble.start
+    factors = _factors(start, ensemble, step).to(values)
+    vectors, values = vectors[of_cell], values[of_cell]
+    along = torch.bmm(start.residual[of_cell][:, None], vectors)[:, 0]
+    rounding = values.shape[1] * torch.finfo(values.dtype).eps * values[:, -1:]
+    pull = torch.where(values > rounding, (1.0 - factors) / values, 0.0)
+    back = vectors.transpose(1, 2)
+    return LinearizedState(
+        torch.bmm((factors * along)[:, None], back)[:, 0], torch.bmm((pull * along)[:, None], back)[:, 0]
+    )
+
+
+def _factors(start: Start, ensemble: Ensemble, step: int) -> Tensor:
+    """p_k(λ_i) of every cell, shape (B, n)."""
+    values = start.spectrum[0].to("cpu", torch.float64).numpy()
+    rates = ensemble.learning_rates.flatten().to("cpu", torch.float64).tolist()
+    cells = zip(ensemble.start.tolist(), rates, strict=True)
+    rows = [start.training.mode_factors(values[s], eta, [step])[0] for s, eta in cells]
+    return torch.from_numpy(np.stack(rows))

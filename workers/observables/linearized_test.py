@@ -1,0 +1,29 @@
+"""The linearised network beside the true one, on the test points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workers.variable import CELL, Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from workers.observables.record import Record
+
+VARIABLES = (
+    Variable("linearized_test_distance", (*CELL, "step"), "‖u(k) − u_lin(k)‖₂ on the test points"),
+    Variable("linearized_test_loss", (*CELL, "step"), "½‖u_lin(k) − y‖² on the test points"),
+)
+
+
+def measure(record: Record) -> tuple[Tensor, ...]:
+    """u_lin(k) = u(0) − G(test, train) V (1 − p_k(Λ))/Λ Vᵀ r(0): its distance from u(k), and its loss."""
+    import torch
+
+    start, of_cell = record.start, record.ensemble.start
+    initial = torch.zeros_like(start.test.outputs) if start.test_offset is not None else start.test.outputs
+    moved = torch.bmm(start.test_kernel[of_cell], record.linearized.pull[..., None])[..., 0]
+    linear = initial[of_cell] - moved
+    distance = (record.test_outputs - linear).square().sum(1).sqrt()
+    return distance, 0.5 * (linear - start.points.test_y).square().sum(1)

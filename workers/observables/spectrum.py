@@ -1,0 +1,23 @@
+"""The whole spectrum of the tangent kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workers.variable import CELL, Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from workers.observables.record import Record
+
+VARIABLES = (
+    Variable(
+        "ntk_eigenvalue", (*CELL, "step", "mode"), "eigenvalues of the tangent kernel G(k), largest first"
+    ),
+)
+
+
+def measure(record: Record) -> tuple[Tensor, ...]:
+    """λ_1 ≥ … ≥ λ_n of G(k)."""
+    return (record.spectrum[0].flip(1),)

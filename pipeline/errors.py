@@ -10,6 +10,8 @@ class WidesweepError(Exception):
     WidesweepError
     ├── InputError     the user changes the input and tries again; exit 2, nothing was written
     ├── ClusterError   Ray did not start; the machine is at fault, not the input; exit 1
+    ├── StorageError   the store cannot be read or written now; what is stored is safe; exit 1
+    ├── DamagedError   a chunk of the store is not what was written; `run --repair` recomputes it; exit 1
     └── Interrupted    the user (130) or the system (143) stopped a run; the same command resumes it
     ```
     """
@@ -69,6 +71,50 @@ class ClusterError(WidesweepError):
         return (
             f"Ray did not start on this machine: {self.args[0]}\nA full /tmp or /dev/shm is the usual reason."
         )
+
+
+class StorageError(WidesweepError):
+    """The store cannot be read or written now: a full disk, a server that is gone, a right that is missing.
+
+    >>> print(StorageError("wide.zarr", "No space left on device"))
+    wide.zarr: No space left on device. What was finished is stored.
+    Put that right (free space, a server that answers, access), then run the same command again.
+    """
+
+    def __init__(self, store: str, reason: str) -> None:
+        """Keeps both; they pass between processes."""
+        self.store, self.reason = store, _one_line(reason)[:300]
+        super().__init__(store, reason)
+
+    def __str__(self) -> str:
+        """What was found, and the next step."""
+        help_ = "Put that right (free space, a server that answers, access), then run the same command again."
+        return f"{self.store}: {self.reason}. What was finished is stored.\n{help_}"
+
+
+class DamagedError(WidesweepError):
+    """Chunks whose bytes are not those that were written.
+
+    >>> print(DamagedError("wide.zarr", ["training/loss/c/0/0/0/0/0"]))
+    wide.zarr: training/loss/c/0/0/0/0/0 is damaged: it does not fit its checksum.
+    `widesweep run CONFIG --repair` computes its block again; the rest of the store stays.
+    """
+
+    def __init__(self, store: str, keys: list[str]) -> None:
+        """Keeps the store's address and the damaged chunks."""
+        self.store, self.keys = store, keys
+        super().__init__(store, keys)
+
+    def __str__(self) -> str:
+        """Names the first, counts the others."""
+        more = f" and {len(self.keys) - 1} more" if len(self.keys) > 1 else ""
+        verb = (
+            "are damaged: they do not fit their checksums"
+            if more
+            else "is damaged: it does not fit its checksum"
+        )
+        help_ = "`widesweep run CONFIG --repair` computes its block again; the rest of the store stays."
+        return f"{self.store}: {self.keys[0]}{more} {verb}.\n{help_}"
 
 
 class Interrupted(WidesweepError):  # noqa: N818  (nothing is wrong)

@@ -6,17 +6,18 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 import zarr
 
-from pipeline import store_address
-from pipeline.errors import InputError
+from pipeline import storage, store_address
+from pipeline.errors import StorageError
 
 HEARTBEAT_S = 2.0
-FRESH_S = 20.0  # a heartbeat older than this means that the driver is gone
+FRESH_S = 30.0  # a heartbeat older than this means that the driver is gone
 
 
 def is_running(attributes: dict[str, Any]) -> bool:
@@ -24,18 +25,6 @@ def is_running(attributes: dict[str, Any]) -> bool:
     if attributes.get("state") != "running" or time.time() - float(attributes.get("heartbeat", 0)) > FRESH_S:
         return False
     return attributes.get("host") != socket.gethostname() or _lives(int(attributes.get("pid", -1)))
-
-
-def refuse_running(url: str, attributes: dict[str, Any]) -> None:
-    """Refuses a second driver on a store while the first lives.
-
-    Raises:
-        InputError: names the host and the process.
-    """
-    if is_running(attributes) and attributes.get("pid") != os.getpid():
-        found = f"a run on {attributes['host']} (process {attributes['pid']}) is writing to it"
-        next_step = f"Follow it by `widesweep status {url} --watch`, or stop it first. Nothing was started."
-        raise InputError(url, found, "a store has one run at a time", next_step)
 
 
 def _lives(pid: int) -> bool:
@@ -50,13 +39,12 @@ class Journal:
 
     def __init__(self, url: str) -> None:
         """Says that a run begins; elapsed time adds up over runs."""
-        self._group: Any = zarr.open_group(
-            store_address.zarr_store(url), path="run", mode="r+", use_consolidated=False
-        )
+        self._url = url
+        self._group: Any = storage.patiently(url, lambda: _open(url))
         before: dict[str, Any] = dict(self._group.attrs.asdict())
         self._elapsed_before_s = float(before.get("elapsed_s", 0.0))
         self._failures: dict[str, str] = dict(before.get("failures", {}))
-        self._arrays: dict[str, Any] = dict(self._group.arrays())
+        self._arrays = {name: self._group[name] for name in ("block_wall_s", "block_attempts")}
         self._wall_s = np.asarray(self._arrays["block_wall_s"][...])
         self._attempts = np.asarray(self._arrays["block_attempts"][...])
         self._clock = time.monotonic()
@@ -88,8 +76,7 @@ class Journal:
         """Stops the heartbeat and writes the end: `finished`, `interrupted` or `failed`."""
         self._stop.set()
         self._thread.join()
-        if state != "running":
-            self._write_blocks()
+        self._write_blocks()
         self._write(state)
 
     def _beat(self) -> None:
@@ -100,24 +87,27 @@ class Journal:
                 self._write("running")
                 if beats % 15 == 0:
                     self._write_blocks()
-            except OSError:
+            except StorageError:
                 continue  # the next beat tries again; a reader sees a heartbeat that is late
 
     def _write(self, state: str) -> None:
-        self._group.update_attributes(
-            {
-                "state": state,
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
-                "heartbeat": time.time(),
-                "started": self._started,
-                "elapsed_s": self.elapsed_s,
-                "remaining_s": self.remaining_s,
-                "failures": dict(self._failures),
-            }
-        )
+        values = {
+            "state": state,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "heartbeat": time.time(),
+            "started": self._started,
+            "elapsed_s": self.elapsed_s,
+            "remaining_s": self.remaining_s,
+            "failures": dict(self._failures),
+        }
+        storage.patiently(self._url, lambda: self._group.update_attributes(values))
 
     def _write_blocks(self) -> None:
         if self._wall_s.size:
-            self._arrays["block_wall_s"][...] = self._wall_s
-            self._arrays["block_attempts"][...] = self._attempts
+            for name, values in (("block_wall_s", self._wall_s), ("block_attempts", self._attempts)):
+                storage.patiently(self._url, partial(self._arrays[name].set_basic_selection, ..., values))
+
+
+def _open(url: str) -> Any:
+    return zarr.open_group(store_address.zarr_store(url), path="run", mode="r+", use_consolidated=False)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline import data_source, journal, predict, ray_environment, store_address, store_create
+from pipeline import claim, data_source, predict, ray_environment, store_address, store_create
 from pipeline import plan as plans
 from pipeline.config import SweepFile
-from pipeline.errors import InputError, Interrupted
+from pipeline.errors import InputError, Interrupted, StorageError
 from pipeline.execute import Outcome, Sweep
 from pipeline.journal import Journal
 from pipeline.plan import Block, Plan
@@ -21,7 +21,7 @@ from pipeline.store_chunks import writer
 from workers.data import Data
 
 if TYPE_CHECKING:
-    from pipeline.schedule import Cluster
+    from pipeline.schedule import Cluster, Stop
 
 
 def run(sweep: SweepFile, url: str, address: str | None = None) -> Store:
@@ -42,7 +42,7 @@ def run(sweep: SweepFile, url: str, address: str | None = None) -> Store:
     if store_address.exists(url):
         existing = Store(url)
         existing.check_same(sweep.config, data_hash, sweep.file)
-        journal.refuse_running(url, existing.run_attributes())
+        claim.refuse_second(url)
         if not len(existing.pending_blocks()):
             return existing
     elif not store_address.is_free(url):
@@ -59,9 +59,10 @@ def run(sweep: SweepFile, url: str, address: str | None = None) -> Store:
         if address is not None and sweep.config.compute.memory is None:
             made = data_source.make_plan(sweep, cluster.cores)
             plans.check_memory(made, sweep.file, cluster.node_memory_bytes)
-        if not store_address.exists(url):
-            _create(sweep, url, data, data_hash, cluster.cores)
-        _run_pending(sweep, Store(url), data, cluster, device, stop)
+        with _claimed(sweep, url, data, data_hash, cluster.cores) as mine:
+            _run_pending(sweep, Store(url), data, cluster, device, _Either(stop, mine))
+    if mine.lost:
+        raise StorageError(url, "another run took the store over while this one gave no sign of life")
     if stop:
         raise Interrupted(url, stop.signal_number)
     return Store(url)
@@ -82,6 +83,24 @@ def _device(sweep: SweepFile, cluster: Cluster) -> str:
     return "cuda" if wanted != "cpu" and cluster.gpus else "cpu"
 
 
+def _claimed(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int) -> claim.Claim:
+    """The claim on a store that is there from now on.
+
+    A folder is made whole by one rename, of two drivers by one, and claimed after; objects are put one by
+    one, so their place is claimed before.
+    """
+    mine = claim.take(url) if store_address.is_remote(url) else None
+    if not store_address.exists(url):
+        try:
+            _create(sweep, url, data, data_hash, cores)
+        except InputError:
+            if not store_address.exists(url):
+                raise
+    mine = mine or claim.take(url)
+    Store(url).check_same(sweep.config, data_hash, sweep.file)
+    return mine
+
+
 def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int) -> None:
     index = data.index if data is not None else np.empty(0, dtype=np.int64)
     prediction = predict.predict(sweep.config, data)
@@ -89,7 +108,7 @@ def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores
 
 
 def _run_pending(
-    sweep: SweepFile, store: Store, data: Data | None, cluster: Cluster, device: str, stop: StopFlag
+    sweep: SweepFile, store: Store, data: Data | None, cluster: Cluster, device: str, stop: Stop
 ) -> None:
     """Runs the pending blocks, longest first, and closes the journal however that ends."""
     from pipeline import schedule
@@ -118,6 +137,18 @@ def _memory_per_core(sweep: SweepFile, cluster: Cluster) -> int:
     compute = sweep.config.compute
     whole = compute.memory_bytes if cluster.local or compute.memory is not None else cluster.node_memory_bytes
     return max(1, whole // cluster.node_cores)
+
+
+@dataclass(frozen=True)
+class _Either:
+    """Stops at a signal, and when the store is no longer ours."""
+
+    signal: StopFlag
+    claim: claim.Claim
+
+    def __bool__(self) -> bool:
+        """Whether to stop."""
+        return bool(self.signal) or self.claim.lost
 
 
 @dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,25 +71,3 @@ def is_free(url: str) -> bool:
         return not exists(url)
     path = local_path(url)
     return not path.exists() or (path.is_dir() and not any(path.iterdir()))
-
-
-def put_remote(url: str, files: Mapping[str, bytes]) -> None:
-    """Puts objects, each at once."""
-    system, path = filesystem(url)
-    system.pipe({f"{path}/{key}": content for key, content in files.items()})
-
-
-def move_into_place(built: Path, url: str) -> None:
-    """Makes a folder the store, in one step; remotely the root's metadata come last.
-
-    Raises:
-        OSError: the place was taken meanwhile.
-    """
-    if not is_remote(url):
-        built.rename(local_path(url))
-        return
-    files = {str(file.relative_to(built)): file.read_bytes() for file in built.rglob("*") if file.is_file()}
-    root = files.pop("zarr.json")
-    put_remote(url, files)
-    put_remote(url, {"zarr.json": root})
-    shutil.rmtree(built)

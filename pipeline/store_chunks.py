@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import uuid
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -17,7 +14,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-from pipeline import store_address
+from pipeline import storage, store_address
 from pipeline.plan import Block
 from workers.variable import FAILED
 
@@ -152,25 +149,4 @@ def _key(group: str, name: str, array: Any, region: tuple[slice, ...]) -> str:
 
 
 def _put(url: str, chunks: Iterable[tuple[str, bytes]]) -> None:
-    """Puts chunks in place; a reader sees the old bytes or the new ones, never a part."""
-    if store_address.is_remote(url):
-        store_address.put_remote(url, dict(chunks))
-        return
-    root = store_address.local_path(url)
-    for key, content in chunks:
-        _replace(root / key, content)
-
-
-def _replace(target: Path, content: bytes) -> None:
-    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
-    try:
-        try:
-            part.write_bytes(content)
-        except FileNotFoundError:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
-        part.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+    storage.put(url, dict(chunks))

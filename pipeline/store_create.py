@@ -17,7 +17,7 @@ import numpy as np
 import zarr
 from zarr.errors import ZarrUserWarning
 
-from pipeline import store_address, store_schema
+from pipeline import storage, store_address, store_schema
 from pipeline.errors import InputError
 from pipeline.plan import Plan
 from pipeline.predict import Prediction
@@ -48,7 +48,7 @@ def create(url: str, plan: Plan, prediction: Prediction, index: np.ndarray, data
         for name, group in store_schema.groups(plan, prediction, index).items():
             _write_group(root, name, group)
         consolidate(str(built))
-        store_address.move_into_place(built, url)
+        storage.move_into_place(built, url)
     except OSError as error:
         raise InputError(
             url, f"it cannot be written ({error.strerror or error})", "a store needs a place to write"

@@ -14,9 +14,9 @@ import pytest
 import xarray as xr
 import zarr
 
-from pipeline import config, data_source, journal, predict, status, store_address, store_chunks, store_create
+from pipeline import config, data_source, journal, predict, status, storage, store_address, store_create
 from pipeline.config import SweepFile
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageError
 from pipeline.plan import Block, Plan
 from pipeline.store import Store
 from pipeline.store_chunks import ChunkWriter, OwnershipError
@@ -164,7 +164,7 @@ def test_data_are_written_before_status(
     """The status is the last file of a block; a writer that dies before leaves the block pending."""
     _, plan = create(write_config(), url)
     written: list[str] = []
-    replace = store_chunks._replace
+    replace = storage._replace
 
     def dying(target: Path, content: bytes) -> None:
         written.append(str(target.relative_to(url)))
@@ -172,8 +172,8 @@ def test_data_are_written_before_status(
             raise OSError("the process died here")
         replace(target, content)
 
-    monkeypatch.setattr(store_chunks, "_replace", dying)
-    with pytest.raises(OSError, match="died"):
+    monkeypatch.setattr(storage, "_replace", dying)
+    with pytest.raises(StorageError, match="died"):
         ChunkWriter(str(url)).write(plan.block(0), results(plan, plan.block(0)))
     assert len(written) == len(TRAINING_VARIABLES)
     assert 0 in Store(str(url)).pending_blocks()
@@ -199,7 +199,7 @@ def test_a_crash_in_creation_leaves_nothing(
     def broken(*_: object) -> None:
         raise RuntimeError("died")
 
-    monkeypatch.setattr(store_address, "move_into_place", broken)
+    monkeypatch.setattr(storage, "move_into_place", broken)
     path = write_config()
     with pytest.raises(RuntimeError):
         create(path, url)

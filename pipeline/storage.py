@@ -1,0 +1,191 @@
+"""Objects of a store by key, on a disk or in an object store: each put is whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline import store_address
+from pipeline.errors import StorageError
+
+PATIENCE_S = 300.0  # how long an object store may be gone before a run gives up
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
+_FINAL = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
+_CLIENTS = ("botocore", "aiobotocore", "aiohttp", "urllib3", "gcsfs", "azure")
+
+T = TypeVar("T")
+
+
+def patiently(url: str, action: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+    """What an action on a store returns; tried again while a remote store's server does not answer.
+
+    Raises:
+        FileNotFoundError, FileExistsError, NotADirectoryError: as the action does.
+        StorageError: a local disk refused, or the server was gone for longer than `patience_s`.
+    """
+    end, wait_s = time.monotonic() + patience_s, FIRST_WAIT_S
+    while True:
+        try:
+            return action()
+        except (FileNotFoundError, FileExistsError, NotADirectoryError):
+            raise
+        except Exception as error:
+            if not isinstance(error, OSError) and not _is_of_a_client(error):
+                raise
+            if not is_transient(url, error) or time.monotonic() + wait_s > end:
+                raise StorageError(url, _reason(error)) from None
+        time.sleep(wait_s)
+        wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def is_transient(url: str, error: Exception) -> bool:
+    """Whether the same request may succeed later: a remote server's trouble, not a refusal of ours."""
+    if not store_address.is_remote(url) or isinstance(error, _FINAL):
+        return False
+    name = type(error).__name__
+    return isinstance(error, OSError) or (
+        _is_of_a_client(error) and "Credential" not in name and "Validation" not in name
+    )
+
+
+def get(url: str, key: str) -> bytes | None:
+    """An object's bytes; None where there is none."""
+    try:
+        return patiently(url, lambda: _read(url, key))
+    except FileNotFoundError:
+        return None
+
+
+def put(url: str, files: Mapping[str, bytes], patience_s: float = PATIENCE_S) -> None:
+    """Puts objects; a reader sees the old bytes or the new ones of each, never a part."""
+    if not store_address.is_remote(url):
+        root = store_address.local_path(url)
+        for key, content in files.items():
+            patiently(url, partial(_replace, root / key, content))
+        return
+    system, path = store_address.filesystem(url)
+    patiently(
+        url, lambda: system.pipe({f"{path}/{key}": content for key, content in files.items()}), patience_s
+    )
+
+
+def put_new(url: str, key: str, content: bytes) -> bool:
+    """Puts an object where none is; False where one is. Of many that try, one succeeds."""
+    try:
+        patiently(url, lambda: _create(url, key, content))
+    except FileExistsError:
+        return get(url, key) == content  # an answer that was lost on the way: it was ours
+    return True
+
+
+def delete(url: str, keys: Iterable[str]) -> None:
+    """Deletes objects; those that are not there are no error."""
+    for key in keys:
+        with contextlib.suppress(FileNotFoundError):
+            patiently(url, partial(_remove, url, key))
+
+
+def names(url: str, folder: str) -> list[str]:
+    """Names of the objects directly in a folder, unordered; none where there is no folder."""
+    try:
+        return patiently(url, lambda: _list(url, folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def keys_below(url: str, folder: str) -> list[str]:
+    """Keys of all objects below a folder, sorted; reads the whole list, so never in a run's way."""
+    if not store_address.is_remote(url):
+        root = store_address.local_path(url)
+        return sorted(
+            file.relative_to(root).as_posix() for file in (root / folder).rglob("*") if file.is_file()
+        )
+    system, path = store_address.filesystem(url)
+    found = patiently(url, lambda: system.find(f"{path}/{folder}"))
+    return sorted(str(key).removeprefix(f"{path}/") for key in found)
+
+
+def move_into_place(built: Path, url: str) -> None:
+    """Makes a folder the store, in one step; remotely the root's metadata come last.
+
+    Raises:
+        OSError: the place was taken meanwhile.
+    """
+    if not store_address.is_remote(url):
+        built.rename(store_address.local_path(url))
+        return
+    files = {str(file.relative_to(built)): file.read_bytes() for file in built.rglob("*") if file.is_file()}
+    root = files.pop("zarr.json")
+    put(url, files)
+    put(url, {"zarr.json": root})
+    shutil.rmtree(built)
+
+
+def _read(url: str, key: str) -> bytes:
+    if not store_address.is_remote(url):
+        return (store_address.local_path(url) / key).read_bytes()
+    system, path = store_address.filesystem(url)
+    return bytes(system.cat_file(f"{path}/{key}"))
+
+
+def _create(url: str, key: str, content: bytes) -> None:
+    if store_address.is_remote(url):
+        system, path = store_address.filesystem(url)
+        system.pipe_file(f"{path}/{key}", content, mode="create")
+        return
+    target = store_address.local_path(url) / key
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        part.write_bytes(content)
+        os.link(part, target)  # refuses where a file is, and is whole from its first moment
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _remove(url: str, key: str) -> None:
+    if not store_address.is_remote(url):
+        (store_address.local_path(url) / key).unlink()
+        return
+    system, path = store_address.filesystem(url)
+    system.rm_file(f"{path}/{key}")
+
+
+def _list(url: str, folder: str) -> list[str]:
+    if not store_address.is_remote(url):
+        return os.listdir(store_address.local_path(url) / folder)
+    system, path = store_address.filesystem(url)
+    found = system.ls(f"{path}/{folder}", detail=False, refresh=True)
+    return [str(name).rpartition("/")[2] for name in found]
+
+
+def _replace(target: Path, content: bytes) -> None:
+    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        try:
+            part.write_bytes(content)
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(content)
+        part.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
+def _is_of_a_client(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in _CLIENTS
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a line: never a request, which may be signed."""
+    text = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0]
+    return str(text).partition("?")[0].rstrip(". ") or type(error).__name__

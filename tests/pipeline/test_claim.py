@@ -1,0 +1,118 @@
+"""One driver on a store: of many that try one wins, a living one is respected, a dead one is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import claim, status, storage
+from pipeline.errors import InputError
+from tests.pipeline.conftest import ROOT, start, wait_until
+
+Write = Callable[..., Path]
+LONG = {
+    "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
+    "training": {"steps": 1500},
+    "initialization": None,
+}
+RACE = """
+import sys
+from pipeline import claim
+from pipeline.errors import InputError
+try:
+    claim.take(sys.argv[1])
+    print("won", flush=True)
+except InputError:
+    print("refused", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_of_many_drivers_that_start_at_once_one_wins(tmp_path: Path) -> None:
+    """Eight processes race for a store whose driver was killed; one claim, seven refusals."""
+    url = str(tmp_path / "a.zarr")
+    dead = subprocess.Popen([sys.executable, "-c", "pass"])
+    dead.wait()
+    holder = claim.Holder(socket.gethostname(), dead.pid, time.time(), time.time())
+    storage.put(url, {claim._key(1): json.dumps(vars(holder)).encode()})
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, url],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    said = [racer.stdout.readline().strip() for racer in racers if racer.stdout]
+    for racer in racers:
+        racer.communicate("")
+    assert sorted(said) == ["refused"] * 7 + ["won"]
+
+
+def test_a_claim_outlives_its_process_by_thirty_seconds_elsewhere_and_not_at_all_here(tmp_path: Path) -> None:
+    """Elsewhere the heartbeat decides, here the process; a number used again is another process."""
+    url = str(tmp_path / "a.zarr")
+    me = claim._myself()
+    cases: list[tuple[dict[str, Any], bool]] = [
+        ({}, True),
+        ({"pid": 2**22 + 1}, False),
+        ({"born": me.born - 100}, False),
+        ({"heartbeat": 0.0}, True),
+        ({"released": True}, False),
+        ({"host": "elsewhere", "pid": 2**22 + 1}, True),
+        ({"host": "elsewhere", "heartbeat": time.time() - claim.STALE_S - 1}, False),
+    ]
+    for change, lives in cases:
+        storage.put(url, {claim._key(7): json.dumps({**vars(me), **change}).encode()})
+        if lives:
+            with pytest.raises(InputError, match=str({**vars(me), **change}["pid"])):
+                claim.take(url)
+        else:
+            claim.refuse_second(url)
+            with claim.take(url):
+                pass
+        for number in claim._numbers(url):
+            storage.delete(url, [claim._key(number)])
+
+
+def test_a_driver_that_was_taken_for_dead_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that was cut off and comes back finds a higher claim and stops."""
+    monkeypatch.setattr(claim, "BEAT_S", 0.02)
+    url = str(tmp_path / "a.zarr")
+    with claim.take(url) as mine:
+        assert not mine.lost
+        storage.put(url, {claim._key(2): json.dumps(vars(claim._myself())).encode()})
+        wait_until(lambda: mine.lost, deadline_s=10, what="the loss")
+
+
+def test_a_second_driver_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(
+    write_config: Write, tmp_path: Path
+) -> None:
+    """The refusal names host and process and says what to do; after kill -9 the same command finishes."""
+    path, url = write_config(**LONG), tmp_path / "small.zarr"
+    first = start("run", str(path))
+    wait_until(lambda: claim._numbers(str(url)) or first.poll() is not None, what="a claim")
+    second = start("run", str(path))
+    _, told = second.communicate(timeout=60)
+    assert second.returncode == 2
+    assert f"a run on {socket.gethostname()} (process {first.pid}) is writing to it" in told
+    assert "stop it first" in told
+    assert len(told.strip().splitlines()) == 1
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    third = start("run", str(path))
+    third.communicate(timeout=120)
+    assert third.returncode == 0
+    assert status.status(str(url))["cells"]["pending"] == 0

@@ -80,7 +80,7 @@ step "the analysis on the Dask worker, the same as on threads"
 run analyze "/results/$name.zarr" --json >"$folder/threads.json" 2>/dev/null
 run analyze "/results/$name.zarr" --scheduler tcp://dask-scheduler:8786 --json >"$folder/dask.json"
 cmp "$folder/threads.json" "$folder/dask.json" || die "Dask and threads disagree"
-read_json '"\n".join(f"{k:24}" + v["verdict"] for k, v in x["laws"].items())' <"$folder/dask.json"
+read_json '"\n".join(f"{k:30}" + v["verdict"] for k, v in x["laws"].items())' <"$folder/dask.json"
 [ "$(read_json '[k for k, v in x["laws"].items() if v["verdict"] == "inconsistent"]' <"$folder/dask.json")" = "[]" ] ||
     die "a law is inconsistent"
 

@@ -85,8 +85,8 @@ sinfo
 
 cp configs/demo.yaml "$folder/work/"
 cd "$folder/work"
-# About a minute of work on two cores, and many blocks, so that there is something to interrupt.
-sweep=(--set 'grid.width=[64, 128, 256]' --set 'grid.depth=[1, 2]' --set grid.seed=8 --set initialization.draws=20000)
+# Two minutes of work on two cores, and many blocks, so that there is something to interrupt.
+sweep=(--set 'grid.width=[64, 128, 256]' --set 'grid.depth=[1, 2]' --set grid.seed=8 --set training.steps=2000 --set initialization.draws=20000)
 blocks_done() { widesweep status "$1" --json 2>/dev/null | python -c 'import json, sys; print(json.load(sys.stdin)["blocks"]["done"])'; }
 at_least() { [ "$(blocks_done "$1")" -ge "$2" ]; }
 over() { case "$(scontrol show job "$1" | sed -n 's/.*JobState=\([A-Z]*\).*/\1/p')" in COMPLETED | FAILED | CANCELLED | TIMEOUT | NODE_FAIL) ;; *) return 1 ;; esac; }
@@ -119,7 +119,7 @@ PYTHON
 
 step "a sweep over both nodes"
 job=$(submit results/whole.zarr --time 20)
-until_true 300 over "$job"
+until_true 600 over "$job"
 whole results/whole.zarr "$job"
 grep -h '^==' "results/whole-slurm-$job.log"
 grep -q '2 of 2 nodes joined' "results/whole-slurm-$job.log" || die "one node only"
@@ -131,15 +131,15 @@ scontrol update nodename=n2 state=down reason=test
 echo "node down after $(blocks_done results/down.zarr) blocks"
 until_true 60 requeued
 scontrol update nodename=n2 state=idle
-until_true 300 over_hurried "$job"
+until_true 600 over_hurried "$job"
 whole results/down.zarr "$job"
 grep -h '^==' "results/down-slurm-$job.log"
 same_numbers results/whole.zarr results/down.zarr
 
 step "a time limit"
-job=$(submit results/limit.zarr --time 1)
+job=$(submit results/limit.zarr --time 2) # Slurm looks twice a minute, so the signal comes 60 to 90 s after the start
 until_true 180 requeued
-until_true 400 over_hurried "$job"
+until_true 600 over_hurried "$job"
 whole results/limit.zarr "$job"
 grep -h '^==' "results/limit-slurm-$job.log"
 same_numbers results/whole.zarr results/limit.zarr

@@ -39,6 +39,11 @@ engine_stop() {
     kill "$ENGINE_PID" 2>/dev/null || true
     wait "$ENGINE_PID" 2>/dev/null || true
     ip link delete docker0 2>/dev/null || true
+    for table in filter nat; do # a table that was not there before is emptied
+        grep -q "^\*$table" "$ENGINE_FOLDER/iptables.before" && continue
+        iptables -t "$table" -F && iptables -t "$table" -X || true
+        [ "$table" = nat ] || iptables -P FORWARD ACCEPT
+    done
     iptables-restore <"$ENGINE_FOLDER/iptables.before" || true
     sysctl -qw "net.ipv4.ip_forward=$(cat "$ENGINE_FOLDER/ip_forward.before")" || true
     ENGINE_PID=""

@@ -17,9 +17,10 @@ from torch.func import functional_call, jacrev
 
 from benchmarks.rows import Row, table
 from workers.data import Data, DataConfig, load
-from workers.ensemble import Ensemble, initial_parameters
+from workers.ensemble import Ensemble
 from workers.networks import FullyConnected
 from workers.optimizers import GradientDescent
+from workers.parameters import initial_parameters
 from workers.training import TrainingBlock, run
 
 T = TypeVar("T")

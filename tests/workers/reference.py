@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import jacrev
 
-from workers.networks import FullyConnected, TwoLayer
+from workers.networks import FullyConnected, RandomFeatures, TwoLayer
 from workers.networks.base import Leaky, Network
 
 Parameters = dict[str, Tensor]
@@ -71,7 +71,11 @@ def function(network: Network, width: int, depth: int) -> Callable[[Parameters, 
                 z = act(z)
         return z[:, 0]
 
-    return two_layer if isinstance(network, TwoLayer) else fully_connected
+    def random_features(p: Parameters, x: Tensor) -> Tensor:
+        return (act(x @ p["w1"]) @ p["w2"])[:, 0] / width**0.5
+
+    named = {TwoLayer: two_layer, RandomFeatures: random_features}
+    return named.get(type(network), fully_connected)
 
 
 def first_layer(network: Network, p: Parameters, x: Tensor) -> Tensor:

@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from tests.tolerances import MONTE_CARLO_SE
+from tests.workers.blocks import block
 from workers.data import DataConfig, load
 from workers.ensemble import Ensemble
-from workers.networks import FullyConnected, TwoLayer
+from workers.networks import FullyConnected, RandomFeatures, TwoLayer
 from workers.networks.base import Network
+from workers.optimizers import GradientDescent
 from workers.parameters import initial_parameters
+from workers.training import run
 
 WIDTH, STARTS = 400, 60
 CASES = [
@@ -23,6 +26,8 @@ CASES = [
     (FullyConnected(parameterization="du", trains="hidden"), 2),
     (FullyConnected(activation="erf", trains="last", output_scale=2.0), 1),
     (TwoLayer(trains="hidden"), 1),
+    (RandomFeatures(), 1),
+    (RandomFeatures(activation="erf", output_scale=2.0), 1),
     (TwoLayer(trains="all", parameterization="mean_field"), 1),
 ]
 
@@ -65,3 +70,20 @@ def test_a_kernel_of_what_does_not_train_is_refused() -> None:
     x = load(DataConfig(source="sphere", samples=4, inputs=3, seed=1)).x
     kernel, _ = finite(FullyConnected(trains="hidden"), 2, x)
     assert deviations(kernel, FullyConnected().tangent_kernel(x @ x.T, 2)).max() > MONTE_CARLO_SE
+
+
+def test_random_features_keep_their_kernel_and_decay_at_its_least_eigenvalue() -> None:
+    """G(k) = ΦΦᵀ at every step, the late rate of ‖r‖ is −log(1 − ηλ_min(ΦΦᵀ)); trained weights differ."""
+    data = load(DataConfig(source="sphere", samples=4, inputs=3, seed=1))
+    training = GradientDescent(steps=40_000, records=400)
+    rate = {"learning_rates": (0.5,), "learning_rates_absolute": (0.5,), "seeds": (0,)}
+    cell = run(block(RandomFeatures(), 64, 1, training=training, **rate), data).squeeze()
+    assert (cell.ntk_relative_change == 0.0).all()
+    norm = cell.residual_norm.values
+    late = (norm < 1e-6 * norm[0]) & (norm > 1e-11 * norm[0])
+    assert late.sum() >= 10
+    slope = np.polyfit(cell.step.values[late], np.log(norm[late]), 1)[0]
+    own = float(-np.log1p(-0.5 * cell.ntk_min_eigenvalue[0]))
+    assert -slope == pytest.approx(own, rel=1e-3)
+    other = run(block(TwoLayer(), 64, 1, training=training, **rate), data).squeeze()
+    assert (other.ntk_relative_change[1:] > 1e-4).all()

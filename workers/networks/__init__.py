@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from workers.networks.fully_connected import FullyConnected
+from workers.networks.random_features import RandomFeatures
 from workers.networks.two_layer import TwoLayer
 
-NetworkConfig = Annotated[FullyConnected | TwoLayer, Field(discriminator="kind")]
+NetworkConfig = Annotated[FullyConnected | TwoLayer | RandomFeatures, Field(discriminator="kind")]
 
-__all__ = ["FullyConnected", "NetworkConfig", "TwoLayer"]
+__all__ = ["FullyConnected", "NetworkConfig", "RandomFeatures", "TwoLayer"]

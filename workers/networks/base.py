@@ -70,6 +70,11 @@ class Network(BaseModel, ABC):
             return np.zeros_like(gram)
         return np.asarray(self.output_scale**2 * self.kernels(gram, depth).nngp)
 
+    @property
+    def sampled_as(self) -> Network:
+        """What random draws at initialisation are made of: the network itself, or one like it."""
+        return self
+
     def allowed_depths(self) -> tuple[int, ...] | None:
         """Depths that this network can have; None: any from 1."""
         return None

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from workers.observables.record import Record
 
+ROUNDING = 64  # in units of machine epsilon and of the outputs
 _LAMBDA = "; λ0 = λ_min of the last hidden layer's infinite-width kernel; 1 true, 0 false, NaN: it is fixed"
 VARIABLES = (
     Variable("du_start", (*CELL, "step"), "λ_min(G^(H)(0)) ≥ ¾λ0" + _LAMBDA),
@@ -46,10 +47,18 @@ def measure(record: Record) -> tuple[Tensor, ...]:
         change(record) <= least / 4.0,
         now <= (1.0 - step / 2.0) ** record.step * first,
         _farthest_layer(record) <= 4.0 * (samples * first).sqrt() / least,
-        second_order(record).square().sum(1) <= (step / 8.0).square() * now,
+        second_order(record).square().sum(1).sqrt() <= step * now.sqrt() / 8.0 + _rounding(record),
         record.output_step.square().sum(1) <= step * now / 8.0,
     )
     return tuple(each.to(record.residual.dtype) for each in conditions)
+
+
+def _rounding(record: Record) -> Tensor:
+    """What cannot be told from 0 in a difference of outputs, shape (B,)."""
+    import torch
+
+    outputs = record.residual.square().sum(1).sqrt() + record.start.targets.square().sum().sqrt()
+    return ROUNDING * torch.finfo(outputs.dtype).eps * outputs
 
 
 def _farthest_layer(record: Record) -> Tensor:

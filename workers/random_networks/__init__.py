@@ -84,12 +84,13 @@ def run(block: InitializationBlock) -> xr.Dataset:
 
     orders, draws = block.initialization.orders, block.initialization.draws
     highest = max(orders) // 2
-    sampler = signed_sum if isinstance(block.network, TwoLayer) else conditional_variance
+    network = block.network.sampled_as
+    sampler = signed_sum if isinstance(network, TwoLayer) else conditional_variance
     key = (block.seed, block.width, block.depth)
     sizes = np.full(GROUPS, draws // GROUPS) + (np.arange(GROUPS) < draws % GROUPS)
     means = np.stack(
         [
-            sampler.group_means(block.network, block.width, block.depth, int(size), highest, (*key, group))
+            sampler.group_means(network, block.width, block.depth, int(size), highest, (*key, group))
             for group, size in enumerate(sizes)
         ]
     )

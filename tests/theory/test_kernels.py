@@ -12,6 +12,7 @@ from tests.theory.references import network_kernels, skewed_points, tensor_gauss
 from tests.tolerances import EXACT, MONTE_CARLO_SE
 from theory.activations import ERF, GELU, RELU, TANH, Activation, leaky
 from theory.kernels import fully_connected_cross_kernels, fully_connected_kernels, infinite_ntk
+from theory.spectrum import eigenvalues_with_error
 
 
 @pytest.mark.parametrize(
@@ -170,3 +171,24 @@ def _relu_in_decimals(rho: float, depth: int) -> float:
         covariance = 2 * (sine + (pi - angle) * correlation) / pi
         tangent = covariance + (pi - angle) / pi * tangent
     return float(tangent)
+
+
+@pytest.mark.slow
+def test_four_thousand_points_with_duplicates_and_antipodes() -> None:
+    """Finite, symmetric, entry by entry what a few points alone give, in at most 6 arrays of 4,000²."""
+    x = np.random.default_rng(0).standard_normal((4000, 30))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    x[1], x[3], x[5] = x[0], -x[2], x[4] + 1e-15
+    gram = x @ x.T
+    tracemalloc.start()
+    _, ntk = infinite_ntk(gram, 3, RELU, weight_variance=2.0, bias_variance=0.1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 * gram.nbytes
+    assert np.isfinite(ntk).all()
+    np.testing.assert_array_equal(ntk, ntk.T)
+    few = np.r_[0:6, 100:130]
+    _, alone = infinite_ntk(gram[np.ix_(few, few)], 3, RELU, weight_variance=2.0, bias_variance=0.1)
+    np.testing.assert_allclose(ntk[np.ix_(few, few)], alone, atol=EXACT)
+    eigenvalues, error = eigenvalues_with_error(alone)
+    assert np.abs(eigenvalues[:2]).max() < error < eigenvalues[3]

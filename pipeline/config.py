@@ -154,6 +154,9 @@ def _check_together(config: SweepConfig, file: str) -> None:
         ):
             if value is None:
                 raise InputError(f"{file}, {key}", "it is missing", "training needs it")
+    if config.initialization is not None and not config.network.samples_output:
+        found = f"random networks of kind {config.network.kind}"
+        raise InputError(f"{file}, initialization", found, "it samples fully connected kinds; leave it out")
     if config.training is not None and config.data is not None:
         size = getattr(config.training, "batch_size", 1)
         if size > config.data.samples:

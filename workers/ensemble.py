@@ -84,11 +84,12 @@ class Ensemble:
 
         hidden = [layer.fan_out for layer in self.layers[:-1]]
         self.pre_activations = [make(m) for m in hidden]
-        own = self.activation.keeps_input
+        own = self.activation.keeps_input or any(layer.branches for layer in self.layers)
         activations = [make(m) for m in hidden] if own else self.pre_activations
         self.inputs = [self.x.expand(len(self), -1, -1), *activations]
         self.cotangents = [make(layer.fan_out) for layer in self.layers]
         self.cotangents[-1].fill_(self.output_scale)
+        self._past_skip = [make(layer.fan_out) if layer.skip else None for layer in self.layers]
         self._scaled = [make(layer.fan_out) if layer.trains else None for layer in self.layers]
         self._output = make(1)
         self._scratch = make(hidden[-1])
@@ -115,11 +116,23 @@ class Ensemble:
                     out=z,
                 )
             if not last:
-                self.activation.apply(z, self.inputs[h + 1])
+                self._activate(h)
         self.outputs = self._output[..., 0] * self.output_scale
         if self.offset is not None:
             self.outputs -= self.offset
         return self.outputs
+
+    def _activate(self, h: int) -> None:
+        """A_h from z_h; where a branch is scaled or added, z_h keeps what the derivative needs."""
+        layer, z, a = self.layers[h], self.pre_activations[h], self.inputs[h + 1]
+        if not layer.branches:
+            self.activation.apply(z, a)
+            return
+        branch = a if self.activation.keeps_input else z
+        self.activation.apply(z, branch)
+        torch.mul(branch, layer.branch_scale, out=a)
+        if layer.skip:
+            a.add_(self.inputs[h])
 
     def backward(self) -> None:
         """Cotangents D_h of every layer that something needs, from those of the layer above."""
@@ -131,7 +144,21 @@ class Ensemble:
                 torch.mul(above * scale, weights, out=below)
             else:
                 torch.baddbmm(below, above, weights, beta=0.0, alpha=scale, out=below)
-            self.activation.pull_back(below, self.pre_activations[h - 1], self.inputs[h])
+            self._pull_back(h)
+
+    def _pull_back(self, h: int) -> None:
+        """∂/∂A_{h−1} of layer h's branch, its skip added, to D_{h−1}; kept aside where a skip needs it."""
+        below, lower = self.cotangents[h - 1], self.layers[h - 1]
+        around, aside = self._past_skip[h], self._past_skip[h - 1]
+        if around is not None:
+            below.add_(around)
+        if aside is not None:
+            aside.copy_(below)
+        z = self.pre_activations[h - 1]
+        kept = z if lower.branches and not self.activation.keeps_input else self.inputs[h]
+        self.activation.pull_back(below, z, kept)
+        if lower.branch_scale != 1.0:
+            below.mul_(lower.branch_scale)
 
     def descend(self, residual: Tensor) -> None:
         """One step of gradient descent in place: W_h ← W_h − η s_h A_{h−1}ᵀ(r ∘ D_h), and so for biases.

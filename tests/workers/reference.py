@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import jacrev
 
-from workers.networks import FullyConnected, RandomFeatures, TwoLayer
+from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
 from workers.networks.base import Leaky, Network
 
 Parameters = dict[str, Tensor]
@@ -74,7 +74,13 @@ def function(network: Network, width: int, depth: int) -> Callable[[Parameters, 
     def random_features(p: Parameters, x: Tensor) -> Tensor:
         return (act(x @ p["w1"]) @ p["w2"])[:, 0] / width**0.5
 
-    named = {TwoLayer: two_layer, RandomFeatures: random_features}
+    def resnet(p: Parameters, x: Tensor) -> Tensor:
+        x = act(x @ p["w1"]) / (mean_square(network.activation) * width) ** 0.5
+        for h in range(2, depth + 1):
+            x = x + network.residual_scale / (depth * width**0.5) * act(x @ p[f"w{h}"])
+        return (x @ p[f"w{depth + 1}"])[:, 0]
+
+    named = {TwoLayer: two_layer, RandomFeatures: random_features, ResNet: resnet}
     return named.get(type(network), fully_connected)
 
 

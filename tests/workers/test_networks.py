@@ -10,7 +10,7 @@ from tests.tolerances import MONTE_CARLO_SE
 from tests.workers.blocks import block
 from workers.data import DataConfig, load
 from workers.ensemble import Ensemble
-from workers.networks import FullyConnected, RandomFeatures, TwoLayer
+from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
 from workers.networks.base import Network
 from workers.optimizers import GradientDescent
 from workers.parameters import initial_parameters
@@ -27,6 +27,8 @@ CASES = [
     (FullyConnected(activation="erf", trains="last", output_scale=2.0), 1),
     (TwoLayer(trains="hidden"), 1),
     (RandomFeatures(), 1),
+    (ResNet(residual_scale=1.5), 3),
+    (ResNet(activation="tanh", trains="hidden"), 2),
     (RandomFeatures(activation="erf", output_scale=2.0), 1),
     (TwoLayer(trains="all", parameterization="mean_field"), 1),
 ]

@@ -12,7 +12,7 @@ import xarray as xr
 from tests.tolerances import EXACT, FLOAT32
 from tests.workers import reference
 from tests.workers.blocks import assert_same_bits, block, sphere, start_parameters
-from workers.networks import FullyConnected, RandomFeatures, TwoLayer
+from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
 from workers.networks.base import Leaky, Network
 from workers.optimizers import GradientDescent
 from workers.training import run
@@ -32,6 +32,8 @@ NETWORKS = [
     FullyConnected(weight_variance=2.0, output_scale=3.0, centered=True),
     RandomFeatures(activation="tanh", output_scale=2.0),
     RandomFeatures(centered=True),
+    *(ResNet(activation=a, residual_scale=1.5) for a in ("relu", "tanh", "gelu", LEAKY)),
+    *(ResNet(trains=t) for t in ("hidden", "last")),
     *(
         TwoLayer(trains=t, parameterization=p)
         for t in ("all", "hidden", "last")
@@ -48,7 +50,7 @@ NETWORKS = [
 def test_every_variable_equals_brute_force_at_tiny_width(network: Network) -> None:
     """Kernel by explicit Jacobian, gradient by autograd, norms by SVD, on every step and learning rate."""
     data = sphere()
-    b = block(network, depth=1 if network.allowed_depths() else 2)
+    b = block(network, depth=1 if network.allowed_depths() else 3 if network.kind == "resnet" else 2)
     measured = run(b, data)
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
     for seed, rate in itertools.product(b.seeds, b.learning_rates):

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from workers.networks.fully_connected import FullyConnected
 from workers.networks.random_features import RandomFeatures
+from workers.networks.resnet import ResNet
 from workers.networks.two_layer import TwoLayer
 
-NetworkConfig = Annotated[FullyConnected | TwoLayer | RandomFeatures, Field(discriminator="kind")]
+NetworkConfig = Annotated[FullyConnected | TwoLayer | RandomFeatures | ResNet, Field(discriminator="kind")]
 
-__all__ = ["FullyConnected", "NetworkConfig", "RandomFeatures", "TwoLayer"]
+__all__ = ["FullyConnected", "NetworkConfig", "RandomFeatures", "ResNet", "TwoLayer"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +32,8 @@ class Network(BaseModel, ABC):
     """Config of a network and the facts that follow from it; imports no torch."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    samples_output: ClassVar[bool] = True  # whether `random_networks` can draw its output without weights
 
     activation: ActivationConfig = "relu"
     trains: Literal["all", "hidden", "last"] = "all"

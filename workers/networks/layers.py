@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """A dense layer z = weight_scale · σ(·) W + bias_scale · b.
+    """A layer z = weight_scale · x W + bias_scale · b, handing on branch_scale · σ(z), plus x on a skip.
 
     Attributes:
         fan_in: rows of W.
@@ -17,6 +17,8 @@ class Layer:
         bias_std: standard deviation of an entry of b at initialisation.
         bias_scale: what multiplies b in the forward pass; 0: the layer has no bias.
         trains: whether gradient descent moves W and b.
+        branch_scale: what multiplies σ(z) on its way to the next layer.
+        skip: the next layer's input is x + branch_scale · σ(z).
         signs: W holds ±weight_std with equal probability instead of Gaussian entries.
     """
 
@@ -26,8 +28,15 @@ class Layer:
     weight_scale: float = 1.0
     bias_std: float = 0.0
     bias_scale: float = 0.0
+    branch_scale: float = 1.0
+    skip: bool = False
     trains: bool = True
     signs: bool = False
+
+    @property
+    def branches(self) -> bool:
+        """Whether what it hands on is not σ(z) itself."""
+        return self.skip or self.branch_scale != 1.0
 
     @property
     def parameters(self) -> int:

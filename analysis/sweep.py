@@ -15,11 +15,14 @@ from analysis.errors import NotASweep, first_line
 
 SCHEMA_VERSION = 1
 STATUS = ("pending", "done", "diverged", "failed")
+AXES = ("width", "depth", "seed", "learning_rate")
 CHUNK_BYTES = "16MiB"
 
 
 def open_sweep(url: str | Path) -> xr.DataTree:
     """Open a sweep's store, lazily: nothing but coordinates is read until it is asked for.
+
+    Zarr format 3 alone is opened: format 2 lets a store name pickle as its codec, which runs code when read.
 
     Args:
         url: path or address (such as s3://…) of a Zarr v3 store that `widesweep run` made.
@@ -42,15 +45,34 @@ def open_sweep(url: str | Path) -> xr.DataTree:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = xr.open_datatree(address, engine="zarr", chunks=None)
+            tree = xr.open_datatree(address, engine="zarr", chunks=None, zarr_format=3)
     except Exception as error:
         raise NotASweep(f"{address}: no Zarr store can be read there ({first_line(error)}).") from error
     _check(address, tree)
     with dask.config.set({"array.chunk-size": CHUNK_BYTES}):
         for name in ("training", "initialization", "fits"):
             if name in tree.children:
-                tree[name].dataset = tree[name].to_dataset().chunk("auto")
+                tree[name].dataset = _chunked(tree[name].to_dataset())
+    for name in tree.children:
+        tree[name].dataset = _in_order(tree[name].to_dataset())
     return tree
+
+
+def _chunked(dataset: xr.Dataset) -> xr.Dataset:
+    """Numbers in Dask's chunks; texts (why a cell failed) are read when they are asked for."""
+    return dataset.assign(
+        {n: v.chunk("auto") for n, v in dataset.data_vars.items() if v.dtype.kind not in "OT"}
+    )
+
+
+def _in_order(dataset: xr.Dataset) -> xr.Dataset:
+    """Axes of the grid in ascending order: a sweep that has grown has them in order of arrival."""
+    unsorted = [axis for axis in AXES if axis in dataset.indexes and not _ascends(dataset, axis)]
+    return dataset.sortby(unsorted) if unsorted else dataset
+
+
+def _ascends(dataset: xr.Dataset, axis: str) -> bool:
+    return bool(dataset.indexes[axis].is_monotonic_increasing)
 
 
 def _check(address: str, tree: xr.DataTree) -> None:

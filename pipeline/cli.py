@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pipeline.commands import explained, fail, print_json
-from pipeline.errors import InputError
+from pipeline.errors import DamagedError, InputError
 from pipeline.launch import app as submit
 
 app = typer.Typer(
@@ -97,6 +99,12 @@ def run(
         ),
     ] = None,
     settings: Settings = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Compute the cells again that failed before.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Find damaged chunks and compute their blocks again.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Run a sweep, or resume it: the same command again computes what is missing."""
@@ -106,7 +114,7 @@ def run(
 
     sweep = configs.load(config, settings or ())
     url = store or sweep.config.store
-    run_sweep(sweep, url, address)
+    run_sweep(sweep, url, address, retry_failed=retry_failed, repair=repair)
     state = statuses.status(url)
     print_json({**state, "store": url}) if json else print(f"{statuses.lines(state)}\n  store   {url}")
     return int(_failed(state))
@@ -167,7 +175,8 @@ def analyze(
 
     _check_store(store)
     try:
-        found = analysis.analyze(store, scheduler)
+        with _damage_told(store):
+            found = analysis.analyze(store, scheduler)
     except analysis.NotASweep as error:
         fail(str(error), InputError.exit_code)
     except OSError as error:
@@ -191,11 +200,25 @@ def report(
 
     _check_store(store)
     try:
-        print(analysis.report.write(store, output))
+        with _damage_told(store):
+            print(analysis.report.write(store, output))
     except OSError as error:
         raise InputError(
             f"--output {output}", str(error), "a report needs a folder to write", "No report."
         ) from None
+
+
+@contextlib.contextmanager
+def _damage_told(url: str) -> Iterator[None]:
+    """What a damaged chunk makes readers raise, told as the chunk's name."""
+    try:
+        yield
+    except (ValueError, RuntimeError, TypeError):
+        from pipeline import damage
+
+        if not (found := damage.find(url)):
+            raise
+        raise DamagedError(url, found) from None
 
 
 def _check_store(url: str) -> None:

@@ -37,10 +37,12 @@ def data_dimensions(sweep: SweepFile) -> tuple[int, int]:
         raise _input_error(error, sweep.file) from None
 
 
-def make_plan(sweep: SweepFile, cores: int, seeds_per_block: int | None = None) -> Plan:
+def make_plan(
+    sweep: SweepFile, cores: int, seeds_per_block: int | None = None, rates_per_block: int | None = None
+) -> Plan:
     """The plan of a config on so many cores; in an existing store the blocks keep their length."""
     samples, inputs = data_dimensions(sweep)
-    return plan.make(sweep.config, samples, inputs, cores, seeds_per_block)
+    return plan.make(sweep.config, samples, inputs, cores, seeds_per_block, rates_per_block)
 
 
 def source_hash(sweep: SweepFile) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -60,7 +61,7 @@ def execute(sweep: Sweep, block: Block) -> Outcome:
     """Measures a block and writes it: data first, status last."""
     began = time.perf_counter()
     measured = _train(sweep, block) if block.kind == "training" else _sample(sweep, block)
-    store_chunks.writer(sweep.url).write(block, measured)
+    store_chunks.writer(sweep.url, sweep.config.hash).write(block, measured)
     return Outcome(
         index=block.index,
         wall_s=time.perf_counter() - began,
@@ -71,6 +72,30 @@ def execute(sweep: Sweep, block: Block) -> Outcome:
 
 
 def _train(sweep: Sweep, block: Block) -> xr.Dataset:
+    """All cells of a block; of one that is partly stored, what is missing is computed, the rest read."""
+    seeds, rates = range(block.seed_start, block.seed_stop), range(block.rate_start, block.rate_stop)
+    if not block.recompute:
+        return _train_cells(sweep, block, list(seeds), list(rates))
+    writer = store_chunks.writer(sweep.url, sweep.config.hash)
+    wanted, stored = writer.cells_to_do(block), writer.stored(block)
+    measured = xr.Dataset()
+    for row in np.unique(wanted, axis=0):  # seeds that lack the same learning rates train together
+        if row.any():
+            s, r = np.flatnonzero((wanted == row).all(axis=1)), np.flatnonzero(row)
+            measured = _train_cells(sweep, block, [seeds[i] for i in s], [rates[i] for i in r])
+            for name, values in measured.data_vars.items():
+                new = values.transpose("seed", "learning_rate", ...).values
+                inside = tuple(slice(0, length) for length in new.shape[2:])
+                place: Any = (*np.ix_(s, r), *inside)
+                stored[str(name)][place] = new
+    dims = {
+        str(name): values.transpose("seed", "learning_rate", ...).dims
+        for name, values in measured.data_vars.items()
+    }
+    return xr.Dataset({name: (dims[name], stored[name]) for name in dims}, attrs=measured.attrs)
+
+
+def _train_cells(sweep: Sweep, block: Block, seeds: list[int], rates: list[int]) -> xr.Dataset:
     from workers import training
 
     config, grid = sweep.config, sweep.config.grid
@@ -79,10 +104,10 @@ def _train(sweep: Sweep, block: Block) -> xr.Dataset:
     task = training.TrainingBlock(
         width=grid.width[block.width],
         depth=grid.depth[block.depth],
-        seeds=tuple(grid.seeds[block.seed_start : block.seed_stop]),
-        learning_rates=grid.learning_rates,
+        seeds=tuple(grid.seeds[i] for i in seeds),
+        learning_rates=tuple(grid.learning_rates[i] for i in rates),
         learning_rates_absolute=tuple(
-            float(rate) for rate in sweep.learning_rate_absolute[block.width, block.depth]
+            float(rate) for rate in sweep.learning_rate_absolute[block.width, block.depth, rates]
         ),
         steps=config.training.recorded_steps(),
         network=config.network,

@@ -43,7 +43,6 @@ class Journal:
         self._group: Any = storage.patiently(url, lambda: _open(url))
         before: dict[str, Any] = dict(self._group.attrs.asdict())
         self._elapsed_before_s = float(before.get("elapsed_s", 0.0))
-        self._failures: dict[str, str] = dict(before.get("failures", {}))
         self._arrays = {name: self._group[name] for name in ("block_wall_s", "block_attempts")}
         self._wall_s = np.asarray(self._arrays["block_wall_s"][...])
         self._attempts = np.asarray(self._arrays["block_attempts"][...])
@@ -67,10 +66,6 @@ class Journal:
     def finished(self, block: int, wall_s: float) -> None:
         """Notes how long a block took in its worker."""
         self._wall_s[block] = wall_s
-
-    def failed(self, block: int, reason: str) -> None:
-        """Keeps why a block failed."""
-        self._failures[str(block)] = reason
 
     def close(self, state: str) -> None:
         """Stops the heartbeat and writes the end: `finished`, `interrupted` or `failed`."""
@@ -99,7 +94,6 @@ class Journal:
             "started": self._started,
             "elapsed_s": self.elapsed_s,
             "remaining_s": self.remaining_s,
-            "failures": dict(self._failures),
         }
         storage.patiently(self._url, lambda: self._group.update_attributes(values))
 

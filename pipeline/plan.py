@@ -35,9 +35,12 @@ class Block:
         depth: index of its depth.
         seed_start: index of its first seed.
         seed_stop: index past its last seed.
+        rate_start: index of its first learning rate.
+        rate_stop: index past its last learning rate.
         cost_s: predicted seconds on one core.
         memory_bytes: predicted peak memory.
         threads: cores it takes.
+        recompute: states of the cells to compute, where others of the block are kept; empty: all cells.
     """
 
     index: int
@@ -46,9 +49,12 @@ class Block:
     depth: int
     seed_start: int
     seed_stop: int
+    rate_start: int
+    rate_stop: int
     cost_s: float
     memory_bytes: int
     threads: int
+    recompute: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,17 +66,24 @@ class Plan:
         costs: what each pair of width and depth costs.
         seeds_per_block: length of a chunk along `seed`.
         cores: cores that the sweep runs on.
+        rates_per_block: length of a chunk along `learning_rate`: all that the store was made with.
     """
 
     config: SweepConfig
     costs: Costs
     seeds_per_block: int
     cores: int
+    rates_per_block: int
 
     @property
     def seed_blocks(self) -> int:
         """Blocks along `seed` for each pair of width and depth."""
         return math.ceil(len(self.config.grid.seeds) / self.seeds_per_block) if self.config.training else 0
+
+    @property
+    def rate_blocks(self) -> int:
+        """Blocks along `learning_rate`: one, until the grid grows."""
+        return math.ceil(len(self.config.grid.learning_rates) / self.rates_per_block)
 
     @property
     def pairs(self) -> int:
@@ -80,7 +93,7 @@ class Plan:
     @property
     def training_blocks(self) -> int:
         """Blocks that train."""
-        return self.pairs * self.seed_blocks
+        return self.pairs * self.seed_blocks * self.rate_blocks
 
     def __len__(self) -> int:
         """Blocks of both kinds."""
@@ -97,22 +110,30 @@ class Plan:
         if index >= self.training_blocks:
             w, d = divmod(index - self.training_blocks, depths)
             seconds = float(self.costs.initialization_s[w, d])
-            return Block(index, "initialization", w, d, 0, 0, seconds, cost.PROCESS_BYTES, 1)
-        pair, k = divmod(index, self.seed_blocks)
+            return Block(index, "initialization", w, d, 0, 0, 0, 0, seconds, cost.PROCESS_BYTES, 1)
+        rest, j = divmod(index, self.rate_blocks)
+        pair, k = divmod(rest, self.seed_blocks)
         w, d = divmod(pair, depths)
-        start = k * self.seeds_per_block
-        stop = min(start + self.seeds_per_block, len(self.config.grid.seeds))
-        seconds = (stop - start) * float(self.costs.seed_s[w, d])
+        start, stop = self._part(k, self.seeds_per_block, len(self.config.grid.seeds))
+        first, last = self._part(j, self.rates_per_block, len(self.config.grid.learning_rates))
+        share = (last - first) / len(self.config.grid.learning_rates)
+        seconds = (stop - start) * share * float(self.costs.seed_s[w, d])
         threads = self._threads(seconds)
         memory = cost.block_bytes(self.costs, w, d, stop - start, threads)
-        return Block(index, "training", w, d, start, stop, seconds, memory, threads)
+        return Block(index, "training", w, d, start, stop, first, last, seconds, memory, threads)
+
+    @staticmethod
+    def _part(number: int, length: int, total: int) -> tuple[int, int]:
+        return number * length, min((number + 1) * length, total)
 
     def block_seconds(self) -> np.ndarray:
         """Predicted seconds of each block on one core, shape (blocks,)."""
-        lengths = np.full(self.seed_blocks, self.seeds_per_block, dtype=np.float64)
-        if self.seed_blocks:
-            lengths[-1] = len(self.config.grid.seeds) - (self.seed_blocks - 1) * self.seeds_per_block
-        training = np.outer(self.costs.seed_s.ravel(), lengths).ravel()
+        seeds, rates = len(self.config.grid.seeds), len(self.config.grid.learning_rates)
+        lengths = np.diff(np.append(np.arange(0.0, seeds, self.seeds_per_block), seeds))
+        shares = np.diff(np.append(np.arange(0.0, rates, self.rates_per_block), rates)) / max(rates, 1)
+        if not self.seed_blocks:
+            lengths = np.zeros(0)
+        training = np.multiply.outer(self.costs.seed_s.ravel(), np.outer(lengths, shares)).ravel()
         sampling = self.costs.initialization_s.ravel() if self.config.initialization else np.zeros(0)
         return np.concatenate([training, sampling])
 
@@ -126,7 +147,12 @@ class Plan:
 
 
 def make(
-    config: SweepConfig, samples: int, inputs: int, cores: int, seeds_per_block: int | None = None
+    config: SweepConfig,
+    samples: int,
+    inputs: int,
+    cores: int,
+    seeds_per_block: int | None = None,
+    rates_per_block: int | None = None,
 ) -> Plan:
     """Plans a sweep.
 
@@ -136,9 +162,11 @@ def make(
         inputs: dimension of a point.
         cores: cores that the sweep runs on.
         seeds_per_block: from a store that exists; default: by the rule of `_seeds_per_block`.
+        rates_per_block: from a store that exists; default: all.
     """
     costs = cost.estimate(config, samples, inputs)
-    return Plan(config, costs, seeds_per_block or _seeds_per_block(config, costs, cores), cores)
+    rates = rates_per_block or max(1, len(config.grid.learning_rates))
+    return Plan(config, costs, seeds_per_block or _seeds_per_block(config, costs, cores), cores, rates)
 
 
 def check_memory(plan: Plan, file: str, memory_bytes: int) -> None:

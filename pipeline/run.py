@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline import claim, data_source, predict, ray_environment, store_address, store_create
+from pipeline import (
+    claim,
+    damage,
+    data_source,
+    growth,
+    predict,
+    ray_environment,
+    storage,
+    store_address,
+    store_create,
+)
 from pipeline import plan as plans
 from pipeline.config import SweepFile
 from pipeline.errors import InputError, Interrupted, StorageError
@@ -19,31 +30,42 @@ from pipeline.signals import StopFlag
 from pipeline.store import Store
 from pipeline.store_chunks import writer
 from workers.data import Data
+from workers.variable import FAILED, PENDING
 
 if TYPE_CHECKING:
     from pipeline.schedule import Cluster, Stop
 
 
-def run(sweep: SweepFile, url: str, address: str | None = None) -> Store:
+def run(
+    sweep: SweepFile,
+    url: str,
+    address: str | None = None,
+    *,
+    retry_failed: bool = False,
+    repair: bool = False,
+) -> Store:
     """Runs a sweep, or what is left of it, and returns its finished store.
 
     Args:
         sweep: the config.
         url: the store: a path or an address; made if it does not exist.
         address: a Ray cluster's; default: a local cluster.
+        retry_failed: computes the cells again that failed before.
+        repair: looks through the whole store for damaged chunks and computes their blocks again.
 
     Raises:
         InputError: config, data, store or cluster are not what they must be; nothing was written.
         Interrupted: a signal stopped the run; what was finished is stored.
     """
     url = store_address.absolute(url)
+    states = (PENDING, FAILED) if retry_failed else (PENDING,)
     data = data_source.load_data(sweep)
     data_hash = data_source.source_hash(sweep)
     if store_address.exists(url):
         existing = Store(url)
-        existing.check_same(sweep.config, data_hash, sweep.file)
+        sweep = growth.merge(sweep, existing, data_hash)
         claim.refuse_second(url)
-        if not len(existing.pending_blocks()):
+        if not repair and not growth.is_needed(sweep, existing) and not len(existing.blocks_with(*states)):
             return existing
     elif not store_address.is_free(url):
         raise InputError(
@@ -60,7 +82,9 @@ def run(sweep: SweepFile, url: str, address: str | None = None) -> Store:
             made = data_source.make_plan(sweep, cluster.cores)
             plans.check_memory(made, sweep.file, cluster.node_memory_bytes)
         with _claimed(sweep, url, data, data_hash, cluster.cores) as mine:
-            _run_pending(sweep, Store(url), data, cluster, device, _Either(stop, mine))
+            sweep = growth.merge(sweep, Store(url), data_hash)
+            _prepare(sweep, url, data, cluster.cores, repair=repair)
+            _run_pending(sweep, Store(url), data, cluster, device, _Either(stop, mine), states)
     if mine.lost:
         raise StorageError(url, "another run took the store over while this one gave no sign of life")
     if stop:
@@ -96,25 +120,44 @@ def _claimed(sweep: SweepFile, url: str, data: Data | None, data_hash: str, core
         except InputError:
             if not store_address.exists(url):
                 raise
-    mine = mine or claim.take(url)
-    Store(url).check_same(sweep.config, data_hash, sweep.file)
-    return mine
+    return mine or claim.take(url)
+
+
+def _prepare(sweep: SweepFile, url: str, data: Data | None, cores: int, *, repair: bool) -> None:
+    """Damaged chunks away, and room for a grid that has grown."""
+    damaged, template = damage.discard(url) if repair else ([], False)
+    for key in damaged:
+        print(f"{url}: {key} was damaged; its block is computed again", file=sys.stderr, flush=True)
+    store = Store(url)
+    if template or growth.is_needed(sweep, store):
+        plan = data_source.make_plan(sweep, cores, store.seeds_per_block, store.rates_per_block)
+        growth.grow(store, plan, predict.predict(sweep.config, data), _index(data))
+
+
+def _index(data: Data | None) -> np.ndarray:
+    return data.index if data is not None else np.empty(0, dtype=np.int64)
 
 
 def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int) -> None:
-    index = data.index if data is not None else np.empty(0, dtype=np.int64)
     prediction = predict.predict(sweep.config, data)
-    store_create.create(url, data_source.make_plan(sweep, cores), prediction, index, data_hash)
+    store_create.create(url, data_source.make_plan(sweep, cores), prediction, _index(data), data_hash)
 
 
 def _run_pending(
-    sweep: SweepFile, store: Store, data: Data | None, cluster: Cluster, device: str, stop: Stop
+    sweep: SweepFile,
+    store: Store,
+    data: Data | None,
+    cluster: Cluster,
+    device: str,
+    stop: Stop,
+    states: tuple[int, ...],
 ) -> None:
-    """Runs the pending blocks, longest first, and closes the journal however that ends."""
+    """Runs the blocks with cells in these states, longest first, and closes the journal however that ends."""
     from pipeline import schedule
 
-    plan = data_source.make_plan(sweep, cluster.cores, store.seeds_per_block)
-    order = plan.longest_first(store.pending_blocks())
+    plan = data_source.make_plan(sweep, cluster.cores, store.seeds_per_block, store.rates_per_block)
+    order = plan.longest_first(store.blocks_with(*states))
+    mixed = store.mixed_blocks(PENDING) if FAILED not in states else set(order.tolist())
     rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0))
     memory = _memory_per_core(sweep, cluster)
     shared = Sweep(store.url, sweep.config, data, rates, device, memory)
@@ -124,12 +167,17 @@ def _run_pending(
     try:
         with Progress(sweep.config.name, store.cell_counts(), len(order), cost_s, cluster.cores) as progress:
             watch = _Watch(store, book, progress, plan)
-            schedule.run(cluster, shared, (plan.block(int(i)) for i in order), watch, stop)
+            blocks = (_block(plan, int(i), states if int(i) in mixed else ()) for i in order)
+            schedule.run(cluster, shared, blocks, watch, stop)
         if not stop:
             state = "failed" if watch.failures else "finished"
     finally:
         book.close(state)
-        store_create.consolidate(store.url)
+        storage.patiently(store.url, lambda: store_create.consolidate(store.url))
+
+
+def _block(plan: Plan, index: int, recompute: tuple[int, ...]) -> Block:
+    return replace(plan.block(index), recompute=recompute)
 
 
 def _memory_per_core(sweep: SweepFile, cluster: Cluster) -> int:
@@ -174,8 +222,7 @@ class _Watch:
 
     def failed(self, block: Block, reason: str) -> None:
         self.failures += 1
-        self.book.failed(block.index, reason)
-        writer(self.store.url).write_failed(block)
+        writer(self.store.url, self.plan.config.hash).write_failed(block, reason)
         self._count(block, 0.0, {"failed": self._cells(block)})
 
     def _count(self, block: Block, core_s: float, cells: dict[str, int]) -> None:
@@ -185,5 +232,5 @@ class _Watch:
         self.progress.show()
 
     def _cells(self, block: Block) -> int:
-        rates = len(self.plan.config.grid.learning_rates)
+        rates = block.rate_stop - block.rate_start
         return (block.seed_stop - block.seed_start) * rates if block.kind == "training" else 1

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import ray
 from ray import exceptions
 
-from pipeline.errors import ClusterError, InputError
+from pipeline.errors import ClusterError, InputError, StorageError
 from pipeline.execute import Outcome, Sweep, execute
 from pipeline.plan import Block
 
@@ -128,18 +128,21 @@ def run(cluster: Cluster, sweep: Sweep, blocks: Iterable[Block], listener: Liste
     """Runs blocks in the given order, few in flight, each until it is stored or given up.
 
     A lost process or machine is tried again, `ATTEMPTS` times in all; a Python exception is a defect of the
-    block and is not. On `stop` nothing more is started and what runs is cancelled: a block half written has
+    block and is not. A store that cannot be written is neither: it ends the run, its blocks stay pending
+    (`StorageError`). On `stop` nothing more is started and what runs is cancelled: a block half written has
     no status yet and stays pending.
     """
     flight = _Flight(cluster, ray.put(sweep), listener, iter(blocks))
-    while flight.fill(stop) and not stop:
-        ready, _ = ray.wait(list(flight.tasks), num_returns=1, timeout=WAIT_S)
-        if ready:
-            ready, _ = ray.wait(list(flight.tasks), num_returns=len(flight.tasks), timeout=0)
-        for task in ready:
-            flight.land(task)
-    for task in flight.tasks:
-        ray.cancel(task, force=True)
+    try:
+        while flight.fill(stop) and not stop:
+            ready, _ = ray.wait(list(flight.tasks), num_returns=1, timeout=WAIT_S)
+            if ready:
+                ready, _ = ray.wait(list(flight.tasks), num_returns=len(flight.tasks), timeout=0)
+            for task in ready:
+                flight.land(task)
+    finally:
+        for task in flight.tasks:
+            ray.cancel(task, force=True)
 
 
 @dataclass
@@ -170,6 +173,8 @@ class _Flight:
         try:
             self.listener.finished(block, ray.get(task))
         except exceptions.RayTaskError as error:
+            if isinstance(error.cause, StorageError):
+                raise StorageError(error.cause.store, error.cause.reason) from None
             self.listener.failed(block, _reason(error))
         except LOST as error:
             reason = f"{type(error).__name__} in attempt {attempt}"

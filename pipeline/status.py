@@ -37,9 +37,9 @@ def status(url: str) -> dict[str, Any]:
     }
     if store.config.training is not None and store.config.initialization is not None:
         result["initialization"] = counts(store.initialization_status())
-    failures = run.get("failures", {})
+    failures = store.failures(10)
     if failures:
-        result["failures"] = dict(list(failures.items())[:10])
+        result["failures"] = failures
     return result
 
 

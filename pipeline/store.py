@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import zarr
 
 from pipeline import config as configs
-from pipeline import store_address, store_schema
+from pipeline import damage, storage, store_address, store_schema
 from pipeline.config import SweepConfig
-from pipeline.errors import InputError
+from pipeline.errors import DamagedError, InputError
 from workers.variable import DIVERGED, DONE, FAILED, PENDING
 
 STATES = {"pending": PENDING, "done": DONE, "diverged": DIVERGED, "failed": FAILED}
@@ -37,7 +39,7 @@ class Store:
                 url, "there is no store", "STORE is what `widesweep run` printed", "Nothing was read."
             )
         try:
-            self._root = zarr.open_group(store_address.zarr_store(url), mode="r", use_consolidated=False)
+            self._root = storage.patiently(url, lambda: _open(url, ""))
             self.attributes: dict[str, Any] = dict(self._root.attrs)
             schema = self.attributes["schema_version"]
             if schema != store_schema.SCHEMA_VERSION:
@@ -60,30 +62,67 @@ class Store:
         return int(self._array("training", "status").chunks[2]) if self.config.training else None
 
     @property
+    def rates_per_block(self) -> int | None:
+        """Length of a training chunk along `learning_rate`."""
+        return int(self._array("training", "status").chunks[3]) if self.config.training else None
+
+    @property
+    def plan_shape(self) -> tuple[int, int, int, int]:
+        """Widths, depths, and blocks along `seed` and `learning_rate`."""
+        grid = self.config.grid
+        seeds = math.ceil(len(grid.seeds) / (self.seeds_per_block or 1)) if self.config.training else 0
+        rates = math.ceil(len(grid.learning_rates) / (self.rates_per_block or 1))
+        return len(grid.width), len(grid.depth), seeds, rates
+
+    @property
     def learning_rate_absolute(self) -> np.ndarray:
         """η, shape (widths, depths, learning rates)."""
-        return np.asarray(self._array("training", "learning_rate_absolute")[...])
+        return np.asarray(self._read("training", "learning_rate_absolute"))
 
     def pending_blocks(self) -> np.ndarray:
         """Numbers of the blocks with cells that are pending, ascending; from the status arrays alone."""
-        return np.flatnonzero(~self.finished_blocks())
+        return self.blocks_with(PENDING)
+
+    def blocks_with(self, *states: int) -> np.ndarray:
+        """Numbers of the blocks with cells in any of these states, ascending."""
+        return np.flatnonzero(self._count_in_blocks(states))
+
+    def mixed_blocks(self, *states: int) -> set[int]:
+        """Numbers of the blocks with cells in these states and cells in others."""
+        inside = self._count_in_blocks(states)
+        others = self._count_in_blocks(set(STATES.values()) - set(states))
+        return set(np.flatnonzero((inside > 0) & (others > 0)).tolist())
 
     def finished_blocks(self) -> np.ndarray:
         """Whether each block of the plan is finished, shape (blocks,)."""
-        parts = []
-        if self.config.training is not None:
-            parts.append(_finished(self.training_status(), self.seeds_per_block or 1))
-        if self.config.initialization is not None:
-            parts.append(self.initialization_status().ravel() != PENDING)
-        return np.concatenate(parts)
+        return np.asarray(self._count_in_blocks([PENDING]) == 0)
+
+    def failures(self, most: int) -> dict[str, str]:
+        """Why blocks failed: the first reason of each of the first `most` failed blocks, by their numbers."""
+        result: dict[str, str] = {}
+        depths, training = self.plan_shape[1], int(np.prod(self.plan_shape))
+        for index in self.blocks_with(FAILED)[:most].tolist():
+            if index < training:
+                w, d, k, j = (int(i) for i in np.unravel_index(index, self.plan_shape))
+                s, r = self.seeds_per_block or 1, self.rates_per_block or 1
+                part = (w, d, slice(k * s, (k + 1) * s), slice(j * r, (j + 1) * r))
+                reasons = self._read("training", "failure", part)
+            else:
+                reasons = self._read("initialization", "failure", divmod(index - training, depths))
+            result[str(index)] = next((str(each) for each in np.ravel(reasons) if each), "")
+        return result
 
     def training_status(self) -> np.ndarray:
         """Status of each cell, shape (widths, depths, seeds, learning rates)."""
-        return np.asarray(self._array("training", "status")[...])
+        grid = self.config.grid
+        shape = (len(grid.width), len(grid.depth), len(grid.seeds), len(grid.learning_rates))
+        return _padded(self._read("training", "status"), shape)
 
     def initialization_status(self) -> np.ndarray:
         """Status of the random networks, shape (widths, depths)."""
-        return np.asarray(self._array("initialization", "status")[...])
+        return _padded(
+            self._read("initialization", "status"), (len(self.config.grid.width), len(self.config.grid.depth))
+        )
 
     def cell_counts(self) -> dict[str, int]:
         """Cells by state: of training where there is any, else of the random networks."""
@@ -93,26 +132,35 @@ class Store:
 
     def run_attributes(self) -> dict[str, Any]:
         """What the driver last said of itself, read afresh."""
-        group = zarr.open_group(
-            store_address.zarr_store(self.url), path="run", mode="r", use_consolidated=False
-        )
+        group = storage.patiently(self.url, lambda: _open(self.url, "run"))
         return dict(group.attrs)
 
-    def check_same(self, config: SweepConfig, data_hash: str, file: str) -> None:
-        """Refuses to go on with another config than the store's.
+    def _count_in_blocks(self, states: Iterable[int]) -> np.ndarray:
+        """Cells in these states of each block of the plan, shape (blocks,)."""
+        parts, wanted = [], list(states)
+        if self.config.training is not None:
+            inside = np.isin(self.training_status(), wanted)
+            for axis, length in ((2, self.seeds_per_block), (3, self.rates_per_block)):
+                inside = np.add.reduceat(
+                    inside, np.arange(0, inside.shape[axis], length or 1), axis, dtype=int
+                )
+            parts.append(inside.ravel())
+        if self.config.initialization is not None:
+            parts.append(np.isin(self.initialization_status(), wanted).astype(int).ravel())
+        return np.concatenate(parts)
+
+    def _read(self, group: str, name: str, part: Any = ...) -> np.ndarray:
+        """Values of an array.
 
         Raises:
-            InputError: shows the keys that differ.
+            DamagedError: a chunk does not fit its checksum; names it.
         """
-        if self.attributes["config_hash"] != config.hash:
-            keys = configs.differences(config, self.attributes["config"]) or ["another version wrote it"]
-            shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-            wanted = f"the store holds another sweep; {shown}"
-            next_step = "Choose another --store, or take the config back. Nothing was started."
-            raise InputError(file, f"it is not the config of {self.url}", wanted, next_step)
-        if self.attributes.get("data_hash", "") != data_hash:
-            wanted = f"the store {self.url} was made from other data"
-            raise InputError(f"{file}, data.source", "the file has changed", wanted)
+        try:
+            return np.asarray(storage.patiently(self.url, lambda: self._array(group, name)[part]))
+        except (ValueError, RuntimeError, TypeError):
+            if found := damage.find(self.url):
+                raise DamagedError(self.url, found) from None
+            raise
 
     def _array(self, group: str, name: str) -> Any:
         return self._groups[group][name]
@@ -130,8 +178,15 @@ def counts(status: np.ndarray) -> dict[str, int]:
     }
 
 
-def _finished(status: np.ndarray, seeds_per_block: int) -> np.ndarray:
-    """Blocks of which no cell is pending, in the plan's order, shape (blocks,)."""
-    starts = np.arange(0, status.shape[2], seeds_per_block)
-    pending = np.add.reduceat((status == PENDING).sum(axis=3), starts, axis=2)
-    return np.asarray(pending == 0).ravel()
+def _padded(status: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Status of the whole grid: what a growth has not made room for yet is pending."""
+    whole = np.full(shape, PENDING, dtype=status.dtype)
+    place = tuple(slice(0, min(pair)) for pair in zip(status.shape, shape, strict=True))
+    whole[place] = status[place]
+    return whole
+
+
+def _open(url: str, path: str) -> zarr.Group:
+    return zarr.open_group(
+        store_address.zarr_store(url), path=path, mode="r", zarr_format=3, use_consolidated=False
+    )

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pipeline.errors import InputError
 
-_PACKAGES = {"s3": "s3fs[boto3]>=2025", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+_PACKAGES = {"s3": "s3fs>=2025.3", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
 def is_remote(url: str) -> bool:
@@ -27,6 +27,9 @@ def local_path(url: str) -> Path:
 
 def absolute(url: str) -> str:
     """The address as another process with another working folder needs it; a remote one stays."""
+    if is_remote(url) and "@" in urlsplit(url).netloc:
+        wanted = "credentials come from the environment (AWS_ACCESS_KEY_ID, …)"
+        raise InputError(f"{urlsplit(url).scheme}://…", "the address holds credentials", wanted)
     return url if is_remote(url) else str(local_path(url).expanduser().absolute())
 
 
@@ -37,7 +40,8 @@ def zarr_store(url: str) -> Any:
     from zarr.storage import FsspecStore
 
     filesystem(url)  # says what is missing, in our words
-    return FsspecStore.from_url(url)
+    options = {"use_listings_cache": False} if urlsplit(url).scheme in _PACKAGES else None
+    return FsspecStore.from_url(url, storage_options=options)
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -46,7 +50,8 @@ def filesystem(url: str) -> tuple[Any, str]:
 
     scheme = urlsplit(url).scheme
     try:
-        system, path = fsspec.core.url_to_fs(url)
+        options = {"use_listings_cache": False} if scheme in _PACKAGES else {}
+        system, path = fsspec.core.url_to_fs(url, **options)
     except ImportError:
         package = _PACKAGES.get(scheme, f"the fsspec package for {scheme}")
         wanted = f"`pip install '{package}'` brings what reads it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from pipeline import storage, store_address
 from pipeline.plan import Block
-from workers.variable import FAILED
+from workers.variable import FAILED, PENDING
 
 ZSTD_LEVEL = 3
 SERIALIZER = BytesCodec(endian="little")
@@ -27,13 +28,13 @@ class OwnershipError(AssertionError):
     """A block tried to write what is not exactly its own chunk: a defect of the plan, never of the input."""
 
 
-def writer(url: str) -> ChunkWriter:
-    """This process's writer for a store; arrays are opened once, anew in a forked process."""
-    return _writer(url, os.getpid())
+def writer(url: str, config_hash: str) -> ChunkWriter:
+    """This process's writer for a store; arrays are opened once, anew in a forked process or a grown grid."""
+    return _writer(url, config_hash, os.getpid())
 
 
 @functools.lru_cache(maxsize=4)
-def _writer(url: str, process: int) -> ChunkWriter:
+def _writer(url: str, config_hash: str, process: int) -> ChunkWriter:
     return ChunkWriter(url)
 
 
@@ -47,12 +48,9 @@ class ChunkWriter:
     def __init__(self, url: str) -> None:
         """Opens every measured array of the store."""
         self._url = url
-        root: Any = zarr.open_group(store_address.zarr_store(url), mode="r", use_consolidated=False)
-        self._arrays = {
-            kind: {name: array for name, array in root[kind].arrays() if _is_measured(array)}
-            for kind in ("training", "initialization")
-            if kind in root
-        }
+        arrays = storage.patiently(url, lambda: _open_arrays(url))
+        self._failures = {kind: each.pop("failure", None) for kind, each in arrays.items()}
+        self._arrays = arrays
 
     def write(self, block: Block, measured: xr.Dataset) -> None:
         """Writes all variables of a block, then its status.
@@ -62,14 +60,49 @@ class ChunkWriter:
         """
         chunks = list(self._encoded(block, measured))
         _put(self._url, (item for item in chunks if not item[0].startswith(f"{block.kind}/status/")))
+        if block.recompute:
+            self._forget_failures(block, np.asarray(measured["status"]))
         _put(self._url, (item for item in chunks if item[0].startswith(f"{block.kind}/status/")))
 
-    def write_failed(self, block: Block) -> None:
-        """Marks all cells of a block failed; their numbers stay unwritten."""
-        array = self._arrays[block.kind]["status"]
+    def write_failed(self, block: Block, reason: str) -> None:
+        """Marks cells of a block that were to be computed failed, with the reason; numbers stay."""
+        array, texts = self._arrays[block.kind]["status"], self._failures[block.kind]
         region = _region(block, array)
-        values = np.full([part.stop - part.start for part in region], FAILED, dtype=array.dtype)
+        status = self._read(array, region)
+        failed = np.isin(status, block.recompute or (PENDING,))
+        if texts is not None:
+            kept = np.asarray(self._read(texts, region), dtype=object)
+            kept[failed] = reason
+            storage.patiently(self._url, lambda: texts.set_basic_selection(region, kept))
+        values = np.where(failed, FAILED, status).astype(array.dtype)
         _put(self._url, [(_key(block.kind, "status", array, region), _encode(array, values))])
+
+    def cells_to_do(self, block: Block) -> np.ndarray:
+        """Which cells of a training block are to be computed, shape (seeds, learning rates)."""
+        array = self._arrays[block.kind]["status"]
+        status = self._read(array, _region(block, array))[0, 0]
+        return np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)
+
+    def stored(self, block: Block) -> dict[str, np.ndarray]:
+        """What the store holds of a block, by variable, without the axes of width and depth."""
+        arrays = self._arrays[block.kind]
+        return {name: self._read(array, _region(block, array))[0, 0] for name, array in arrays.items()}
+
+    def _forget_failures(self, block: Block, status: np.ndarray) -> None:
+        """Keeps the reasons of the cells that are still failed, and no others."""
+        texts = self._failures[block.kind]
+        if texts is None:
+            return
+        region = _region(block, texts)
+        kept = np.asarray(self._read(texts, region), dtype=object)
+        kept[status.reshape(kept.shape) != FAILED] = ""
+        if any(kept.ravel()):
+            storage.patiently(self._url, lambda: texts.set_basic_selection(region, kept))
+        else:
+            storage.delete(self._url, [_key(block.kind, "failure", texts, region)])
+
+    def _read(self, array: Any, region: tuple[slice, ...]) -> np.ndarray:
+        return np.asarray(storage.patiently(self._url, lambda: array[region]))
 
     def _encoded(self, block: Block, measured: xr.Dataset) -> Iterator[tuple[str, bytes]]:
         for name, array in self._arrays[block.kind].items():
@@ -77,8 +110,21 @@ class ChunkWriter:
                 raise OwnershipError(f"block {block.index} brings no {name}")
             region = _region(block, array)
             values = _fitted(measured[name], array, region, block)
-            if not _is_fill(values, array):
-                yield _key(block.kind, name, array, region), _encode(array, values)
+            for part in _chunks(region, array):
+                inside = tuple(
+                    slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True)
+                )
+                if not _is_fill(values[inside], array):
+                    yield _key(block.kind, name, array, part), _encode(array, values[inside])
+
+
+def _open_arrays(url: str) -> dict[str, dict[str, Any]]:
+    root: Any = zarr.open_group(store_address.zarr_store(url), mode="r+", use_consolidated=False)
+    return {
+        kind: {name: array for name, array in root[kind].arrays() if _is_measured(array)}
+        for kind in ("training", "initialization")
+        if kind in root
+    }
 
 
 def _is_measured(array: Any) -> bool:
@@ -88,20 +134,32 @@ def _is_measured(array: Any) -> bool:
 
 
 def _region(block: Block, array: Any) -> tuple[slice, ...]:
-    """The block's place in an array, checked to be exactly one chunk."""
+    """The block's place in an array, checked to be exactly one chunk along the axes of the grid."""
     owned = {"width": slice(block.width, block.width + 1), "depth": slice(block.depth, block.depth + 1)}
     if block.kind == "training":
         owned["seed"] = slice(block.seed_start, block.seed_stop)
+        owned["learning_rate"] = slice(block.rate_start, block.rate_stop)
     dims = array.metadata.dimension_names
     region = tuple(owned.get(dim, slice(0, length)) for dim, length in zip(dims, array.shape, strict=True))
     for dim, part, chunk, length in zip(dims, region, array.chunks, array.shape, strict=True):
         whole = part.start % chunk == 0 and part.stop == min(part.start + chunk, length)
+        if dim not in owned:
+            continue
         if not whole or part.stop <= part.start:
             raise OwnershipError(
                 f"block {block.index} asks for {dim}[{part.start}:{part.stop}] of {array.path}, "
                 f"whose chunks are {chunk} of {length} long"
             )
     return region
+
+
+def _chunks(region: tuple[slice, ...], array: Any) -> Iterator[tuple[slice, ...]]:
+    """The chunks of a block: one, or several along `layer` once the grid has grown deeper."""
+    axes = [
+        [slice(start, min(start + chunk, part.stop)) for start in range(part.start, part.stop, chunk)]
+        for part, chunk in zip(region, array.chunks, strict=True)
+    ]
+    return itertools.product(*axes)
 
 
 def _fitted(values: xr.DataArray, array: Any, region: tuple[slice, ...], block: Block) -> np.ndarray:

@@ -20,6 +20,11 @@ LEARNING_RATE_ABSOLUTE = Variable(
     ("width", "depth", "learning_rate"),
     "step size η on ½ Σ (αf − y)², in absolute units",
 )
+FAILURE = "why the cell failed; empty for all others"
+FAILURES = {
+    "training": Variable("failure", ("width", "depth", "seed", "learning_rate"), FAILURE, dtype="str"),
+    "initialization": Variable("failure", ("width", "depth"), FAILURE, dtype="str"),
+}
 BLOCK_VARIABLES = (
     Variable("block_wall_s", ("block",), "time that a block took in its worker", "s"),
     Variable("block_attempts", ("block",), "times that a block was started", dtype="int32"),
@@ -100,12 +105,15 @@ def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray])
     assert plan.config.training is not None
     one_block = {"width": 1, "depth": 1, "seed": plan.seeds_per_block}
     arrays = [_measured(variable, values, one_block) for variable in plan.config.training.variables]
+    arrays.append(_measured(FAILURES["training"], values, one_block))
     arrays.append(_written(LEARNING_RATE_ABSOLUTE, prediction.learning_rate_absolute))
     return Group(_coordinates(arrays, values) + arrays)
 
 
 def _initialization(values: dict[str, np.ndarray]) -> Group:
-    arrays = [_measured(variable, values, {"width": 1, "depth": 1}) for variable in INITIALIZATION_VARIABLES]
+    one_block = {"width": 1, "depth": 1}
+    variables = (*INITIALIZATION_VARIABLES, FAILURES["initialization"])
+    arrays = [_measured(variable, values, one_block) for variable in variables]
     return Group(_coordinates(arrays, values) + arrays)
 
 

@@ -14,7 +14,17 @@ import pytest
 import xarray as xr
 import zarr
 
-from pipeline import config, data_source, journal, predict, status, storage, store_address, store_create
+from pipeline import (
+    config,
+    data_source,
+    growth,
+    journal,
+    predict,
+    status,
+    storage,
+    store_address,
+    store_create,
+)
 from pipeline.config import SweepFile
 from pipeline.errors import InputError, StorageError
 from pipeline.plan import Block, Plan
@@ -92,7 +102,9 @@ def test_every_array_has_checksums_and_no_pickle(write_config: Write, url: Path)
     for file in url.rglob("zarr.json"):
         metadata = json.loads(file.read_text())
         if metadata["node_type"] == "array":
-            assert [codec["name"] for codec in metadata["codecs"]] == ["bytes", "zstd", "crc32c"]
+            first, *others = [codec["name"] for codec in metadata["codecs"]]
+            assert first == ("vlen-utf8" if file.parent.name == "failure" else "bytes")
+            assert others == ["zstd", "crc32c"]
 
 
 def test_root_attributes_say_where_results_come_from(write_config: Write, url: Path) -> None:
@@ -185,10 +197,18 @@ def test_data_are_written_before_status(
 def test_a_failed_block_has_a_status_and_no_numbers(write_config: Write, url: Path) -> None:
     """Its cells are `failed`, its values fill, and it is not pending."""
     _, plan = create(write_config(), url)
-    ChunkWriter(str(url)).write_failed(plan.block(1))
+    ChunkWriter(str(url)).write_failed(plan.block(1), "ValueError: a <b>defect</b>")
     store = Store(str(url))
     assert store.cell_counts() == {"done": 0, "diverged": 0, "failed": 2, "pending": 22}
     assert 1 not in store.pending_blocks()
+    assert store.failures(10) == {"1": "ValueError: a <b>defect</b>"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tree = xr.open_datatree(url, engine="zarr").load()
+    reasons = tree["training"]["failure"]
+    assert ((reasons != "") == (tree["training"]["status"] == 3)).all()
+    files = list((url / "training" / "failure" / "c").rglob("*"))
+    assert len([file for file in files if file.is_file()]) == 1
 
 
 def test_a_crash_in_creation_leaves_nothing(
@@ -207,15 +227,20 @@ def test_a_crash_in_creation_leaves_nothing(
 
 
 def test_another_config_is_refused_with_the_keys_that_differ(write_config: Write, url: Path) -> None:
-    """Resuming under another config says which keys differ; the same config passes."""
+    """Resuming under another config says which keys differ; the same config passes, a smaller grid not."""
     sweep, _ = create(write_config(), url)
     store = Store(str(url))
-    store.check_same(sweep.config, "", sweep.file)
-    other = config.load(write_config("other.yaml"), ["training.steps=99"])
-    with pytest.raises(InputError, match=r"training\.steps: 99, there 20"):
-        store.check_same(other.config, "", other.file)
+    assert growth.merge(sweep, store, "") == sweep
+    for setting, told in {
+        "training.steps=99": r"training\.steps: 99, there 20",
+        "grid.width=[8]": r"grid\.width: \[8\], there \[8, 12\]",
+        "grid.seed=2": r"grid\.seed: 2, there 3",
+        "initialization.draws=3000": "draws: 3000, there 2000",
+    }.items():
+        with pytest.raises(InputError, match=told):
+            growth.merge(config.load(write_config("other.yaml"), [setting]), store, "")
     with pytest.raises(InputError, match="the file has changed"):
-        store.check_same(sweep.config, "0123", sweep.file)
+        growth.merge(sweep, store, "0123")
 
 
 def test_a_place_that_is_taken_is_refused(write_config: Write, tmp_path: Path) -> None:
@@ -263,7 +288,7 @@ def test_a_remote_address_without_its_package_says_what_to_install(monkeypatch: 
     """s3:// without s3fs names the package; an unknown scheme is refused."""
     import fsspec
 
-    def missing(url: str) -> None:
+    def missing(url: str, **options: bool) -> None:
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)

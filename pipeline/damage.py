@@ -1,0 +1,55 @@
+"""Chunks that are no longer what was written: found by their checksums, and given back to the plan."""
+
+from __future__ import annotations
+
+import google_crc32c
+
+from pipeline import storage
+
+GROUPS = ("training", "initialization", "theory", "run")  # ours: every chunk ends with its crc32c
+MEASURED = {"training": 4, "initialization": 2}  # numbers of a chunk's key that say which block it is of
+NOT_MEASURED = ("learning_rate_absolute", "width", "depth", "seed", "learning_rate", "step", "layer", "order")
+
+
+def find(url: str) -> list[str]:
+    """Keys of all damaged chunks, sorted; reads the whole store. A chunk that is missing is not noticed."""
+    keys = [key for group in GROUPS for key in storage.keys_below(url, group) if "/c" in key]
+    return [key for key in keys if _is_chunk(key) and not is_whole(storage.get(url, key) or b"")]
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether a chunk's last four bytes are the crc32c of the others.
+
+    >>> is_whole(b"1234"), is_whole(b"abc" + int(google_crc32c.value(b"abc")).to_bytes(4, "little"))
+    (False, True)
+    """
+    body, end = content[:-4], content[-4:]
+    return len(end) == 4 and int(google_crc32c.value(body)) == int.from_bytes(end, "little")
+
+
+def discard(url: str) -> tuple[list[str], bool]:
+    """Takes damaged chunks away; their blocks are pending from then on.
+
+    A block's status goes first, so that it counts as not measured at every moment.
+
+    Returns:
+        The damaged keys, and whether any is of the template (coordinates, theory) and must be written again.
+    """
+    damaged = find(url)
+    statuses = {status for key in damaged if (status := _status_of(key))}
+    storage.delete(url, sorted(statuses))
+    storage.delete(url, damaged)
+    return damaged, any(_status_of(key) is None for key in damaged)
+
+
+def _is_chunk(key: str) -> bool:
+    parts = key.split("/")
+    return len(parts) > 2 and parts[2] == "c" and all(part.isdecimal() for part in parts[3:])
+
+
+def _status_of(key: str) -> str | None:
+    """The status chunk of the block that a measured chunk is of."""
+    group, name, c, *numbers = key.split("/")
+    if group not in MEASURED or name in NOT_MEASURED:
+        return None
+    return "/".join((group, "status", c, *numbers[: MEASURED[group]]))

@@ -1,0 +1,149 @@
+"""A grid that only grows: new values at the end of each axis, old chunks as they are.
+
+The store keeps its chunk grid. New widths and depths are new chunks. New seeds and learning rates fill the
+last chunk of their axis first, if it was not full, and then open new ones; a chunk that was partly filled is
+computed and written by one worker, which reads its old values, computes the new cells alone, and puts both
+back: the only old files that change. Coordinates are therefore in order of arrival, and not sorted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import zarr
+
+from pipeline import config as configs
+from pipeline import storage, store_address, store_create, store_schema
+from pipeline.config import NOT_IN_HASH, SweepConfig, SweepFile
+from pipeline.errors import InputError
+from pipeline.plan import Plan
+from pipeline.predict import Prediction
+from pipeline.store import Store
+
+AXES = ("width", "depth", "seed", "learning_rate")
+GROWING = "growing"  # root attribute while a growth is under way; the same command ends it
+
+
+def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
+    """The sweep with its grid in the store's order, new values last.
+
+    Raises:
+        InputError: the configs differ in more than a grid that grows; shows the keys.
+    """
+    theirs, ours = store.config, sweep.config
+    lines = _differences(ours, theirs)
+    if lines:
+        shown = ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
+        wanted = f"the store holds another sweep; {shown}"
+        next_step = "A grid may only grow; else choose another --store. Nothing was started."
+        raise InputError(sweep.file, f"it is not the config of {store.url}", wanted, next_step)
+    if store.attributes.get("data_hash", "") != data_hash:
+        wanted = f"the store {store.url} was made from other data"
+        raise InputError(f"{sweep.file}, data.source", "the file has changed", wanted)
+    axes = {axis: _joined(_values(theirs, axis), _values(ours, axis)) for axis in AXES}
+    grid = ours.grid.model_copy(update={axis: _as_written(axis, values) for axis, values in axes.items()})
+    return replace(sweep, config=ours.model_copy(update={"grid": grid}))
+
+
+def is_needed(sweep: SweepFile, store: Store) -> bool:
+    """Whether the merged grid is larger than the store's, or an earlier growth was interrupted."""
+    return sweep.config.grid != store.config.grid or bool(store.attributes.get(GROWING))
+
+
+def grow(store: Store, plan: Plan, prediction: Prediction, index: np.ndarray) -> None:
+    """Makes room for the new cells; may be interrupted at any moment and done again.
+
+    The root says first what the grid will be; every array is lengthened, coordinates and predictions are
+    written; then metadata are gathered again, which shows the new grid to readers at once.
+    """
+    groups = store_schema.groups(plan, prediction, index)
+    storage.patiently(store.url, lambda: _grow_run(store, plan))
+    _set_root(store.url, plan.config, growing=True)
+    for name, group in groups.items():
+        for array in group.arrays if name != "run" else ():
+            storage.patiently(store.url, partial(_fit, store.url, name, array))
+    storage.patiently(store.url, lambda: store_create.consolidate(store.url))
+    _set_root(store.url, plan.config, growing=False)
+
+
+def _fit(url: str, group: str, wanted: store_schema.Array) -> None:
+    if storage.get(url, f"{group}/{wanted.variable.name}/zarr.json") is None:
+        return  # made by a version without this variable
+    array = _open(url, group, wanted.variable.name)
+    if array.shape != wanted.shape:
+        array.resize(wanted.shape)
+    if wanted.values is not None:
+        array[...] = wanted.values
+
+
+def _open(url: str, group: str, name: str) -> Any:
+    """An array by its own metadata: those that its group has gathered may be of before a growth that died."""
+    return zarr.open_array(store_address.zarr_store(url), path=f"{group}/{name}", mode="r+", zarr_format=3)
+
+
+def _grow_run(store: Store, plan: Plan) -> None:
+    """Blocks have other numbers in a larger grid: their times move along."""
+    before = store.plan_shape
+    after = (len(plan.config.grid.width), len(plan.config.grid.depth), plan.seed_blocks, plan.rate_blocks)
+    for variable in store_schema.BLOCK_VARIABLES:
+        array = _open(store.url, "run", variable.name)
+        old = np.asarray(array[...])
+        if len(old) == len(plan):
+            continue
+        new = np.full(len(plan), variable.fill_value, dtype=old.dtype)
+        kept, cells = int(np.prod(before)), int(np.prod(after))
+        place = tuple(slice(0, length) for length in before)
+        new[:cells].reshape(after)[place] = old[:kept].reshape(before)
+        if len(old) > kept:
+            new[cells:].reshape(after[:2])[place[:2]] = old[kept:].reshape(before[:2])
+        array.resize(new.shape)
+        array[...] = new
+
+
+def _set_root(url: str, config: SweepConfig, *, growing: bool) -> None:
+    """Changes the root's attributes and leaves the gathered metadata beside them."""
+    metadata = json.loads(storage.get(url, "zarr.json") or b"{}")
+    attributes = metadata["attributes"] | {"config": config.json_text(), "config_hash": config.hash}
+    attributes.pop(GROWING, None)
+    metadata["attributes"] = attributes | ({GROWING: True} if growing else {})
+    storage.put(url, {"zarr.json": json.dumps(metadata, indent=2).encode()})
+
+
+def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:
+    """Key paths that differ, but for axes that grow."""
+    kept: dict[str, Any] = {}
+    for axis in AXES:
+        if set(_values(theirs, axis)) <= set(_values(ours, axis)):
+            kept[axis] = getattr(theirs.grid, axis)
+    same = ours.model_copy(update={"grid": ours.grid.model_copy(update=kept)})
+    exclude = set(NOT_IN_HASH)
+    if same.model_dump(mode="json", exclude=exclude) == theirs.model_dump(mode="json", exclude=exclude):
+        return []
+    return configs.differences(same, theirs.json_text()) or ["another version wrote it"]
+
+
+def _values(config: SweepConfig, axis: str) -> Sequence[Any]:
+    names = {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
+    return names[axis] if axis in names else getattr(config.grid, axis)
+
+
+def _joined(old: Sequence[Any], new: Sequence[Any]) -> tuple[Any, ...]:
+    """Old values in their order, then the new ones in theirs.
+
+    >>> _joined((8, 4), (2, 4, 8))
+    (8, 4, 2)
+    """
+    known = set(old)
+    return (*old, *(value for value in new if value not in known))
+
+
+def _as_written(axis: str, values: tuple[Any, ...]) -> Any:
+    """Seeds 0, 1, … are a count; an axis that the config lacks stays away."""
+    if axis == "seed" and values and values == tuple(range(len(values))):
+        return len(values)
+    return values or None

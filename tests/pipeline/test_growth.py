@@ -1,0 +1,215 @@
+"""A grid that grows, cells that failed, chunks that are damaged: what is computed again and what is not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import analysis
+from pipeline import config, execute, growth, plan, storage
+from pipeline.cli import app
+from pipeline.run import run
+from pipeline.store import Store
+from tests.pipeline.conftest import measured_bytes
+
+Write = Callable[..., Path]
+
+
+def run_to(path: Path, url: Path, *settings: str, **options: bool) -> Store:
+    return run(config.load(path, settings), str(url), **options)
+
+
+def chunks(url: Path) -> dict[str, str]:
+    """Hashes of the measured chunks, by name."""
+    files = [f for name in ("training", "initialization") for f in (url / name).rglob("c/*/*") if f.is_dir()]
+    found = {f for folder in files for f in folder.rglob("*") if f.is_file()}
+    found |= {f for f in (url / "initialization").rglob("c/*/*") if f.is_file()}
+    return {str(f.relative_to(url)): hashlib.sha256(f.read_bytes()).hexdigest() for f in found}
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[int, int, int, float]]:
+    """Every cell that is trained, in this process instead of a Ray worker, so that it can be counted."""
+    from pipeline import schedule
+
+    cells: list[tuple[int, int, int, float]] = []
+    real = execute._train_cells
+
+    def counted(sweep: Any, block: Any, seeds: list[int], rates: list[int]) -> Any:
+        grid = sweep.config.grid
+        w, d = grid.width[block.width], grid.depth[block.depth]
+        cells.extend((w, d, grid.seeds[s], grid.learning_rates[r]) for s in seeds for r in rates)
+        return real(sweep, block, seeds, rates)
+
+    def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
+        for block in blocks:
+            listener.started(block)
+            listener.finished(block, execute.execute(sweep, block))
+
+    monkeypatch.setattr(execute, "_train_cells", counted)
+    monkeypatch.setattr(schedule, "run", inline)
+    return cells
+
+
+GROWN = {
+    "width": ["grid.width=[10, 8, 12]"],
+    "depth": ["grid.depth=[3, 1, 2]"],
+    "seed": ["grid.seed=7"],
+    "a list of seeds": ["grid.seed=[9, 0, 1, 2]"],
+    "learning_rate": ["grid.learning_rate=[0.25, 0.5, 0.75, 1.0, 0.1]"],
+    "all": [
+        "grid.width=[8, 12, 9]",
+        "grid.depth=[1, 2, 4]",
+        "grid.seed=5",
+        "grid.learning_rate=[0.5, 1.0, 0.7]",
+    ],
+}
+
+
+@pytest.mark.parametrize("settings", GROWN.values(), ids=GROWN.keys())
+def test_a_grown_grid_computes_just_the_new_cells(
+    settings: list[str],
+    write_config: Write,
+    tmp_path: Path,
+    trained: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """New cells once each, none of the old; old chunks' hashes stay, but for those that were not full.
+
+    The store ends with the values of one made with the large grid at once; so does its analysis.
+    """
+    monkeypatch.setattr(plan, "_seeds_per_block", lambda *_: 2)
+    path, url = write_config(), tmp_path / "grown.zarr"
+    run_to(path, url)
+    before, old_cells = chunks(url), set(trained)
+    trained.clear()
+    store = run_to(path, url, *settings)
+    grid = config.load(path, settings).config.grid
+    wanted = {
+        (w, d, s, r) for w in grid.width for d in grid.depth for s in grid.seeds for r in grid.learning_rates
+    }
+    assert len(trained) == len(set(trained))
+    assert set(trained) == wanted - old_cells
+    assert store.cell_counts() == {"done": len(wanted), "diverged": 0, "failed": 0, "pending": 0}
+    after = chunks(url)
+    touched = {key for key, digest in before.items() if after[key] != digest}
+    partial = {key for key in before if key.startswith("training/") and key.split("/")[5] == "1"}
+    assert touched <= (partial if "seed" in settings[-1] or len(settings) > 1 else set())
+    run_to(path, tmp_path / "fresh.zarr", *settings)
+    one, other = (analysis.open_sweep(tmp_path / name) for name in ("grown.zarr", "fresh.zarr"))
+    for group in ("training", "initialization", "theory"):
+        xr.testing.assert_identical(one[group].to_dataset(), other[group].to_dataset())
+    found = [analysis.analyze(tmp_path / name) for name in ("grown.zarr", "fresh.zarr")]
+    assert json.dumps(found[0]) == json.dumps(found[1])
+
+
+@pytest.mark.parametrize("dies_in", ["_set_root", "_fit", "consolidate"])
+def test_a_growth_that_dies_on_the_way_is_ended_by_the_same_command(
+    dies_in: str, write_config: Write, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it stops: status still reads, and the same command ends with the grid, each cell once."""
+    path, url, grown = write_config(), tmp_path / "a.zarr", "grid.width=[8, 12, 9]"
+    run_to(path, url)
+    trained.clear()
+    calls = []
+    place = growth.store_create if dies_in == "consolidate" else growth
+    real = getattr(place, dies_in)
+
+    def dying(*arguments: Any, **options: Any) -> None:
+        calls.append(1)
+        if len(calls) == (3 if dies_in == "_fit" else 1):
+            raise KeyError("the process died here")
+        real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, dies_in, dying)
+        with pytest.raises(KeyError):
+            run_to(path, url, grown)
+    assert CliRunner().invoke(app, ["status", str(url)]).exit_code == 0
+    store = run_to(path, url, grown)
+    assert store.cell_counts() == {"done": 36, "diverged": 0, "failed": 0, "pending": 0}
+    assert len(trained) == len(set(trained)) == 12
+
+
+def test_failed_blocks_are_computed_again_when_asked_and_no_others(
+    write_config: Write, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain rerun leaves failures with their reason; --retry-failed ends in the bits of a calm run."""
+    from pipeline import schedule
+
+    path, url = write_config(initialization=None), tmp_path / "a.zarr"
+    run_to(path, tmp_path / "calm.zarr")
+    inline = schedule.run
+
+    def faulty(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
+        for block in blocks:
+            if block.width == 1:
+                listener.failed(block, "ZeroDivisionError: a defect")
+            else:
+                inline(cluster, sweep, [block], listener, stop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schedule, "run", faulty)
+        assert run_to(path, url).cell_counts() == {"done": 12, "diverged": 0, "failed": 12, "pending": 0}
+    trained.clear()
+    assert run_to(path, url).failures(1) == {"2": "ZeroDivisionError: a defect"}
+    tree = xr.open_datatree(url, engine="zarr")["training"]
+    assert (tree["failure"].sel(width=12) == "ZeroDivisionError: a defect").all()
+    assert (tree["failure"].sel(width=8) == "").all()
+    assert not trained
+    assert run_to(path, url, retry_failed=True).cell_counts()["done"] == 24
+    assert sorted(trained) == sorted(set(trained))
+    assert {cell[0] for cell in trained} == {12}
+    assert len(trained) == 12
+    assert measured_bytes(url) == measured_bytes(tmp_path / "calm.zarr")
+
+
+DAMAGED = {
+    "data": "training/residual_norm/c/1/0/0/0/0",
+    "status": "training/status/c/0/1/0/0",
+    "random networks": "initialization/cumulant/c/0/0/0",
+    "a coordinate": "training/width/c/0",
+    "theory": "theory/lambda_max/c/0",
+}
+
+
+HARM = [(name, "flipped") for name in DAMAGED] + [("data", "truncated"), ("status", "emptied")]
+
+
+@pytest.mark.parametrize(("what", "harm"), HARM)
+def test_a_damaged_chunk_is_named_and_repaired(
+    what: str, harm: str, write_config: Write, tmp_path: Path, trained: list[Any]
+) -> None:
+    """One flipped bit, or half a file, or none of it: one message without --repair, the old bits with it."""
+    key = DAMAGED[what]
+    path, url = write_config(), tmp_path / "a.zarr"
+    run_to(path, url)
+    before = measured_bytes(url)
+    content = bytearray((url / key).read_bytes())
+    content[len(content) // 2] ^= 1
+    wrong = {"flipped": bytes(content), "truncated": bytes(content[: len(content) // 2]), "emptied": b""}
+    storage.put(str(url), {key: wrong[harm]})
+    told = CliRunner().invoke(app, ["status" if "status" in key else "analyze", str(url)])
+    assert told.exit_code in (1, 2)
+    assert key in told.stderr
+    assert "--repair" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert len(told.stderr.strip().splitlines()) <= 2
+    trained.clear()
+    repaired = CliRunner().invoke(app, ["run", str(path), "--store", str(url), "--repair"])
+    assert repaired.exit_code == 0, repaired.stderr
+    assert key in repaired.stderr
+    after = measured_bytes(url)
+    assert {name: after[name] for name in before if not name.endswith("zarr.json")} == {
+        name: before[name] for name in before if not name.endswith("zarr.json")
+    }
+    assert len(trained) == (6 if key.startswith("training/") and "width" not in key else 0)
+    assert np.isfinite(xr.open_datatree(url, engine="zarr")["training"]["loss"]).all()

@@ -1,0 +1,120 @@
+"""Stores from strangers, a token for its owner alone, and a disk that fills up."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numcodecs
+import numpy as np
+import pytest
+import zarr
+from typer.testing import CliRunner
+
+from pipeline import ray_environment
+from pipeline.cli import app
+from tests.pipeline.conftest import measured_bytes, start
+
+Write = Callable[..., Path]
+
+
+class _Bomb:
+    """Unpickling it makes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("command", ["status", "analyze", "report", "run"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_store_with_pickle_runs_nothing(command: str, write_config: Write, tmp_path: Path) -> None:
+    """A store whose coordinate and status are pickles, beside or instead of v3 metadata: refused in words."""
+    url, mark = tmp_path / "small.zarr", tmp_path / "ran"
+    root = zarr.open_group(url, mode="w", zarr_format=2, attributes={"schema_version": 1, "config": "{}"})
+    training = root.create_group("training")
+    for name in ("width", "status"):
+        array = training.create_array(
+            name, shape=(1,), chunks=(1,), dtype="int64", filters=[numcodecs.Zstd()], compressors=None,
+            attributes={"_ARRAY_DIMENSIONS": ["width"]},
+        )  # fmt: skip
+        array[...] = np.array([1])
+        metadata = url / "training" / name / ".zarray"
+        text = metadata.read_text().replace("<i8", "|O").replace('"fill_value": 0', '"fill_value": null')
+        metadata.write_text(text.replace('"id": "zstd"', '"id": "pickle"'))
+        (url / "training" / name / "0").write_bytes(pickle.dumps(_Bomb(mark)))
+    target = str(write_config()) if command == "run" else str(url)
+    for metadata_of_v3 in (False, True):
+        if metadata_of_v3:
+            zarr.open_group(tmp_path / "v3", mode="w", zarr_format=3, attributes={"schema_version": 1})
+            (url / "zarr.json").write_bytes((tmp_path / "v3" / "zarr.json").read_bytes())
+        told = CliRunner().invoke(app, [command, target])
+        assert told.exit_code == 2, told.output
+        assert len(told.stderr.strip().splitlines()) <= 5
+        assert not mark.exists()
+
+
+def test_the_token_of_a_local_cluster_is_its_owners_alone(tmp_path: Path) -> None:
+    """Made with mode 0600 from its first moment, and taken back from others where they could read it."""
+    new, old = tmp_path / "a" / "token", tmp_path / "old"
+    old.write_text("t")
+    old.chmod(0o644)
+    for path in (new, old):
+        ray_environment.keep_token_private(path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(new.read_text()) == 64
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1.5 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this machine does not let root mount a small disk")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_and_is_freed_loses_nothing(
+    small_disk: Path, write_config: Write, tmp_path: Path
+) -> None:
+    """One message, no cell is called failed; with space freed the same command ends in the same bits."""
+    path = write_config(grid={"seed": 12, "width": [8, 12, 16]})
+    calm = start("run", str(path), "--store", str(tmp_path / "calm.zarr"))
+    calm.communicate(timeout=200)
+    assert calm.returncode == 0
+    url, ballast = small_disk / "a.zarr", small_disk / "ballast"
+    first = start("run", str(path), "--store", str(url))
+    while not (url / "zarr.json").exists() and first.poll() is None:
+        pass
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            pass
+    _, told = first.communicate(timeout=200)
+    assert first.returncode == 1, told
+    assert "No space left on device" in told
+    assert "Traceback" not in told
+    state = CliRunner().invoke(app, ["status", str(url)])
+    assert state.exit_code == 0
+    assert " 0 failed" in state.stdout
+    ballast.unlink()
+    second = start("run", str(path), "--store", str(url))
+    _, told = second.communicate(timeout=200)
+    assert second.returncode == 0, told
+    same = {k: v for k, v in measured_bytes(tmp_path / "calm.zarr").items() if "/c" in k}
+    assert {k: v for k, v in measured_bytes(url).items() if "/c" in k} == same
+    assert not list(url.rglob("*.partial"))

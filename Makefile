@@ -3,12 +3,13 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test test-slow check bench clean
+.PHONY: help setup demo test test-slow test-compose test-slurm check bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up if needed, run configs/demo.yaml, print the laws and the report's path"
 	@echo "make test    set up if needed, run the default tests"
+	@echo "make test-slow, test-slurm, test-compose    the long tests; a real Slurm; real containers"
 	@echo "make check   format, lint, types"
 	@echo "make bench   ours beside the peers, on this machine"
 
@@ -29,6 +30,13 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -q -m slow
+
+# Real components, installed where they are missing (Debian, root); exit code 77 says why one cannot run here.
+test-compose: setup
+	tests/deploy/compose.sh
+
+test-slurm: setup
+	tests/deploy/slurm.sh
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -25,11 +25,14 @@ finish() {
     code=$?
     set +e
     [ "$code" = 0 ] || tail -n 25 "$folder"/work/results/*.log "$folder"/slurmctld.log 2>/dev/null
-    scancel --quiet --user root 2>/dev/null
-    for _ in $(seq 20); do [ -z "$(squeue -h 2>/dev/null)" ] && break; sleep 0.5; done
+    if [ -f "$folder/slurm.conf" ]; then # never another cluster's jobs
+        export SLURM_CONF=$folder/slurm.conf
+        timeout 10 scancel --quiet --user root 2>/dev/null
+        for _ in $(seq 20); do [ -z "$(timeout 10 squeue -h 2>/dev/null)" ] && break; sleep 0.5; done
+    fi
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done
     for pid in "${pids[@]}"; do for _ in $(seq 40); do kill -0 "$pid" 2>/dev/null || break; sleep 0.25; done; done
-    rm -rf "$folder" /tmp/widesweep-[0-9]*
+    rm -rf "$folder" /tmp/widesweep-{1,2,3}
     exit "$code"
 }
 trap finish EXIT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -18,6 +19,7 @@ from pipeline.errors import StorageError
 PATIENCE_S = 300.0  # how long an object store may be gone before a run gives up
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
+_REFUSALS = (errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENAMETOOLONG, errno.EMSGSIZE)
 _CLIENTS = ("botocore", "aiobotocore", "aiohttp", "urllib3", "gcsfs", "azure")
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ def is_transient(url: str, error: Exception) -> bool:
     if not store_address.is_remote(url) or isinstance(error, _FINAL):
         return False
     name = type(error).__name__
-    return isinstance(error, OSError) or (
+    return (isinstance(error, OSError) and error.errno not in _REFUSALS) or (
         _is_of_a_client(error) and "Credential" not in name and "Validation" not in name
     )
 
@@ -138,7 +140,12 @@ def _read(url: str, key: str) -> bytes:
 def _create(url: str, key: str, content: bytes) -> None:
     if store_address.is_remote(url):
         system, path = store_address.filesystem(url)
-        system.pipe_file(f"{path}/{key}", content, mode="create")
+        try:
+            system.pipe_file(f"{path}/{key}", content, mode="create")
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # how s3fs tells "412 Precondition Failed"
+                raise FileExistsError(key) from None
+            raise
         return
     target = store_address.local_path(url) / key
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -65,8 +65,10 @@ def filesystem(url: str) -> tuple[Any, str]:
 def exists(url: str) -> bool:
     """Whether there is a Zarr v3 hierarchy at an address."""
     if is_remote(url):
+        from pipeline import storage  # which needs this module
+
         system, path = filesystem(url)
-        return bool(system.exists(f"{path}/zarr.json"))
+        return storage.patiently(url, lambda: bool(system.exists(f"{path}/zarr.json")))
     return (local_path(url) / "zarr.json").is_file()
 
 

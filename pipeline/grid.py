@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.functional_validators import AfterValidator
-from pydantic_core import PydanticCustomError
+
+from workers.axis import unique
 
 MAXIMUM_SIZE = 2**31 - 1
-
-
-def _unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Refuses an axis that names one coordinate twice."""
-    seen: set[Any] = set()
-    for value in values:
-        if value in seen:
-            raise PydanticCustomError("duplicate", "{value} is there twice", {"value": value})
-        seen.add(value)
-    return values
-
 
 Size = Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)]
 SeedNumber = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-Sizes = Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(_unique)]
-Seeds = Annotated[tuple[SeedNumber, ...], Field(min_length=1), AfterValidator(_unique)]
-LearningRates = Annotated[tuple[LearningRate, ...], Field(min_length=1), AfterValidator(_unique)]
+Sizes = Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(unique)]
+Seeds = Annotated[tuple[SeedNumber, ...], Field(min_length=1), AfterValidator(unique)]
+LearningRates = Annotated[tuple[LearningRate, ...], Field(min_length=1), AfterValidator(unique)]
 
 
 class GridConfig(BaseModel):

@@ -57,7 +57,7 @@ class Ensemble:
         """
         self.layers = tuple(layers)
         self.activation = tensor_activation(network.activation)
-        self.output_scale = network.output_scale
+        self.output_scale = network.alpha
         self.initial_weights = [torch.stack([s[0][h] for s in starts]) for h in range(len(layers))]
         self.initial_biases = [
             torch.stack([_present(s[1][h]) for s in starts]) if layer.bias_scale else None

@@ -140,5 +140,5 @@ class Start:
         _, width, depth, _ = self.coordinates[0]
         x = self.points.x.to("cpu", torch.float64).numpy()
         part = self.network.kernels(x @ x.T, depth).layer_ntk[depth - 1]
-        scale = self.network.output_scale**2 * self.network.kernel_scale(width, depth)
+        scale = self.network.alpha**2 * self.network.kernel_scale(width, depth)
         return float(scale * np.linalg.eigvalsh(part)[0])

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.functional_validators import AfterValidator
 
 from theory import activations, cumulants, moments
 from theory.activations import Activation
 from theory.kernels import Kernels
+from workers.axis import unique
 from workers.networks.layers import Layer
 
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(unique)]
 
 
 class Leaky(BaseModel):
@@ -37,8 +40,39 @@ class Network(BaseModel, ABC):
 
     activation: ActivationConfig = "relu"
     trains: Literal["all", "hidden", "last"] = "all"
-    output_scale: PositiveFloat = 1.0
+    output_scale: PositiveFloat | Scales = Field(
+        default=1.0,
+        json_schema_extra={
+            "noun": "an output scale",
+            "wanted": "it is a finite number above 0, or a list of different ones",
+        },
+    )
     centered: bool = False
+
+    @property
+    def output_scales(self) -> tuple[float, ...] | None:
+        """The values of the axis `output_scale`; None where the grid has no such axis."""
+        return self.output_scale if isinstance(self.output_scale, tuple) else None
+
+    @property
+    def alpha(self) -> float:
+        """α, which multiplies the network.
+
+        Raises:
+            TypeError: there are several; take `at_scale` first.
+        """
+        if isinstance(self.output_scale, tuple):
+            raise TypeError(f"a network of {len(self.output_scale)} output scales has no α of its own")
+        return self.output_scale
+
+    def at_scale(self, alpha: float) -> Self:
+        """The same network with one α.
+
+        Args:
+            alpha: any α > 0, in the config's list or not.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**fields | {"output_scale": alpha})
 
     def activation_object(self) -> Activation:
         """The activation as `theory` knows it."""
@@ -64,13 +98,13 @@ class Network(BaseModel, ABC):
 
     def tangent_kernel(self, gram: np.ndarray, depth: int) -> np.ndarray:
         """Infinite-width tangent kernel of αf over what trains, per unit of `kernel_scale`; shape (n, n)."""
-        return np.asarray(self.output_scale**2 * self.kernels(gram, depth).ntk(self.trains))
+        return np.asarray(self.alpha**2 * self.kernels(gram, depth).ntk(self.trains))
 
     def output_covariance(self, gram: np.ndarray, depth: int) -> np.ndarray:
         """Covariance of αf over initialisations as width grows, shape (n, n); 0 for a centred network."""
         if self.centered:
             return np.zeros_like(gram)
-        return np.asarray(self.output_scale**2 * self.kernels(gram, depth).nngp)
+        return np.asarray(self.alpha**2 * self.kernels(gram, depth).nngp)
 
     @property
     def sampled_as(self) -> Network:

@@ -53,11 +53,20 @@ class SweepConfig(BaseModel):
 
     @property
     def cells(self) -> int:
-        """Cells of the grid: combinations of width, depth, seed and learning rate; pairs without training."""
+        """Cells of the grid: every combination of its axes; pairs of width and depth without training."""
         pairs = len(self.grid.width) * len(self.grid.depth)
         if self.training is None:
             return pairs
-        return pairs * len(self.grid.seeds) * len(self.grid.learning_rates)
+        return pairs * len(self.scales) * len(self.grid.seeds) * len(self.grid.learning_rates)
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """α of each network: along the axis `output_scale`, or the one where the grid has no such axis."""
+        return self.network.output_scales or (self.network.alpha,)
+
+    def at_scale(self, alpha: float) -> SweepConfig:
+        """The same sweep with one α, and so without the axis."""
+        return self.model_copy(update={"network": self.network.at_scale(alpha)})
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,9 @@ def _check_together(config: SweepConfig, file: str) -> None:
     if config.training is None and config.initialization is None:
         wanted = "a sweep trains, or samples networks at initialization, or both"
         raise InputError(file, "it has neither `training` nor `initialization`", wanted)
+    if config.training is None and config.network.output_scales is not None:
+        wanted = "an axis of α is one of training; give one number"
+        raise InputError(f"{file}, network.output_scale", "it is a list and nothing trains", wanted)
     if config.training is not None:
         for key, value in (
             ("data", config.data),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import google_crc32c
 
 from pipeline import storage
 
 GROUPS = ("training", "initialization", "theory", "run")  # ours: every chunk ends with its crc32c
-MEASURED = {"training": 4, "initialization": 2}  # numbers of a chunk's key that say which block it is of
-NOT_MEASURED = ("learning_rate_absolute", "width", "depth", "seed", "learning_rate", "step", "layer", "order")
+MEASURED = ("training", "initialization")
+NOT_MEASURED = ("learning_rate_absolute",)  # has a width and a depth, and is of the template
 
 
 def find(url: str) -> list[str]:
@@ -36,10 +38,10 @@ def discard(url: str) -> tuple[list[str], bool]:
         The damaged keys, and whether any is of the template (coordinates, theory) and must be written again.
     """
     damaged = find(url)
-    statuses = {status for key in damaged if (status := _status_of(key))}
-    storage.delete(url, sorted(statuses))
+    statuses = {key: _status_of(url, key) for key in damaged}
+    storage.delete(url, sorted({status for status in statuses.values() if status}))
     storage.delete(url, damaged)
-    return damaged, any(_status_of(key) is None for key in damaged)
+    return damaged, None in statuses.values()
 
 
 def _is_chunk(key: str) -> bool:
@@ -47,9 +49,14 @@ def _is_chunk(key: str) -> bool:
     return len(parts) > 2 and parts[2] == "c" and all(part.isdecimal() for part in parts[3:])
 
 
-def _status_of(key: str) -> str | None:
-    """The status chunk of the block that a measured chunk is of."""
+def _status_of(url: str, key: str) -> str | None:
+    """The status chunk of a measured chunk's block: every array begins with the axes of `status`."""
     group, name, c, *numbers = key.split("/")
-    if group not in MEASURED or name in NOT_MEASURED:
+    if group not in MEASURED or name in NOT_MEASURED or _dims(url, group, name)[:2] != ["width", "depth"]:
         return None
-    return "/".join((group, "status", c, *numbers[: MEASURED[group]]))
+    return "/".join((group, "status", c, *numbers[: len(_dims(url, group, "status"))]))
+
+
+def _dims(url: str, group: str, name: str) -> list[str]:
+    metadata = json.loads(storage.get(url, f"{group}/{name}/zarr.json") or b"{}")
+    return list(metadata.get("dimension_names", []))

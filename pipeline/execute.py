@@ -25,7 +25,7 @@ class Sweep:
         url: the store's address, as any process can open it.
         config: the sweep.
         data: training points, or None.
-        learning_rate_absolute: η, shape (widths, depths, learning rates).
+        learning_rate_absolute: η, shape (widths, depths, values of α, learning rates).
         device: a torch device.
         memory_bytes: what one block may use for each of its threads.
     """
@@ -107,10 +107,10 @@ def _train_cells(sweep: Sweep, block: Block, seeds: list[int], rates: list[int])
         seeds=tuple(grid.seeds[i] for i in seeds),
         learning_rates=tuple(grid.learning_rates[i] for i in rates),
         learning_rates_absolute=tuple(
-            float(rate) for rate in sweep.learning_rate_absolute[block.width, block.depth, rates]
+            float(rate) for rate in sweep.learning_rate_absolute[block.width, block.depth, block.scale, rates]
         ),
         steps=config.training.recorded_steps(),
-        network=config.network,
+        network=config.network.at_scale(config.scales[block.scale]),
         training=config.training,
         seed=config.seed,
         memory_bytes=sweep.memory_bytes * block.threads,

@@ -1,9 +1,10 @@
 """A grid that only grows: new values at the end of each axis, old chunks as they are.
 
-The store keeps its chunk grid. New widths and depths are new chunks. New seeds and learning rates fill the
-last chunk of their axis first, if it was not full, and then open new ones; a chunk that was partly filled is
-computed and written by one worker, which reads its old values, computes the new cells alone, and puts both
-back: the only old files that change. Coordinates are therefore in order of arrival, and not sorted.
+The store keeps its chunk grid. New widths, depths and output scales are new chunks. New seeds and learning
+rates fill the last chunk of their axis first, if it was not full, and then open new ones; a chunk that was
+partly filled is computed and written by one worker, which reads its old values, computes the new cells alone,
+and puts both back: the only old files that change. Coordinates are therefore in order of arrival, and not
+sorted.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pipeline.plan import Plan
 from pipeline.predict import Prediction
 from pipeline.store import Store
 
-AXES = ("width", "depth", "seed", "learning_rate")
+AXES = ("width", "depth", "output_scale", "seed", "learning_rate")
 GROWING = "growing"  # root attribute while a growth is under way; the same command ends it
 
 
@@ -46,13 +47,17 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
         wanted = f"the store {store.url} was made from other data"
         raise InputError(f"{sweep.file}, data.source", "the file has changed", wanted)
     axes = {axis: _joined(_values(theirs, axis), _values(ours, axis)) for axis in AXES}
-    grid = ours.grid.model_copy(update={axis: _as_written(axis, values) for axis, values in axes.items()})
-    return replace(sweep, config=ours.model_copy(update={"grid": grid}))
+    scales = axes.pop("output_scale")
+    grid = {axis: _as_written(axis, values) for axis, values in axes.items()}
+    return replace(sweep, config=_with_axes(ours, grid, scales))
 
 
 def is_needed(sweep: SweepFile, store: Store) -> bool:
     """Whether the merged grid is larger than the store's, or an earlier growth was interrupted."""
-    return sweep.config.grid != store.config.grid or bool(store.attributes.get(GROWING))
+    ours, theirs = (
+        [tuple(_values(config, axis)) for axis in AXES] for config in (sweep.config, store.config)
+    )
+    return ours != theirs or bool(store.attributes.get(GROWING))
 
 
 def grow(store: Store, plan: Plan, prediction: Prediction, index: np.ndarray) -> None:
@@ -89,7 +94,7 @@ def _open(url: str, group: str, name: str) -> Any:
 def _grow_run(store: Store, plan: Plan) -> None:
     """Blocks have other numbers in a larger grid: their times move along."""
     before = store.plan_shape
-    after = (len(plan.config.grid.width), len(plan.config.grid.depth), plan.seed_blocks, plan.rate_blocks)
+    after = plan.shape
     for variable in store_schema.BLOCK_VARIABLES:
         array = _open(store.url, "run", variable.name)
         old = np.asarray(array[...])
@@ -116,11 +121,9 @@ def _set_root(url: str, config: SweepConfig, *, growing: bool) -> None:
 
 def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:
     """Key paths that differ, but for axes that grow."""
-    kept: dict[str, Any] = {}
-    for axis in AXES:
-        if set(_values(theirs, axis)) <= set(_values(ours, axis)):
-            kept[axis] = getattr(theirs.grid, axis)
-    same = ours.model_copy(update={"grid": ours.grid.model_copy(update=kept)})
+    axes = [axis for axis in AXES if set(_values(theirs, axis)) <= set(_values(ours, axis))]
+    kept = {axis: getattr(theirs.grid, axis) for axis in axes if axis != "output_scale"}
+    same = _with_axes(ours, kept, tuple(_values(theirs, "output_scale")) if "output_scale" in axes else ())
     exclude = set(NOT_IN_HASH)
     if same.model_dump(mode="json", exclude=exclude) == theirs.model_dump(mode="json", exclude=exclude):
         return []
@@ -128,8 +131,16 @@ def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:
 
 
 def _values(config: SweepConfig, axis: str) -> Sequence[Any]:
+    if axis == "output_scale":
+        return config.network.output_scales or ()
     names = {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
     return names[axis] if axis in names else getattr(config.grid, axis)
+
+
+def _with_axes(config: SweepConfig, grid: dict[str, Any], scales: tuple[float, ...]) -> SweepConfig:
+    """The sweep with other values along some axes; α stays what it is without `scales`."""
+    network = config.network.at_scale(scales) if scales else config.network
+    return config.model_copy(update={"grid": config.grid.model_copy(update=grid), "network": network})
 
 
 def _joined(old: Sequence[Any], new: Sequence[Any]) -> tuple[Any, ...]:

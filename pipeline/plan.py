@@ -33,6 +33,7 @@ class Block:
         kind: what the block does.
         width: index of its width.
         depth: index of its depth.
+        scale: index of its α along `output_scale`; 0 without that axis.
         seed_start: index of its first seed.
         seed_stop: index past its last seed.
         rate_start: index of its first learning rate.
@@ -47,6 +48,7 @@ class Block:
     kind: Kind
     width: int
     depth: int
+    scale: int
     seed_start: int
     seed_stop: int
     rate_start: int
@@ -91,9 +93,20 @@ class Plan:
         return len(self.config.grid.width) * len(self.config.grid.depth)
 
     @property
+    def scales(self) -> int:
+        """Values of α: each pair has its blocks for every one of them."""
+        return len(self.config.scales)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """Widths, depths, values of α, and blocks along `seed` and `learning_rate`."""
+        grid = self.config.grid
+        return len(grid.width), len(grid.depth), self.scales, self.seed_blocks, self.rate_blocks
+
+    @property
     def training_blocks(self) -> int:
         """Blocks that train."""
-        return self.pairs * self.seed_blocks * self.rate_blocks
+        return math.prod(self.shape)
 
     def __len__(self) -> int:
         """Blocks of both kinds."""
@@ -110,9 +123,10 @@ class Plan:
         if index >= self.training_blocks:
             w, d = divmod(index - self.training_blocks, depths)
             seconds = float(self.costs.initialization_s[w, d])
-            return Block(index, "initialization", w, d, 0, 0, 0, 0, seconds, cost.PROCESS_BYTES, 1)
+            return Block(index, "initialization", w, d, 0, 0, 0, 0, 0, seconds, cost.PROCESS_BYTES, 1)
         rest, j = divmod(index, self.rate_blocks)
-        pair, k = divmod(rest, self.seed_blocks)
+        rest, k = divmod(rest, self.seed_blocks)
+        pair, a = divmod(rest, self.scales)
         w, d = divmod(pair, depths)
         start, stop = self._part(k, self.seeds_per_block, len(self.config.grid.seeds))
         first, last = self._part(j, self.rates_per_block, len(self.config.grid.learning_rates))
@@ -120,7 +134,7 @@ class Plan:
         seconds = (stop - start) * share * float(self.costs.seed_s[w, d])
         threads = self._threads(seconds)
         memory = cost.block_bytes(self.costs, w, d, stop - start, threads)
-        return Block(index, "training", w, d, start, stop, first, last, seconds, memory, threads)
+        return Block(index, "training", w, d, a, start, stop, first, last, seconds, memory, threads)
 
     @staticmethod
     def _part(number: int, length: int, total: int) -> tuple[int, int]:
@@ -133,7 +147,8 @@ class Plan:
         shares = np.diff(np.append(np.arange(0.0, rates, self.rates_per_block), rates)) / max(rates, 1)
         if not self.seed_blocks:
             lengths = np.zeros(0)
-        training = np.multiply.outer(self.costs.seed_s.ravel(), np.outer(lengths, shares)).ravel()
+        parts = np.tile(np.outer(lengths, shares).ravel(), self.scales)
+        training = np.multiply.outer(self.costs.seed_s.ravel(), parts).ravel()
         sampling = self.costs.initialization_s.ravel() if self.config.initialization else np.zeros(0)
         return np.concatenate([training, sampling])
 
@@ -203,7 +218,8 @@ def makespan_s(seconds: np.ndarray, devices: int) -> float:
 
 
 def _total_s(config: SweepConfig, costs: Costs) -> float:
-    return float(costs.seed_s.sum() * len(config.grid.seeds) + costs.initialization_s.sum())
+    training_s = costs.seed_s.sum() * len(config.scales) * len(config.grid.seeds)
+    return float(training_s + costs.initialization_s.sum())
 
 
 def _seeds_per_block(config: SweepConfig, costs: Costs, cores: int) -> int:
@@ -214,7 +230,8 @@ def _seeds_per_block(config: SweepConfig, costs: Costs, cores: int) -> int:
     share_s = max(_total_s(config, costs) / (BLOCKS_PER_CORE * cores), SHORT_BLOCK_S)
     balanced = int(share_s / max(float(costs.seed_s.max()), 1e-12))
     limit = FEW_OBJECTS if config.cells <= FEW_CELLS else MANY_OBJECTS
-    runs = max(1, (limit - OTHER_OBJECTS) // (len(config.training.variables) * costs.seed_s.size))
+    columns = costs.seed_s.size * len(config.scales)
+    runs = max(1, (limit - OTHER_OBJECTS) // (len(config.training.variables) * columns))
     longest_row = len(config.grid.learning_rates) * max(cost.variable_values(config))
     chunk = max(1, CHUNK_BYTES // (8 * longest_row))
     wanted = min(max(balanced, math.ceil(seeds / runs), 1), chunk, seeds)

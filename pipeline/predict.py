@@ -23,8 +23,9 @@ class Prediction:
     """Everything that theory predicts for a sweep.
 
     Attributes:
-        values: arrays by name of the group /theory, with dimensions as in `VARIABLES`.
-        learning_rate_absolute: η, shape (widths, depths, learning rates); empty without training.
+        values: arrays by name of the group /theory, with dimensions as `variables` says.
+        learning_rate_absolute: η, shape (widths, depths, learning rates), values of α before the last where
+            they are an axis; empty without training.
         approximation: "exact" or "leading order", of `cumulant_predicted`.
     """
 
@@ -51,6 +52,7 @@ VARIABLES = (
         "cumulant_predicted", ("width", "depth", "order"), "κ_order / K^(order/2) of one output, predicted"
     ),
 )
+_WITHOUT_SCALE = ("target", "cumulant_predicted")
 
 
 def predict(config: SweepConfig, data: Data | None) -> Prediction:
@@ -61,9 +63,26 @@ def predict(config: SweepConfig, data: Data | None) -> Prediction:
     descent on ½ Σ (αf − y)².
 
     Args:
-        config: the sweep.
+        config: the sweep; each α is predicted as in a sweep of its own.
         data: training points, or None for a sweep of random networks without data.
     """
+    parts = [_of_training(config.at_scale(alpha), data) for alpha in config.scales]
+    values, rates = parts[0] if config.network.output_scales is None else _stacked(parts)
+    approximation = ""
+    if config.initialization is not None:
+        values["cumulant_predicted"], approximation = _cumulants(config)
+    return Prediction(values, rates, approximation)
+
+
+def variables(config: SweepConfig) -> tuple[Variable, ...]:
+    """What /theory may hold; all that depends on α lies along `output_scale` where that is an axis."""
+    if config.network.output_scales is None:
+        return VARIABLES
+    return tuple(v if v.name in _WITHOUT_SCALE else v.along("output_scale", after="depth") for v in VARIABLES)
+
+
+def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Values by name and η of a sweep with one α."""
     values: dict[str, np.ndarray] = {}
     rates = np.empty((0, 0, 0))
     if data is not None:
@@ -71,10 +90,19 @@ def predict(config: SweepConfig, data: Data | None) -> Prediction:
         if config.training is not None:
             rates = _absolute(config, values["lambda_max"])
             values |= _trajectories(config, data, values, rates)
-    approximation = ""
-    if config.initialization is not None:
-        values["cumulant_predicted"], approximation = _cumulants(config)
-    return Prediction(values, rates, approximation)
+    return values, rates
+
+
+def _stacked(
+    parts: list[tuple[dict[str, np.ndarray], np.ndarray]],
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """One array for all values of α, which come after the depth."""
+    names = parts[0][0]
+    values = {
+        name: names[name] if name in _WITHOUT_SCALE else np.stack([part[name] for part, _ in parts], axis=1)
+        for name in names
+    }
+    return values, np.stack([rates for _, rates in parts], axis=2)
 
 
 def summary(config: SweepConfig, prediction: Prediction) -> dict[str, Any]:

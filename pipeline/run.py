@@ -158,7 +158,7 @@ def _run_pending(
     plan = data_source.make_plan(sweep, cluster.cores, store.seeds_per_block, store.rates_per_block)
     order = plan.longest_first(store.blocks_with(*states))
     mixed = store.mixed_blocks(PENDING) if FAILED not in states else set(order.tolist())
-    rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0))
+    rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0, 0))
     memory = _memory_per_core(sweep, cluster)
     shared = Sweep(store.url, sweep.config, data, rates, device, memory)
     cost_s = float(plan.block_seconds()[order].sum())

@@ -59,25 +59,25 @@ class Store:
     @property
     def seeds_per_block(self) -> int | None:
         """Length of a training chunk along `seed`."""
-        return int(self._array("training", "status").chunks[2]) if self.config.training else None
+        return self._chunk("seed")
 
     @property
     def rates_per_block(self) -> int | None:
         """Length of a training chunk along `learning_rate`."""
-        return int(self._array("training", "status").chunks[3]) if self.config.training else None
+        return self._chunk("learning_rate")
 
     @property
-    def plan_shape(self) -> tuple[int, int, int, int]:
-        """Widths, depths, and blocks along `seed` and `learning_rate`."""
+    def plan_shape(self) -> tuple[int, int, int, int, int]:
+        """Widths, depths, values of α, and blocks along `seed` and `learning_rate`."""
         grid = self.config.grid
         seeds = math.ceil(len(grid.seeds) / (self.seeds_per_block or 1)) if self.config.training else 0
         rates = math.ceil(len(grid.learning_rates) / (self.rates_per_block or 1))
-        return len(grid.width), len(grid.depth), seeds, rates
+        return len(grid.width), len(grid.depth), len(self.config.scales), seeds, rates
 
     @property
     def learning_rate_absolute(self) -> np.ndarray:
-        """η, shape (widths, depths, learning rates)."""
-        return np.asarray(self._read("training", "learning_rate_absolute"))
+        """η, shape (widths, depths, values of α, learning rates)."""
+        return self._with_scales(self._read("training", "learning_rate_absolute"))
 
     def pending_blocks(self) -> np.ndarray:
         """Numbers of the blocks with cells that are pending, ascending; from the status arrays alone."""
@@ -103,9 +103,10 @@ class Store:
         depths, training = self.plan_shape[1], int(np.prod(self.plan_shape))
         for index in self.blocks_with(FAILED)[:most].tolist():
             if index < training:
-                w, d, k, j = (int(i) for i in np.unravel_index(index, self.plan_shape))
+                w, d, a, k, j = (int(i) for i in np.unravel_index(index, self.plan_shape))
                 s, r = self.seeds_per_block or 1, self.rates_per_block or 1
-                part = (w, d, slice(k * s, (k + 1) * s), slice(j * r, (j + 1) * r))
+                scale = () if self.config.network.output_scales is None else (a,)
+                part = (w, d, *scale, slice(k * s, (k + 1) * s), slice(j * r, (j + 1) * r))
                 reasons = self._read("training", "failure", part)
             else:
                 reasons = self._read("initialization", "failure", divmod(index - training, depths))
@@ -113,10 +114,10 @@ class Store:
         return result
 
     def training_status(self) -> np.ndarray:
-        """Status of each cell, shape (widths, depths, seeds, learning rates)."""
-        grid = self.config.grid
-        shape = (len(grid.width), len(grid.depth), len(grid.seeds), len(grid.learning_rates))
-        return _padded(self._read("training", "status"), shape)
+        """Status of each cell, shape (widths, depths, values of α, seeds, learning rates)."""
+        grid, scales = self.config.grid, len(self.config.scales)
+        shape = (len(grid.width), len(grid.depth), scales, len(grid.seeds), len(grid.learning_rates))
+        return _padded(self._with_scales(self._read("training", "status")), shape)
 
     def initialization_status(self) -> np.ndarray:
         """Status of the random networks, shape (widths, depths)."""
@@ -140,7 +141,7 @@ class Store:
         parts, wanted = [], list(states)
         if self.config.training is not None:
             inside = np.isin(self.training_status(), wanted)
-            for axis, length in ((2, self.seeds_per_block), (3, self.rates_per_block)):
+            for axis, length in ((3, self.seeds_per_block), (4, self.rates_per_block)):
                 inside = np.add.reduceat(
                     inside, np.arange(0, inside.shape[axis], length or 1), axis, dtype=int
                 )
@@ -161,6 +162,17 @@ class Store:
             if found := damage.find(self.url):
                 raise DamagedError(self.url, found) from None
             raise
+
+    def _with_scales(self, values: np.ndarray) -> np.ndarray:
+        """An array of /training with an axis for α, of length 1 where the store has none."""
+        return values if self.config.network.output_scales is not None else np.expand_dims(values, 2)
+
+    def _chunk(self, axis: str) -> int | None:
+        """Length of a training chunk along an axis; None without training."""
+        if self.config.training is None:
+            return None
+        status = self._array("training", "status")
+        return int(status.chunks[status.metadata.dimension_names.index(axis)])
 
     def _array(self, group: str, name: str) -> Any:
         return self._groups[group][name]

@@ -21,6 +21,7 @@ from workers.variable import FAILED, PENDING
 
 ZSTD_LEVEL = 3
 SERIALIZER = BytesCodec(endian="little")
+ONE_VALUE = ("width", "depth", "output_scale")  # axes along which every chunk is 1 long
 COMPRESSORS = (ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec())
 
 
@@ -80,13 +81,16 @@ class ChunkWriter:
     def cells_to_do(self, block: Block) -> np.ndarray:
         """Which cells of a training block are to be computed, shape (seeds, learning rates)."""
         array = self._arrays[block.kind]["status"]
-        status = self._read(array, _region(block, array))[0, 0]
+        status = self._of_block(array, block)
         return np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)
 
     def stored(self, block: Block) -> dict[str, np.ndarray]:
-        """What the store holds of a block, by variable, without the axes of width and depth."""
-        arrays = self._arrays[block.kind]
-        return {name: self._read(array, _region(block, array))[0, 0] for name, array in arrays.items()}
+        """What the store holds of a block, by variable, without the axes on which a block is one value."""
+        return {name: self._of_block(array, block) for name, array in self._arrays[block.kind].items()}
+
+    def _of_block(self, array: Any, block: Block) -> np.ndarray:
+        values = self._read(array, _region(block, array))
+        return np.asarray(values[(0,) * len(_fixed_dims(array))])
 
     def _forget_failures(self, block: Block, status: np.ndarray) -> None:
         """Keeps the reasons of the cells that are still failed, and no others."""
@@ -133,10 +137,16 @@ def _is_measured(array: Any) -> bool:
     return dims[:2] == ("width", "depth") and array.basename != "learning_rate_absolute"
 
 
+def _fixed_dims(array: Any) -> tuple[str, ...]:
+    """The array's leading dimensions along which a block has one value."""
+    return tuple(dim for dim in array.metadata.dimension_names if dim in ONE_VALUE)
+
+
 def _region(block: Block, array: Any) -> tuple[slice, ...]:
     """The block's place in an array, checked to be exactly one chunk along the axes of the grid."""
     owned = {"width": slice(block.width, block.width + 1), "depth": slice(block.depth, block.depth + 1)}
     if block.kind == "training":
+        owned["output_scale"] = slice(block.scale, block.scale + 1)
         owned["seed"] = slice(block.seed_start, block.seed_stop)
         owned["learning_rate"] = slice(block.rate_start, block.rate_stop)
     dims = array.metadata.dimension_names
@@ -164,8 +174,9 @@ def _chunks(region: tuple[slice, ...], array: Any) -> Iterator[tuple[slice, ...]
 
 def _fitted(values: xr.DataArray, array: Any, region: tuple[slice, ...], block: Block) -> np.ndarray:
     """Values in the array's order of dimensions, layers that this depth does not have left as fill."""
-    dims = [dim for dim in array.metadata.dimension_names if dim not in ("width", "depth")]
-    found = np.asarray(values.transpose(*dims).values, dtype=array.dtype)[None, None]
+    dims = [dim for dim in array.metadata.dimension_names if dim not in ONE_VALUE]
+    found = np.asarray(values.transpose(*dims).values, dtype=array.dtype)
+    found = found.reshape((1,) * len(_fixed_dims(array)) + found.shape)
     wanted = tuple(part.stop - part.start for part in region)
     padded = np.full(wanted, array.fill_value, dtype=array.dtype)
     place = tuple(slice(0, length) for length in found.shape)

@@ -33,6 +33,7 @@ COORDINATES = {
     "width": Variable("width", ("width",), "neurons in every hidden layer", dtype="int64"),
     "depth": Variable("depth", ("depth",), "hidden layers", dtype="int64"),
     "seed": Variable("seed", ("seed",), "seed of the cell", dtype="int64"),
+    "output_scale": Variable("output_scale", ("output_scale",), "α, which multiplies the network"),
     "learning_rate": Variable("learning_rate", ("learning_rate",), "learning rate as in the config"),
     "step": Variable("step", ("step",), "gradient steps taken", dtype="int64"),
     "layer": Variable("layer", ("layer",), "layer, 1 to depth hidden, depth + 1 the output", dtype="int64"),
@@ -79,7 +80,7 @@ def groups(plan: Plan, prediction: Prediction, index: np.ndarray) -> dict[str, G
         index: rows of the source that the training points are, shape (samples,).
     """
     values = _coordinate_values(plan, index)
-    result = {"theory": _theory(prediction, values), "run": _run(plan)}
+    result = {"theory": _theory(plan, prediction, values), "run": _run(plan)}
     if plan.config.training is not None:
         result["training"] = _training(plan, prediction, values)
     if plan.config.initialization is not None:
@@ -95,6 +96,7 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
         values |= {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
         values |= {"step": config.training.recorded_steps(), "layer": range(1, max(config.grid.depth) + 2)}
         values["mode"] = range(1, len(index) + 1)
+        values["output_scale"] = config.scales
     if config.initialization is not None:
         values["order"] = config.initialization.orders
     return {name: np.array(list(each), dtype=COORDINATES[name].dtype) for name, each in values.items()}
@@ -103,11 +105,17 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
 def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
     """Measured arrays in chunks of one block, and η in one chunk."""
     assert plan.config.training is not None
-    one_block = {"width": 1, "depth": 1, "seed": plan.seeds_per_block}
-    arrays = [_measured(variable, values, one_block) for variable in plan.config.training.variables]
-    arrays.append(_measured(FAILURES["training"], values, one_block))
-    arrays.append(_written(LEARNING_RATE_ABSOLUTE, prediction.learning_rate_absolute))
+    one_block = {"width": 1, "depth": 1, "output_scale": 1, "seed": plan.seeds_per_block}
+    measured = (*plan.config.training.variables, FAILURES["training"])
+    arrays = [_measured(_on_grid(variable, plan), values, one_block) for variable in measured]
+    arrays.append(_written(_on_grid(LEARNING_RATE_ABSOLUTE, plan), prediction.learning_rate_absolute))
     return Group(_coordinates(arrays, values) + arrays)
+
+
+def _on_grid(variable: Variable, plan: Plan) -> Variable:
+    """The variable along `output_scale` too, where that is an axis of the grid."""
+    has_axis = plan.config.network.output_scales is not None
+    return variable.along("output_scale", after="depth") if has_axis else variable
 
 
 def _initialization(values: dict[str, np.ndarray]) -> Group:
@@ -117,9 +125,9 @@ def _initialization(values: dict[str, np.ndarray]) -> Group:
     return Group(_coordinates(arrays, values) + arrays)
 
 
-def _theory(prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
+def _theory(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
     arrays = []
-    for variable in predict.VARIABLES:
+    for variable in predict.variables(plan.config):
         if variable.name in prediction.values:
             if variable.name == "cumulant_predicted":
                 attributes = {**variable.attributes, "approximation": prediction.approximation}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,15 @@ class Variable:
     def fill_value(self) -> float | int:
         """What an unwritten entry reads as: NaN, or 0 for integers."""
         return float("nan") if np.issubdtype(np.dtype(self.dtype), np.floating) else 0
+
+    def along(self, axis: str, *, after: str) -> Variable:
+        """The same measurement on a grid with one axis more.
+
+        >>> Variable("lambda_min", ("depth",), "").along("output_scale", after="depth").dims
+        ('depth', 'output_scale')
+        """
+        place = self.dims.index(after) + 1
+        return replace(self, dims=(*self.dims[:place], axis, *self.dims[place:]))
 
 
 PENDING, DONE, DIVERGED, FAILED = 0, 1, 2, 3

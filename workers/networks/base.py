@@ -65,11 +65,11 @@ class Network(BaseModel, ABC):
             raise TypeError(f"a network of {len(self.output_scale)} output scales has no α of its own")
         return self.output_scale
 
-    def at_scale(self, alpha: float) -> Self:
-        """The same network with one α.
+    def at_scale(self, alpha: float | tuple[float, ...]) -> Self:
+        """The same network with another α, or along another axis of them.
 
         Args:
-            alpha: any α > 0, in the config's list or not.
+            alpha: α > 0, or different ones.
         """
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**fields | {"output_scale": alpha})

@@ -149,12 +149,11 @@ def status(
 def theory(config: Config, settings: Settings = None, json: Json = False) -> None:
     """Print what theory predicts for a config. Trains nothing."""
     from pipeline import config as configs
-    from pipeline import data_source, outlook, predict
+    from pipeline import data_source, outlook
 
     sweep = configs.load(config, settings or ())
     data = data_source.load_data(sweep)
-    prediction = predict.predict(sweep.config, data)
-    found = predict.summary(sweep.config, prediction) | outlook.outlook(sweep.config, data, prediction)
+    found = outlook.predictions(sweep.config, data)
     print_json(found) if json else print(outlook.text(sweep.config, found))
 
 

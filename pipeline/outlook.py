@@ -7,13 +7,55 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import SweepConfig
-from pipeline.predict import Prediction, effective_rates
+from pipeline.predict import Prediction, effective_rates, predict, summary
 from theory import du, du_bounds, optimizers, two_layer
 from theory.spectrum import eigenvalues_with_error
 from workers.data import Data
 
 TOLERANCE = 1e-6  # relative residual that the predicted steps reach
 FAILURE = 0.1  # δ, probability that Du's theorems allow themselves to fail with
+BELOW_DEPTH = {  # what depends on α: levels of keys above its own, as in the store after the depth
+    "lambda_min": 1,
+    "lambda_max": 1,
+    "lambda_rounding_error": 1,
+    "critical_learning_rate": 1,
+    "rate_predicted": 1,
+    "steps_predicted": 1,
+    "learning_rate_absolute": 2,
+}
+
+
+def predictions(config: SweepConfig, data: Data | None) -> dict[str, Any]:
+    """The object of `theory --json`; keys are strings.
+
+    Where `output_scale` is an axis, what depends on α is given for each value, its key below the depth's.
+
+    Args:
+        config: the sweep.
+        data: its training points, or None without data.
+    """
+    founds = {}
+    for alpha in config.scales:
+        one = config.at_scale(alpha)
+        prediction = predict(one, data)
+        founds[repr(alpha).removesuffix(".0")] = summary(one, prediction) | outlook(one, data, prediction)
+    found = next(iter(founds.values()))
+    if config.network.output_scales is None:
+        return found
+    nested = {
+        name: _nested({alpha: one[name] for alpha, one in founds.items()}, BELOW_DEPTH[name])
+        for name in found
+        if name in BELOW_DEPTH
+    }
+    return {**found, "output_scale": list(founds), **nested}
+
+
+def _nested(by_scale: dict[str, Any], level: int) -> dict[str, Any]:
+    """Values of α as keys below so many levels of the keys that all of them share."""
+    if level == 0:
+        return by_scale
+    keys = next(iter(by_scale.values()))
+    return {key: _nested({a: one[key] for a, one in by_scale.items()}, level - 1) for key in keys}
 
 
 def outlook(config: SweepConfig, data: Data | None, prediction: Prediction) -> dict[str, Any]:
@@ -98,18 +140,31 @@ def _legend(config: SweepConfig) -> str:
 
 
 def _depth_table(found: dict[str, Any]) -> str:
-    rates = list(next(iter(found.get("steps_predicted", {}).values()), {}))
-    header = ["depth", "λ_min(Θ)", "λ_max(Θ)", "λ_max/λ_min", "critical η"]
+    scales = found.get("output_scale", [])
+    rows = [_depth_row(found, depth, alpha) for depth in found["lambda_min"] for alpha in scales or [None]]
+    header = ["depth", *(["α"] if scales else []), "λ_min(Θ)", "λ_max(Θ)", "λ_max/λ_min", "critical η"]
+    rates = _of_depth(
+        found, "steps_predicted", next(iter(found["lambda_min"])), scales[0] if scales else None
+    )
     header += [f"steps to 1e-6, η = {rate}" for rate in rates] + ["Du's width"]
-    rows = []
-    for depth in found["lambda_min"]:
-        condition = found["condition_number"][depth]
-        least = f"{found['lambda_min'][depth]:.4g}" if condition else "0 to rounding"
-        row = [depth, least, f"{found['lambda_max'][depth]:.4g}", _number(condition)]
-        row += [f"{found['critical_learning_rate'][depth]:.4g}"]
-        row += [_number(found["steps_predicted"][depth][rate], "d") for rate in rates]
-        rows.append([*row, _number(found["width_required"][depth], ".1e")])
     return _aligned([header, *rows])
+
+
+def _depth_row(found: dict[str, Any], depth: str, alpha: str | None) -> list[str]:
+    condition = found["condition_number"][depth]
+    least, largest, critical = (
+        _number(_of_depth(found, name, depth, alpha))
+        for name in ("lambda_min", "lambda_max", "critical_learning_rate")
+    )
+    row = [depth, *([alpha] if alpha else []), least if condition else "0 to rounding", largest]
+    row += [_number(condition), critical]
+    row += [_number(steps, "d") for steps in _of_depth(found, "steps_predicted", depth, alpha).values()]
+    return [*row, _number(found["width_required"][depth], ".1e")]
+
+
+def _of_depth(found: dict[str, Any], name: str, depth: str, alpha: str | None) -> Any:
+    by_depth = found.get(name, {}).get(depth, {})
+    return by_depth if alpha is None else by_depth.get(alpha, {})
 
 
 def _width_table(config: SweepConfig, found: dict[str, Any]) -> str:

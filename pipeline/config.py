@@ -27,6 +27,11 @@ class SweepConfig(BaseModel):
     """Everything that defines a sweep.
 
     `hash` covers what changes a number; name, store and compute do not.
+
+    Attributes:
+        name: of the sweep; default: the file's name without its ending.
+        store: where results go, a path or a URL such as s3://…; default: results/NAME.zarr.
+        seed: of all that is drawn; a cell's own seed comes on top.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

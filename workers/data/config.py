@@ -13,6 +13,18 @@ class DataConfig(BaseModel):
 
     `source`: digits (scikit-learn's, 8 × 8 pixels), sphere (uniform on the unit sphere of `inputs`
     dimensions), or a path to .npz or .zarr with arrays x (rows, inputs) and y (rows).
+
+    Attributes:
+        source: `digits`, `sphere`, or a path to a .npz or .zarr, from the config's folder.
+        samples: n, training points, drawn from the source's rows without replacement.
+        test_samples: points beside them that are never trained on.
+        labels: `given` (a file's y, its default), `parity` of the digit (its default), `teacher` (a random
+            two-layer network of eight neurons, the sphere's default), `random` signs, or `shuffled` ones.
+        corrupted_fraction: share of the training labels whose sign is flipped.
+        normalize: `sphere` subtracts the mean over the source and scales each row to norm 1, `unit` scales.
+        drop_parallel: whether of two parallel inputs the first is kept; without it they are an input error.
+        inputs: dimension of the `sphere`; default 10.
+        seed: of the choice of rows, of the sphere, and of labels that are drawn.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -32,7 +32,14 @@ ActivationConfig = Literal["relu", "linear", "tanh", "erf", "gelu"] | Leaky
 
 
 class Network(BaseModel, ABC):
-    """Config of a network and the facts that follow from it; imports no torch."""
+    """Config of a network and the facts that follow from it; imports no torch.
+
+    Attributes:
+        activation: σ of the hidden layers; `{leaky: [a, b]}` has slope a below 0 and b above.
+        trains: `all` weights and biases, those of the `hidden` layers, or those of the `last` layer.
+        output_scale: α, which multiplies the network; a list makes it an axis of the grid.
+        centered: whether the network at its initialisation is subtracted, so that outputs start at 0.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,12 +88,15 @@ class Network(BaseModel, ABC):
         return activations.get(self.activation)
 
     @abstractmethod
-    def layers(self, width: int, depth: int, inputs: int) -> tuple[Layer, ...]:
-        """The network's layers, first to output."""
+    def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:
+        """The network's layers, first to output, whose fan-out is the number of outputs K."""
 
     @abstractmethod
     def kernels(self, gram: np.ndarray, depth: int) -> Kernels:
-        """Infinite-width kernels of the network f (before the output scale), per unit of `kernel_scale`."""
+        """Infinite-width kernels of one output of f (before the output scale), per unit of `kernel_scale`.
+
+        Of K outputs the kernels are these ⊗ I_K: no two outputs covary as width grows, whatever they share.
+        """
 
     @abstractmethod
     def kernel_scale(self, width: int, depth: int) -> float:
@@ -115,9 +125,9 @@ class Network(BaseModel, ABC):
         """Depths that this network can have; None: any from 1."""
         return None
 
-    def parameters(self, width: int, depth: int, inputs: int) -> int:
+    def parameters(self, width: int, depth: int, inputs: int, outputs: int = 1) -> int:
         """Number of parameters."""
-        return sum(layer.parameters for layer in self.layers(width, depth, inputs))
+        return sum(layer.parameters for layer in self.layers(width, depth, inputs, outputs))
 
     def step_flops(self, width: int, depth: int, samples: int, inputs: int) -> float:
         """Floating-point operations of one step of one cell: 2n per weight for each of the three products.

@@ -28,6 +28,11 @@ class FullyConnected(Network):
     - `du`: s₁ = 1, s_h = √(c_σ/m), c_σ = 1/E[σ(g)²], no biases.
     - `mean_field`: `ntk` with the output layer's √(C_W/m) made √C_W/m.
 
+    Attributes:
+        parameterization: where the factors of the width stand, as above.
+        weight_variance: C_W; default: the critical value of the activation, 2 for ReLU.
+        bias_variance: C_b.
+
     Source: Jacot et al. 2018, arXiv:1806.07572; Du et al. 2019, arXiv:1811.03804.
 
     >>> FullyConnected(weight_variance=2.0).layers(width=8, depth=2, inputs=3)[1].weight_scale
@@ -54,10 +59,10 @@ class FullyConnected(Network):
         variance = self.weight_variance or critical_weight_variance(self.activation_object())
         return variance, variance
 
-    def layers(self, width: int, depth: int, inputs: int) -> tuple[Layer, ...]:
+    def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:
         """The network's layers, first to output."""
         first, others = self.variances()
-        sizes = [inputs] + [width] * depth + [1]
+        sizes = [inputs] + [width] * depth + [outputs]
         scales = [math.sqrt(first)] + [math.sqrt(others / width)] * depth
         if self.parameterization == "mean_field":
             scales[-1] /= math.sqrt(width)

@@ -22,6 +22,9 @@ class ResNet(Network):
 
     Source: Du et al. 2018, arXiv:1811.03804, the residual architecture.
 
+    Attributes:
+        residual_scale: c_res of the branches.
+
     >>> ResNet().layers(width=16, depth=2, inputs=3)[1].branch_scale
     0.125
     """
@@ -30,7 +33,7 @@ class ResNet(Network):
     kind: Literal["resnet"] = "resnet"
     residual_scale: PositiveFloat = 1.0
 
-    def layers(self, width: int, depth: int, inputs: int) -> tuple[Layer, ...]:
+    def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:
         """The first layer, the residual ones, and the output."""
         moves = self.trains != "last"
         first = math.sqrt(activation_scale(self.activation_object()) / width)
@@ -38,7 +41,7 @@ class ResNet(Network):
         return (
             Layer(inputs, width, branch_scale=first, trains=moves),
             *(Layer(width, width, branch_scale=branch, skip=True, trains=moves) for _ in range(depth - 1)),
-            Layer(width, 1, trains=self.trains != "hidden"),
+            Layer(width, outputs, trains=self.trains != "hidden"),
         )
 
     def kernels(self, gram: np.ndarray, depth: int) -> Kernels:

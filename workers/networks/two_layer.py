@@ -18,7 +18,13 @@ from workers.networks.layers import Layer
 class TwoLayer(Network):
     """f(x) = (1/√m) Σ_r a_r σ(w_rᵀx), w_r ~ N(0, I), a_r = ±1; 1/m in place of 1/√m under `mean_field`.
 
-    Source: Du et al. 2018, arXiv:1810.02054; Arora et al. 2019, arXiv:1901.08584.
+    With K outputs it is f = Vσ(Wx)/√m, V of shape (K, m) with entries ±1; under `trains: hidden` V is fixed.
+
+    Source: Du et al. 2018, arXiv:1810.02054; Arora et al. 2019, arXiv:1901.08584; Oymak et al. 2019,
+    arXiv:1906.05392, for K outputs.
+
+    Attributes:
+        parameterization: `ntk` has 1/√m in front, `mean_field` 1/m.
 
     >>> TwoLayer().layers(width=16, depth=1, inputs=3)[1].weight_scale
     0.25
@@ -31,12 +37,12 @@ class TwoLayer(Network):
         """One hidden layer."""
         return (1,)
 
-    def layers(self, width: int, depth: int, inputs: int) -> tuple[Layer, ...]:
+    def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:
         """The hidden layer and the signs on top."""
         scale = 1.0 / width if self.parameterization == "mean_field" else 1.0 / math.sqrt(width)
         return (
             Layer(inputs, width, trains=self.trains != "last"),
-            Layer(width, 1, weight_scale=scale, signs=True, trains=self.trains != "hidden"),
+            Layer(width, outputs, weight_scale=scale, signs=True, trains=self.trains != "hidden"),
         )
 
     def kernels(self, gram: np.ndarray, depth: int) -> Kernels:

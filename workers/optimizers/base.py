@@ -54,9 +54,15 @@ class Stepper(ABC):
 class Training(BaseModel, ABC):
     """Settings that all optimisers share.
 
-    `relative` learning rates are in units of 1/λ_max of the infinite-width tangent kernel of that depth.
-    `measure` names files of `workers/observables`; `information_cutoff` splits the spectrum for `subspaces`,
-    as a share of the Jacobian's largest singular value.
+    Attributes:
+        learning_rate_unit: `relative` is in units of 1/λ_max of the infinite-width tangent kernel of that
+            depth, `absolute` is η itself.
+        steps: gradient steps.
+        records: at most so many recorded steps, spaced evenly in the logarithm, first 0 and last `steps`.
+        dtype: precision of the training.
+        measure: what a record holds, by names of files of `workers/observables`.
+        information_cutoff: where `subspaces` splits the spectrum, as a share of the Jacobian's largest
+            singular value.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -40,6 +40,9 @@ class GradientFlow(Training):
     Source: Dormand & Prince 1980, embedded pair of order 5(4); Hairer, Nørsett & Wanner, Solving Ordinary
     Differential Equations I, section II.4, for the control.
 
+    Attributes:
+        tolerance: of one internal step, relative to the residual's norm.
+
     >>> GradientFlow(steps=10, tolerance=1e-6).mode_factors(np.array([2.0]), 0.5, [1]).round(4).tolist()
     [[0.3679]]
     """

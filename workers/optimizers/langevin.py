@@ -28,6 +28,9 @@ class Langevin(Training):
 
     Source: Welling & Teh 2011, stochastic gradient Langevin dynamics, here with the full gradient.
 
+    Attributes:
+        temperature: T; 0 is gradient descent.
+
     >>> Langevin(steps=10, temperature=1e-3).optimizer
     'langevin'
     """

@@ -26,6 +26,9 @@ class Nesterov(Training):
 
     Source: Nesterov, Introductory Lectures on Convex Optimization, 2004, section 2.2.1, constant step scheme.
 
+    Attributes:
+        momentum: β, the same at every step.
+
     >>> Nesterov(steps=10, momentum=0.5).optimizer
     'nesterov'
     """

@@ -28,6 +28,9 @@ class StochasticGradientDescent(Training):
 
     Source: sampling without replacement as in Bottou, Curtis & Nocedal 2018, arXiv:1606.04838, section 4.
 
+    Attributes:
+        batch_size: points of a batch, at most `data.samples`.
+
     >>> StochasticGradientDescent(steps=10, batch_size=8).gradients_per_step(samples=32)
     0.25
     """

@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 
 NAME = "convergence_rate"
 TITLE = "Late-time decay rate is that of the infinite kernel"
+READS = ("fits/rate", "theory/rate_predicted")  # in the store; the law's reference says so
 TRUSTED = 0.02  # how far an extrapolation in width is trusted at all
 COMPARABLE = ("gd", "gradient_flow")  # momentum and noise change the rate, or end the decay
 MOST_LOST = 0.5  # share of finished cells without a window that leaves a biased rest

@@ -13,6 +13,7 @@ from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
 Array = NDArray[np.float64]
 
 FEWEST_POINTS = 3
+READS = ("initialization/cumulant", "theory/cumulant_predicted")  # in the store; the law's reference says so
 RESOLVED = 5.0  # a point counts if its predicted value is so many standard errors away from 0
 EXACT_TOLERANCE = 0.01  # in the exponent, per power of L/n
 NEXT_ORDER = 5.0  # |c| of the factor 1 + c·L/n beyond a leading-order prediction

@@ -11,6 +11,8 @@ from analysis.laws.width_law import WidthLaw
 
 Array = NDArray[np.float64]
 
+READS = ("training/layer_relative_change", "training/layer_relative_change_frobenius")  # in the store
+
 
 def find(evidence: Evidence) -> list[Finding]:
     """One law for each layer and norm, at the deepest depth alone: layers are never pooled.

@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 
 NAME = "convergence_rate_own_kernel"
 TITLE = "Late-time decay rate is that of the network's own kernel"
+READS = ("fits/rate", "fits/rate_own_kernel")  # in the store; the law's reference says so
 TOLERANCE = 0.05
 FEWEST_NETWORKS = 6
 COMPARABLE = ("gd", "gradient_flow")

@@ -15,6 +15,7 @@ from analysis.cell_fits import cell_fits
 from analysis.sweep import cell_counts, configuration
 
 DONE = 1
+NOT_ASKED = 4  # here alone: a cell of the grid's arrays that the sweep never asked for; the store has 0
 CELL = ("width", "depth", "seed", "learning_rate")
 
 

@@ -45,9 +45,7 @@ class Extrapolation:
         self.values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         self.means = means_over_seeds(self.values)
         seeds = np.isfinite(self.values).sum(2)
-        enough = (seeds > 0).sum(0) >= FEWEST_WIDTHS  # a depth with fewer widths cannot be extrapolated
-        self._used = (seeds > 0) & enough
-        weight = np.where(self._used, seeds / _variance_by_width(self.values)[:, None, None], 0.0)
+        self._used, weight = _weights(seeds, _variance_by_width(self.values))
         self._row, self.systematic = _ridge(self._used, weight, np.asarray(widths, dtype=np.float64))
 
     @property
@@ -59,6 +57,34 @@ class Extrapolation:
         """y∞ from means (…, width, depth, 1)."""
         y = np.where(np.isfinite(means), means, 0.0)[..., self._used]
         return np.asarray(y @ self._row)
+
+
+def limit_weights(seeds: Array, variance: Array, widths: Array) -> tuple[Array, float]:
+    """What y∞ would be made of with other numbers of seeds.
+
+    Args:
+        seeds: of each pair, shape (width, depth).
+        variance: of one seed's value, shape (width,).
+        widths: m, shape (width,).
+
+    Returns:
+        The weight of each mean in y∞, shape (width, depth), and the prior's share of its standard error,
+        NaN where no depth has three widths.
+
+    >>> limit_weights(np.full((2, 1), 8.0), np.ones(2), np.array([64.0, 128.0]))[1]
+    nan
+    """
+    used, weight = _weights(seeds[..., None], variance)
+    row, systematic = _ridge(used, weight, np.asarray(widths, dtype=np.float64))
+    whole = np.zeros(used.shape)
+    whole[used] = row
+    return whole[..., 0], systematic
+
+
+def _weights(seeds: NDArray[np.number], variance: Array) -> tuple[NDArray[np.bool_], Array]:
+    """Which means (width, depth, 1) count, and their inverse variances; a depth needs three widths."""
+    used = (seeds > 0) & ((seeds > 0).sum(0) >= FEWEST_WIDTHS)
+    return used, np.where(used, seeds / variance[:, None, None], 0.0)
 
 
 def _ridge(used: NDArray[np.bool_], weight: Array, widths: Array) -> tuple[Array, float]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import fit
-from analysis.evidence import Evidence
+from analysis.evidence import NOT_ASKED, Evidence
 from analysis.extrapolate import Extrapolation
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
 from analysis.rates import FLAGS
@@ -38,24 +38,21 @@ def find(evidence: Evidence) -> list[Finding]:
     optimizer = section.get("optimizer", "gd") if isinstance(section, dict) else "gd"
     if evidence.fits is None or "rate_predicted" not in evidence.theory or optimizer not in COMPARABLE:
         return []
-    predicted, excluded = _predictions(evidence)
     fits = evidence.fits.transpose("width", "depth", "seed", "learning_rate")
-    rate = np.asarray(fits["rate"].values, dtype=np.float64)
-    ratio = rate / np.where(predicted > 0, predicted, np.nan)[None, :, None, :]
+    predicted, excluded = _predictions(evidence)
+    ratio, shared = ratios(evidence)
     widths = np.asarray(fits["width"].values, dtype=np.float64)
-    windows = _windows(fits["rate_flag"].values)
+    lost, windows = lost_windows(evidence)
     points = int(np.isfinite(ratio).sum())
     extrapolation = Extrapolation(ratio, widths)
     if not extrapolation.possible:
         reason = f"No depth has rates at three widths. {windows}"
         return [undecided(NAME, TITLE, 1.0, reason, points)]
-    settling = fits["rate_standard_error"].values / np.where(rate > 0, rate, np.nan)
-    shared = float(np.nanmean(settling))
     estimate = fit.bootstrap(extrapolation.values, extrapolation.limit)
     estimate = estimate.widened(float(np.hypot(shared, extrapolation.systematic)))
     low, high = 1.0 - TRUSTED, 1.0 + TRUSTED
     verdict, power = judge(estimate, low, high)
-    if _lost(fits["rate_flag"].values) > MOST_LOST and verdict != "inconclusive":
+    if lost > MOST_LOST and verdict != "inconclusive":
         verdict, power = (
             "inconclusive",
             "Most finished cells have no honest window: longer training is needed.",
@@ -87,6 +84,30 @@ def find(evidence: Evidence) -> list[Finding]:
             _by_width(ratio, widths),
         )
     ]
+
+
+def ratios(evidence: Evidence) -> tuple[Array, float]:
+    """Fitted over predicted rate, (width, depth, seed, rate), and the transient's mean relative remainder.
+
+    NaN where a cell has no honest window or no prediction.
+    """
+    assert evidence.fits is not None
+    predicted, _ = _predictions(evidence)
+    fits = evidence.fits.transpose("width", "depth", "seed", "learning_rate")
+    rate = np.asarray(fits["rate"].values, dtype=np.float64)
+    settling = fits["rate_standard_error"].values / np.where(rate > 0, rate, np.nan)
+    shared = float(np.nanmean(settling)) if np.isfinite(settling).any() else float("nan")
+    return rate / np.where(predicted > 0, predicted, np.nan)[None, :, None, :], shared
+
+
+def lost_windows(evidence: Evidence) -> tuple[float, str]:
+    """Share of the finished cells without an honest window, and how many have one, in words."""
+    assert evidence.fits is not None
+    flag = np.asarray(evidence.fits["rate_flag"].values)
+    if evidence.cells is not None:
+        status = evidence.cells["status"].transpose(*evidence.fits["rate_flag"].dims).values
+        flag = flag[status != NOT_ASKED]
+    return _lost(flag), _windows(flag)
 
 
 def _predictions(evidence: Evidence) -> tuple[Array, str]:

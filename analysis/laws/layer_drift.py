@@ -20,12 +20,16 @@ def find(evidence: Evidence) -> list[Finding]:
     >>> find(Evidence({}, None, None, None, __import__("xarray").Dataset()))
     []
     """
+    return [finding for each in laws(evidence) for finding in each.find(evidence)]
+
+
+def laws(evidence: Evidence) -> list[WidthLaw]:
+    """The laws of the deepest networks' layers; none where nothing was trained."""
     if evidence.cells is None or not evidence.cells["depth"].size:
         return []
     depth = int(evidence.cells["depth"].max())
     known = evidence.inputs is not None
-    laws = [law(h, depth, norm, known) for norm in ("operator", "frobenius") for h in range(1, depth + 2)]
-    return [finding for each in laws for finding in each.find(evidence)]
+    return [law(h, depth, norm, known) for norm in ("operator", "frobenius") for h in range(1, depth + 2)]
 
 
 def law(layer: int, depth: int, norm: str, inputs_known: bool = True) -> WidthLaw:

@@ -92,10 +92,25 @@ class WidthLaw:
             values = values.sel(depth=[self.depth])
         return np.asarray(values.values, dtype=np.float64)
 
-    def _fit(self, evidence: Evidence, widths: Array, values: Array, shortfall: str) -> Finding:
+    def log_values(self, evidence: Evidence) -> Array | None:
+        """What the slope is fitted to: log y less the log of its known factor, (width, depth, seed, rate).
+
+        NaN where there is nothing to fit; None where the quantity was not measured.
+        """
+        values = self._values(evidence)
+        if values is None:
+            return None
+        widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]
+        return self._logs(evidence, widths, np.where(np.isfinite(values) & (values > 0), values, np.nan))
+
+    def _logs(self, evidence: Evidence, widths: Array, values: Array) -> Array:
         known = self.known_factor(evidence, widths) if self.known_factor else None
         factor = known[0] if known else np.ones(len(widths))
-        log_y = np.log(values) - np.log(factor)[:, None, None, None]
+        return np.asarray(np.log(values) - np.log(factor)[:, None, None, None])
+
+    def _fit(self, evidence: Evidence, widths: Array, values: Array, shortfall: str) -> Finding:
+        known = self.known_factor(evidence, widths) if self.known_factor else None
+        log_y = self._logs(evidence, widths, values)
         weight = np.isfinite(values).sum(2).astype(np.float64)
         log_m = np.broadcast_to(np.log(widths)[:, None, None], weight.shape)
         estimator = fit.power_law(log_m, weight)
@@ -119,7 +134,7 @@ class WidthLaw:
         self, evidence: Evidence, widths: Array, weight: Array, estimator: fit.Estimator
     ) -> tuple[float, float, str]:
         """Slopes that theory allows on these widths: the limit, times 1 + c/√m, times an extreme's factor."""
-        bend = np.minimum(FINITE_SIZE / np.sqrt(widths), LARGEST_CORRECTION * np.sqrt(widths.min() / widths))
+        bend = finite_size_bend(widths, float(widths.min()))
         shifts = [_slope_of(estimator, f, weight) for f in (1.0 + bend, 1.0 / (1.0 + bend))]
         low, high = self.allowed[0] + min(shifts), self.allowed[1] + max(shifts)
         opening = ""
@@ -179,6 +194,15 @@ class WidthLaw:
             guide = 0.85 * below * ends**exponent
             curves.append(Curve(f"theory: slope {exponent:g}".replace("-", "−"), ends, guide, kind))
         return Plot("width m (neurons per layer)", self.y_label, tuple(series), tuple(curves))
+
+
+def finite_size_bend(widths: Array, smallest: float) -> Array:
+    """|c|/√m, the largest finite-size correction of 1 + c/√m that is allowed at each width.
+
+    >>> finite_size_bend(np.array([64.0, 256.0]), 64.0)
+    array([0.375 , 0.1875])
+    """
+    return np.minimum(FINITE_SIZE / np.sqrt(widths), LARGEST_CORRECTION * np.sqrt(smallest / widths))
 
 
 def _series(label: str, widths: Array, log_y: Array, depth: int, hollow: bool, shift: float) -> Series:

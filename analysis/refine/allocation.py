@@ -1,0 +1,138 @@
+"""The design: how many seeds, and where, reach given intervals at the least cost, or shrink them most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.refine.candidates import Candidates
+from analysis.refine.law_forecast import LawForecast
+from analysis.refine.program import Program
+
+Array = NDArray[np.float64]
+
+FEWEST_NEW = 4  # seeds of a width or depth that was not there: fewer say nothing of their own spread
+WORTH_A_SEED = 0.25  # part of a seed that the design must ask for where rounding may add one
+STEPS_UP = 200  # seeds are rounded up in so many steps at most, whatever their number
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Seeds to add.
+
+    Attributes:
+        added: number of seeds, whole, shape (width, depth).
+        rates: learning rates at which they train, mask of shape (rate,).
+        cost_s: forecast seconds.
+        half_widths: forecast half-width of each law, in the order asked.
+        reached: share of the way to the goals, 1: all are met by the forecast.
+    """
+
+    added: NDArray[np.int64]
+    rates: NDArray[np.bool_]
+    cost_s: float
+    half_widths: tuple[float, ...]
+    reached: float
+
+
+def allocate(
+    laws: Sequence[LawForecast],
+    candidates: Candidates,
+    goals: Sequence[float],
+    budget_s: float | None = None,
+) -> Allocation | None:
+    """The cheapest seeds that bring every law's half-width to its goal; with a budget, as near as it allows.
+
+    A cost-weighted c-optimal design (`Program`), once for each learning rate alone and once for all together;
+    then whole seeds. A budget that does not suffice goes to what brings all laws the same share of their way
+    to their goals, in the logs.
+
+    Args:
+        laws: forecasts of the laws to tighten.
+        candidates: where seeds may go, and what they cost.
+        goals: half-widths wanted, one for each law.
+        budget_s: most seconds to spend; None: whatever the goals cost.
+
+    Returns:
+        The allocation; None where no allowed one brings the laws nearer.
+
+    Source: Elfving 1952 (c-optimality).
+    """
+    rates = len(candidates.rates)
+    masks = [np.arange(rates) == r for r in range(rates)] + (
+        [np.ones(rates, dtype=bool)] if rates > 1 else []
+    )
+    programs = [Program(tuple(laws), candidates, tuple(goals), mask) for mask in masks]
+    found = [each for each in (_cheapest(p) for p in programs) if each is not None]
+    best = min(found, key=lambda each: each.cost_s, default=None)
+    if budget_s is None or (best is not None and best.cost_s <= budget_s):
+        return best
+    found = [each for each in (_nearest(p, budget_s) for p in programs) if each is not None]
+    return max(found, key=lambda each: each.reached, default=None)
+
+
+def _cheapest(program: Program) -> Allocation | None:
+    """Whole seeds that reach the goals; None where nothing does."""
+    solution = program.solve(None)
+    if solution is None:
+        return None
+    whole, open_ = _rounded_down(program, solution)
+    for _ in range(int(STEPS_UP + solution.size)):
+        if program.met(whole) or not open_.any():
+            break
+        whole = whole + _best_step(program, whole, open_, _step(whole))
+    return _allocation(program, whole) if program.met(whole) else None
+
+
+def _nearest(program: Program, budget_s: float) -> Allocation | None:
+    """Whole seeds within a budget that come nearest to the goals; None where none are affordable."""
+    solution = program.solve(budget_s)
+    if solution is None:
+        return None
+    whole, open_ = _rounded_down(program, solution)
+    candidates, rates = program.candidates, program.rates
+    while candidates.cost_s(whole, rates) > budget_s and whole.any():  # new widths were rounded up
+        whole[np.unravel_index(int(np.argmax(whole * candidates.unit_s(rates))), whole.shape)] -= 1
+    for _ in range(STEPS_UP):
+        left = budget_s - candidates.cost_s(whole, rates)
+        affordable = open_ & (candidates.unit_s(rates) <= left)
+        if not affordable.any():
+            break
+        whole = whole + _best_step(program, whole, affordable, 1.0)
+    return _allocation(program, whole) if whole.any() else None
+
+
+def _rounded_down(program: Program, solution: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Whole seeds, of a new width or depth a few or none, and where rounding up may add."""
+    whole = np.floor(solution + 1e-6)
+    few = (program.candidates.seeds.max(-1) == 0) & (solution < FEWEST_NEW)
+    whole[few] = np.where(solution[few] < FEWEST_NEW / 2, 0, FEWEST_NEW)
+    return whole, (whole > 0) | ((solution > WORTH_A_SEED) & ~few)
+
+
+def _step(whole: Array) -> float:
+    return max(1.0, float(np.floor(whole.sum() / STEPS_UP)))
+
+
+def _best_step(program: Program, whole: Array, where: NDArray[np.bool_], step: float) -> Array:
+    """The few seeds that bring the worst law nearer to its goal by most per second."""
+    places = np.argwhere(where)
+    more = np.zeros((len(places), *whole.shape))
+    more[np.arange(len(places)), places[:, 0], places[:, 1]] = step
+    gain = program.progress(whole + more) - program.progress(whole)
+    price = program.candidates.unit_s(program.rates)[places[:, 0], places[:, 1]]
+    return np.asarray(more[int(np.argmax(gain / price))])
+
+
+def _allocation(program: Program, whole: Array) -> Allocation:
+    counts = program.candidates.counts(whole, program.rates)
+    return Allocation(
+        whole.astype(np.int64),
+        program.rates,
+        program.candidates.cost_s(whole, program.rates),
+        tuple(float(law.half_width(counts)) for law in program.laws),
+        float(program.progress(whole)),
+    )

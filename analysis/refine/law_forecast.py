@@ -1,0 +1,143 @@
+"""What a law's interval would be with other numbers of seeds: its own estimator, before the data exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Array = NDArray[np.float64]
+
+
+class LawForecast(Protocol):
+    """A law whose interval can be forecast.
+
+    Attributes:
+        name: the law's name.
+        now: its interval's half-width as it is.
+    """
+
+    @property
+    def name(self) -> str:
+        """The law's name."""
+
+    @property
+    def now(self) -> float:
+        """Its interval's half-width as measured."""
+
+    def half_width(self, seeds: Array) -> Array:
+        """Half of the 95 % interval with so many seeds (…, width, depth, rate); shape (…)."""
+
+    def slack(self, seeds: Array) -> Array:
+        """What finite size leaves open in the slope with these seeds, (…, width, depth, rate) → (…)."""
+
+
+@dataclass(frozen=True)
+class PowerLawForecast:
+    """The slope of log y on log m with an amplitude per (depth, rate), weighted by numbers of seeds.
+
+    slope = Σ a ȳ with a = n x̃ / Σ n x̃², x̃ = log m less its weighted mean. Seeds are nested, so means at two
+    learning rates share min(n, n′) seeds: Var = Σ σ²(m, L) ρ_rr′ a_r a_r′ / max(n_r, n_r′), and the interval
+    is ± t √Var with Welch and Satterthwaite's degrees of freedom.
+
+    Attributes:
+        name: the law's name.
+        now: half-width of its interval as measured.
+        log_m: log width, shape (width,).
+        variance: of one seed's value, shape (width, depth).
+        share: of finished cells that give a value, shape (width, depth).
+        correlation: between learning rates, shape (rate, rate).
+        used: which depths the law is fitted on, shape (depth,).
+        bend: log of the finite-size factor that theory allows, shape (width,).
+    """
+
+    name: str
+    now: float
+    log_m: Array
+    variance: Array
+    share: Array
+    correlation: Array
+    used: NDArray[np.bool_]
+    bend: Array
+
+    def half_width(self, seeds: Array) -> Array:
+        """Half of the 95 % interval; infinite where no two widths have seeds."""
+        weight = seeds * (self.share * self.used)[..., None]
+        centred, norm = self._design(weight)
+        norm = np.where(norm > 0, norm, np.nan)
+        lever = centred / norm[..., None, None, None]
+        both = np.minimum(
+            weight[..., :, None], weight[..., None, :]
+        )  # a_r a_r′ / max(n_r, n_r′) = x̃x̃′ min/S²
+        pairs = lever[..., :, None] * lever[..., None, :] * both * self.correlation
+        each = pairs.sum((-1, -2)) * self.variance
+        total = each.sum((-1, -2))
+        degrees = np.maximum(weight.max(-1) - 1.0, 1.0)
+        effective = total**2 / np.maximum((each**2 / degrees).sum((-1, -2)), 1e-300)
+        half = special.stdtrit(np.clip(effective, 1.0, 1e6), 0.975) * np.sqrt(total)
+        return np.asarray(np.where(np.isfinite(half), half, np.inf))
+
+    def slack(self, seeds: Array) -> Array:
+        """By how much the finite-size factor shifts the slope, |Σ a log f|."""
+        weight = seeds * (self.share * self.used)[..., None]
+        centred, norm = self._design(weight)
+        shift = (weight * centred * self.bend[:, None, None]).sum((-1, -2, -3))
+        return np.asarray(np.abs(shift / np.where(norm > 0, norm, np.nan)))
+
+    def _design(self, weight: Array) -> tuple[Array, Array]:
+        """x̃, shape (…, width, depth, rate), and Σ n x̃², shape (…)."""
+        x = self.log_m[:, None, None]
+        total = np.maximum(weight.sum(-3, keepdims=True), 1e-300)
+        centred = x - (weight * x).sum(-3, keepdims=True) / total
+        return centred, (weight * centred**2).sum((-1, -2, -3))
+
+
+@dataclass(frozen=True)
+class LimitForecast:
+    """The limit at infinite width by `Extrapolation`, with the systematic error that more seeds do not lower.
+
+    Attributes:
+        name: the law's name.
+        now: half-width of its interval as measured.
+        variance: of one seed's value, averaged over learning rates, shape (width, depth).
+        share: of cells with an honest window, shape (width, depth).
+        row: of seeds (width, depth): the weight of each mean in the limit, (width, depth), and `systematic`.
+        shared: standard error that all cells share.
+    """
+
+    name: str
+    now: float
+    variance: Array
+    share: Array
+    row: Callable[[Array], tuple[Array, float]]
+    shared: float
+
+    def half_width(self, seeds: Array) -> Array:
+        """Half of the 95 % interval, the shared errors in quadrature."""
+        lead = seeds.shape[:-3]
+        found = [self._one(each) for each in seeds.reshape(-1, *seeds.shape[-3:])]
+        return np.array(found).reshape(lead)
+
+    def slack(self, seeds: Array) -> Array:
+        """None: finite size is part of the interval."""
+        return np.zeros(seeds.shape[:-3])
+
+    def floor(self, seeds: Array) -> float:
+        """Half-width with endless seeds at these pairs: what the prior and the windows leave open."""
+        return float(self.half_width(np.where(seeds > 0, 1e9, 0.0)))
+
+    def _one(self, seeds: Array) -> float:
+        count = seeds.max(-1) * self.share
+        row, systematic = self.row(count)
+        if not np.isfinite(systematic):
+            return float("inf")
+        each = np.where(count > 0, row**2 * self.variance / np.maximum(count, 1e-300), 0.0)
+        total = float(each.sum())
+        spread = float((each**2 / np.maximum(count - 1.0, 1.0)).sum())
+        degrees = float(np.clip(total**2 / spread, 1.0, 1e6)) if spread > 0 else 2.0
+        half = float(special.stdtrit(degrees, 0.975)) * np.sqrt(total)
+        return float(np.hypot(half, 1.96 * np.hypot(self.shared, systematic)))

@@ -1,0 +1,155 @@
+"""For each law: a forecast of its interval with more seeds, or the reason why seeds would not tighten it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.evidence import DONE, Evidence
+from analysis.extrapolate import Extrapolation, limit_weights
+from analysis.laws import convergence, kernel_drift, layer_drift, pattern_change, weight_drift
+from analysis.laws.finding import Finding
+from analysis.laws.width_law import WidthLaw, finite_size_bend
+from analysis.refine import obstacles, spread
+from analysis.refine.law_forecast import LawForecast, LimitForecast, PowerLawForecast
+
+Array = NDArray[np.float64]
+
+SAME_SEEDS = "All seeds agree: there is no spread for more of them to average out."
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What may become of a law.
+
+    Attributes:
+        name: the law's name.
+        half_width: of its interval now; NaN where it has none.
+        forecast: its interval with more seeds; None where an obstacle stands.
+        obstacle: why seeds would not tighten it; empty where nothing stands in the way.
+    """
+
+    name: str
+    half_width: float
+    forecast: LawForecast | None
+    obstacle: str = ""
+
+
+def prospects(
+    evidence: Evidence,
+    findings: Sequence[Finding],
+    widths: Array,
+    depths: Array,
+    goals: dict[str, float],
+) -> list[Prospect]:
+    """One prospect for each finding, in their order.
+
+    Args:
+        evidence: the sweep.
+        findings: of its laws.
+        widths: candidates, ascending, those of the sweep among them.
+        depths: candidates, ascending, those of the sweep among them.
+        goals: half-width wanted, by law; a law that is absent has none, and is forecast as it is.
+
+    >>> import xarray as xr
+    >>> prospects(Evidence({}, None, None, None, xr.Dataset()), [], np.ones(1), np.ones(1), {})
+    []
+    """
+    laws = {law.name: law for law in _width_laws(evidence)}
+    found = []
+    for finding in findings:
+        goal, half = goals.get(finding.name, 0.0), finding.estimate.half_width
+        if not np.isfinite(half):
+            found.append(Prospect(finding.name, half, None, f"It has no interval yet. {finding.note}"))
+        elif finding.name in laws:
+            found.append(_power_law(laws[finding.name], evidence, finding, widths, depths))
+        elif finding.name == convergence.NAME:
+            found.append(_limit(evidence, finding, widths, depths, goal))
+        else:
+            found.append(Prospect(finding.name, half, None, _elsewhere(finding.name)))
+    return found
+
+
+def _width_laws(evidence: Evidence) -> list[WidthLaw]:
+    return [weight_drift.LAW, kernel_drift.LAW, pattern_change.LAW, *layer_drift.laws(evidence)]
+
+
+def _elsewhere(name: str) -> str:
+    if name.startswith("cumulant"):
+        return "It rests on random networks and not on trained cells: raise initialization.draws."
+    return (
+        "It is the median over all networks, to which each counts alike: adding the cheapest ones would "
+        "narrow the interval and say nothing of the others."
+    )
+
+
+def _power_law(law: WidthLaw, evidence: Evidence, finding: Finding, widths: Array, depths: Array) -> Prospect:
+    log_y = law.log_values(evidence)
+    assert evidence.cells is not None
+    assert log_y is not None
+    present = np.asarray(evidence.cells["width"].values, dtype=np.float64)
+    own = _depths(evidence) if law.depth is None else np.array([float(law.depth)])
+    half = finding.estimate.half_width
+    found = spread.estimate(log_y, present, own)
+    if found is None:
+        return Prospect(law.name, half, None, SAME_SEEDS)
+    bend = obstacles.bent(log_y, np.log(present), found.variance(present, own) * found.averaged, half)
+    if bend:
+        return Prospect(law.name, half, None, bend)
+    forecast = PowerLawForecast(
+        law.name, half, np.log(widths), found.variance(widths, depths),
+        _share(evidence, np.isfinite(log_y), own, widths, depths), found.correlation,
+        np.isin(depths, own), np.log1p(finite_size_bend(widths, float(present.min()))),
+    )  # fmt: skip
+    return Prospect(law.name, half, forecast)
+
+
+def _limit(evidence: Evidence, finding: Finding, widths: Array, depths: Array, goal: float) -> Prospect:
+    ratio, shared = convergence.ratios(evidence)
+    half, name = finding.estimate.half_width, finding.name
+    assert evidence.fits is not None
+    share_lost, note = convergence.lost_windows(evidence)
+    lost = obstacles.windows(share_lost, convergence.MOST_LOST, note)
+    if lost:
+        return Prospect(name, half, None, lost)
+    present, own = np.asarray(evidence.fits["width"].values, dtype=np.float64), _depths(evidence)
+    fitted = Extrapolation(ratio, present)
+    found = spread.estimate(fitted.values, present, own)
+    if found is None:
+        return Prospect(name, half, None, SAME_SEEDS)
+    variance = found.variance(widths, depths)
+
+    def row(count: Array) -> tuple[Array, float]:
+        return limit_weights(count, variance.mean(1), widths)
+
+    share = _share(evidence, np.isfinite(ratio), own, widths, depths)
+    forecast = LimitForecast(name, half, variance, share, row, shared)
+    everywhere = np.ones((len(widths), len(depths), 1))
+    least = forecast.floor(everywhere)
+    parts = f"the transient's remainder is ± {shared:.3f}, the rest is what extrapolation leaves open"
+    return Prospect(name, half, forecast, obstacles.floor(least, goal, parts) if goal > 0 else "")
+
+
+def _depths(evidence: Evidence) -> Array:
+    assert evidence.cells is not None
+    return np.asarray(evidence.cells["depth"].values, dtype=np.float64)
+
+
+def _share(evidence: Evidence, finite: NDArray[np.bool_], own: Array, widths: Array, depths: Array) -> Array:
+    """Share of finished cells that give the law a number, by pair; the overall one where nothing is yet."""
+    assert evidence.cells is not None
+    status = (
+        evidence.cells["status"].sel(depth=own).transpose("width", "depth", "seed", "learning_rate").values
+    )
+    ended = (status >= DONE) & (status <= 3)
+    good, tried = (finite & ended).sum((2, 3)), ended.sum((2, 3))
+    share = np.full((len(widths), len(depths)), good.sum() / max(tried.sum(), 1))
+    present = np.asarray(evidence.cells["width"].values, dtype=np.float64)
+    for i, j in np.argwhere(tried > 0):
+        share[np.flatnonzero(widths == present[i])[0], np.flatnonzero(depths == own[j])[0]] = (
+            good[i, j] / tried[i, j]
+        )
+    return share

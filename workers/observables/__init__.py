@@ -7,11 +7,11 @@ Importing this loads no torch: the driver reads the variables' names from here, 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workers import choice
 from workers.observables import (
     drift,
     du_conditions,
@@ -42,10 +42,12 @@ class Observable:
 
     Attributes:
         variables: name, dimensions and meaning of each.
+        needs: names of the quantities that it reads, as `cost` counts them.
         measure: a record to one tensor for each variable, shape (B,) or (B, layers).
     """
 
     variables: tuple[Variable, ...]
+    needs: tuple[str, ...]
     measure: Callable[[Record], tuple[Tensor, ...]]
 
 
@@ -65,7 +67,7 @@ _MODULES = (
     linearized_test,
     du_conditions,
 )
-OBSERVABLES = {m.__name__.rpartition(".")[2]: Observable(m.VARIABLES, m.measure) for m in _MODULES}
+OBSERVABLES = {m.__name__.rpartition(".")[2]: Observable(m.VARIABLES, m.NEEDS, m.measure) for m in _MODULES}
 DEFAULT = ("loss", "kernel", "drift", "patterns")
 
 STATUS = Variable("status", CELL, "state of the cell", dtype="int8", attributes=STATUS_FLAGS)
@@ -80,14 +82,16 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
     >>> chosen(["drift", "loss"])
     ('loss', 'drift')
     """
-    for name in names:
-        if name not in OBSERVABLES:
-            near = difflib.get_close_matches(name, OBSERVABLES, n=1, cutoff=0.5)
-            wanted = f"the nearest is '{near[0]}'" if near else f"they are {', '.join(OBSERVABLES)}"
-            raise ValueError(f"'{name}' is not a measurement; {wanted}")
-    if not names:
-        raise ValueError(f"nothing is measured; name some of {', '.join(OBSERVABLES)}")
-    return tuple(name for name in OBSERVABLES if name in names)
+    return choice.chosen(names, OBSERVABLES)
+
+
+def needs(names: Sequence[str]) -> tuple[str, ...]:
+    """The quantities that these measurements read, each once.
+
+    >>> needs(["spectrum", "modes"])
+    ('unit_cotangents', 'kernel', 'spectrum')
+    """
+    return tuple(dict.fromkeys(need for name in chosen(names) for need in OBSERVABLES[name].needs))
 
 
 def training_variables(names: Sequence[str]) -> tuple[Variable, ...]:
@@ -104,5 +108,6 @@ __all__ = [
     "TRAINING_VARIABLES",
     "Observable",
     "chosen",
+    "needs",
     "training_variables",
 ]

@@ -1,47 +1,54 @@
-"""Random networks at initialisation: cumulants of one output, sampled without a weight matrix."""
+"""Random networks at initialisation: drawn in parts, most without a weight matrix, and measured.
+
+`sample` draws some parts and returns their sums; `finish` makes of all parts' sums what is stored; `run`
+is both. Sums of parts drawn by different tasks give the same bits as those of one task.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from workers.cumulants import GROUPS, jackknife
 from workers.networks.base import Network
-from workers.networks.two_layer import TwoLayer
-from workers.random_networks import conditional_variance, signed_sum
+from workers.random_networks import parts as grid
+from workers.random_networks.config import InitializationConfig
+from workers.random_networks.measurement import Case, Measurement
+from workers.random_networks.measurements import MEASUREMENTS
+from workers.seeds import generator
 from workers.variable import DONE, STATUS_FLAGS, Variable
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["VARIABLES", "InitializationBlock", "InitializationConfig", "run"]
+__all__ = [
+    "MEASUREMENTS",
+    "STATUS",
+    "VARIABLES",
+    "InitializationBlock",
+    "InitializationConfig",
+    "draw_s",
+    "finish",
+    "part_count",
+    "part_s",
+    "part_variables",
+    "predicted",
+    "run",
+    "sample",
+    "variables",
+]
 
-_PLACE = ("width", "depth", "order")
-VARIABLES = (
-    Variable("cumulant", _PLACE, "κ_order / K^(order/2) of one output over random networks, K its variance"),
-    Variable("cumulant_standard_error", _PLACE, "its standard error, jackknife over 64 groups of draws"),
-    Variable("draws", _PLACE, "number of random networks drawn", dtype="int64"),
-    Variable("status", _PLACE[:2], "state of the random networks", dtype="int8", attributes=STATUS_FLAGS),
-)  # fmt: skip
-
-
-class InitializationConfig(BaseModel):
-    """Random networks, no training: how many, and which cumulants of their output."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    draws: Annotated[int, Field(ge=1000, le=10**12, strict=True)] = 1_000_000
-    orders: tuple[Annotated[int, Field(ge=4, le=8, multiple_of=2, strict=True)], ...] = (4, 6, 8)
-
-    @field_validator("orders")
-    @classmethod
-    def _orders_are_unique(cls, orders: tuple[int, ...]) -> tuple[int, ...]:
-        if not orders or len(set(orders)) < len(orders):
-            raise ValueError("orders are even integers from 4 to 8, each once, at least one")
-        return orders
+STATUS = Variable(
+    "status", ("width", "depth"), "state of the random networks", dtype="int8", attributes=STATUS_FLAGS
+)
+_PART_STATUS = Variable(
+    "status", ("width", "depth", "part"), "state of these draws", dtype="int8", attributes=STATUS_FLAGS
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,9 @@ class InitializationBlock:
         width: neurons in each hidden layer.
         depth: hidden layers.
         network: its config.
-        initialization: how many draws, which orders.
+        initialization: how many draws, what is measured.
         seed: the config's seed.
+        x: training points of unit norm, shape (n, d), for measurements that need them.
     """
 
     width: int
@@ -61,47 +69,148 @@ class InitializationBlock:
     network: Network
     initialization: InitializationConfig
     seed: int = 0
+    x: np.ndarray | None = field(default=None, compare=False)
+
+    @cached_property
+    def case(self) -> Case:
+        """What measurements look at."""
+        return Case(self.network.sampled_as, self.width, self.depth, self.initialization, self.x)
+
+
+def variables(settings: InitializationConfig) -> tuple[Variable, ...]:
+    """What /initialization holds of a (width, depth): the measurements' variables, and its status."""
+    return (*(v for name in settings.measure for v in MEASUREMENTS[name].variables), STATUS)
+
+
+def predicted(settings: InitializationConfig) -> tuple[Variable, ...]:
+    """What /theory holds beside them."""
+    return tuple(v for name in settings.measure for v in MEASUREMENTS[name].predicted)
+
+
+def part_variables(settings: InitializationConfig) -> tuple[Variable, ...]:
+    """What /parts holds of each part: sums of every measurement by group, and the part's status."""
+    sums = (
+        Variable(
+            f"{name}_sums",
+            ("width", "depth", "part", "group", f"{name}_statistic"),
+            f"sums over a group's draws of the statistics that {name} is made of",
+        )
+        for name in settings.measure
+    )
+    return (*sums, _PART_STATUS)
+
+
+VARIABLES = variables(InitializationConfig())
+
+
+def part_count(settings: InitializationConfig, network: Network) -> int:
+    """Parts that the draws of a (width, depth) make: those of the measurement with most."""
+    case = Case(network.sampled_as, 1, 1, settings)
+    return max(
+        grid.count(m.draws(settings), m.part_draws(case)) for m in (MEASUREMENTS[n] for n in settings.measure)
+    )
+
+
+def part_s(block: InitializationBlock, part: int) -> float:
+    """Seconds that a part takes on one core, predicted from stated constants."""
+    return math.fsum(
+        float(_sizes(m, block.case, part).sum()) * m.draw_s(block.case)
+        for m in (MEASUREMENTS[name] for name in block.initialization.measure)
+    )
+
+
+def draw_s(block: InitializationBlock) -> float:
+    """Seconds that all draws of a (width, depth) take on one core, predicted from stated constants."""
+    settings = block.initialization
+    return math.fsum(
+        m.draws(settings) * m.draw_s(block.case) for m in (MEASUREMENTS[name] for name in settings.measure)
+    )
 
 
 def run(block: InitializationBlock) -> xr.Dataset:
-    """Cumulants κ_{2k}/K^k of one output of random networks, for one input of unit norm.
+    """All parts of a (width, depth), drawn and measured here.
 
-    Given the hidden layers, the output's even moments are known (Rao–Blackwell): (2k−1)!! q^k for a Gaussian
-    output layer, those of a sum of random signs for `two_layer`. Their means over draws give the cumulants.
+    For `cumulants`: κ_{2k}/K^k of one output, for one input of unit norm. Given the hidden layers, the
+    output's even moments are known (Rao–Blackwell): (2k−1)!! q^k for a Gaussian output layer, those of a
+    sum of random signs for `two_layer`. Their means over draws give the cumulants.
 
     Args:
-        block: width, depth and draws.
+        block: width, depth, draws and measurements.
 
     Returns:
-        `VARIABLES` with dims (order), `status` a scalar.
+        `variables` without dims width and depth; `status` a scalar.
 
     >>> from workers.networks import FullyConnected
     >>> block = InitializationBlock(64, 2, FullyConnected(), InitializationConfig(draws=2000, orders=(4,)))
     >>> bool(abs(run(block).cumulant[0] - 15 * 2 / 64) < 0.2)
     True
     """
+    return finish(block, sample(block, range(part_count(block.initialization, block.network))))
+
+
+def sample(block: InitializationBlock, parts: Iterable[int]) -> xr.Dataset:
+    """Draws some parts.
+
+    Args:
+        block: width, depth, draws and measurements.
+        parts: their numbers, in any order.
+
+    Returns:
+        `part_variables` without dims width and depth.
+    """
     import xarray as xr  # not at the top: a plan needs the models alone
 
-    orders, draws = block.initialization.orders, block.initialization.draws
-    highest = max(orders) // 2
-    network = block.network.sampled_as
-    sampler = signed_sum if isinstance(network, TwoLayer) else conditional_variance
-    key = (block.seed, block.width, block.depth)
-    sizes = np.full(GROUPS, draws // GROUPS) + (np.arange(GROUPS) < draws % GROUPS)
-    means = np.stack(
-        [
-            sampler.group_means(network, block.width, block.depth, int(size), highest, (*key, group))
-            for group, size in enumerate(sizes)
-        ]
-    )
-    value, error = jackknife(means, sizes, sampler.normalised_cumulants)
-    chosen = [order // 2 for order in orders]
-    return xr.Dataset(
-        {
-            "cumulant": ("order", value[chosen]),
-            "cumulant_standard_error": ("order", error[chosen]),
-            "draws": ("order", np.full(len(orders), draws, dtype=np.int64)),
-            "status": ((), np.int8(DONE)),
-        },
-        {"order": list(orders)},
-    )
+    numbers = list(parts)
+    values: dict[str, tuple[Sequence[str], np.ndarray]] = {
+        f"{name}_sums": (
+            ("part", "group", f"{name}_statistic"),
+            np.stack([_part_sums(name, block, part) for part in numbers]),
+        )
+        for name in block.initialization.measure
+    }
+    values["status"] = (("part",), np.full(len(numbers), DONE, dtype=np.int8))
+    return xr.Dataset(values, {"part": numbers})
+
+
+def _part_sums(name: str, block: InitializationBlock, part: int) -> np.ndarray:
+    """Sums of a part by group, shape (64, statistics); 0 where a group has no draws."""
+    measurement, case = MEASUREMENTS[name], block.case
+    sums = np.zeros((GROUPS, measurement.statistics(block.initialization)))
+    for group, size in enumerate(_sizes(measurement, case, part).tolist()):
+        if size:
+            key = (block.seed, block.width, block.depth, part, group)
+            random = generator(f"random networks: {name}", *key)
+            sums[group] = size * measurement.means(case, size, random)
+    return sums
+
+
+def _sizes(measurement: Measurement, case: Case, part: int) -> np.ndarray:
+    return grid.sizes(measurement.draws(case.settings), measurement.part_draws(case), part)
+
+
+def finish(block: InitializationBlock, sums: xr.Dataset) -> xr.Dataset:
+    """What all parts' sums say: every measurement's values with their standard errors.
+
+    Args:
+        block: as for `sample`.
+        sums: of every part, in any order.
+
+    Returns:
+        `variables` without dims width and depth.
+    """
+    import xarray as xr
+
+    settings, case = block.initialization, block.case
+    ordered = sums.sortby("part")
+    found: dict[str, np.ndarray] = {"status": np.asarray(np.int8(DONE))}
+    for name in settings.measure:
+        measurement = MEASUREMENTS[name]
+        table = np.asarray(ordered[f"{name}_sums"].values)
+        means, sizes = grid.pooled(table, measurement.draws(settings), measurement.part_draws(case))
+        values, errors = jackknife(means, sizes, measurement.summary(case))
+        found |= measurement.store(case, values, errors)
+    dims = {v.name: v.dims[2:] for v in variables(settings)}
+    coordinates: dict[str, list[int]] = {}
+    if "cumulants" in settings.measure:
+        coordinates["order"] = list(settings.orders)
+    return xr.Dataset({name: (dims[name], value) for name, value in found.items()}, coordinates)

@@ -14,13 +14,12 @@ from theory.activations import Activation
 from workers.cumulants import cumulants_from_moments
 from workers.networks.base import Network
 from workers.networks.fully_connected import FullyConnected
-from workers.seeds import generator
+from workers.random_networks.measurement import Case, mean_of_chunks
+from workers.random_networks.speed import FEW_DRAWS, MANY_DRAWS, SCALE_INVARIANT_S, neuron_s
 
-CHUNK_NUMBERS = 2**21  # random numbers held at a time
 
-
-def group_means(
-    network: Network, width: int, depth: int, draws: int, highest: int, key: tuple[int, ...]
+def power_means(
+    network: Network, width: int, depth: int, draws: int, highest: int, random: np.random.Generator
 ) -> np.ndarray:
     """Means of (q/K − 1)^k over draws, k = 0 … highest, K the infinite-width variance.
 
@@ -30,21 +29,61 @@ def group_means(
         depth: hidden layers.
         draws: random networks, at least 1.
         highest: largest power.
-        key: what the stream of random numbers is keyed by.
+        random: where the numbers come from.
 
     Returns:
         Shape (highest + 1,).
     """
     assert isinstance(network, FullyConnected)
-    limit = float(network.kernels(np.ones((1, 1)), depth).nngp[0, 0])
-    random = generator("random networks", *key)
-    sums = np.zeros(highest + 1)
-    per_draw = 1 if network.activation_object().slopes is not None else width
-    chunk = max(1, CHUNK_NUMBERS // per_draw)
-    for first in range(0, draws, chunk):
-        x = sample(network, width, depth, min(chunk, draws - first), random) / limit - 1.0
-        sums += [float(np.sum(x**k)) for k in range(highest + 1)]
-    return sums / draws
+    centre = limit(network, depth)
+
+    def powers(count: int) -> np.ndarray:
+        x = sample(network, width, depth, count, random) / centre - 1.0
+        table = np.ones((highest + 1, count))
+        for k in range(1, highest + 1):
+            np.multiply(table[k - 1], x, out=table[k])
+        return table
+
+    return mean_of_chunks(powers, draws, _numbers(network, width))
+
+
+def limit(network: Network, depth: int) -> float:
+    """K: the output's variance in the limit of infinite width, for one input of unit norm."""
+    return float(network.kernels(np.ones((1, 1)), depth).nngp[0, 0])
+
+
+def numbers(case: Case) -> int:
+    """Random numbers that one draw holds at a time."""
+    return _numbers(case.network, case.width)
+
+
+def _numbers(network: Network, width: int) -> int:
+    return 4 if _is_cheap(network) else width
+
+
+def draw_s(case: Case) -> float:
+    """Seconds of one draw of q on one core."""
+    per_layer = SCALE_INVARIANT_S if _is_cheap(case.network) else neuron_s(case.network) * case.width
+    return case.depth * per_layer
+
+
+def part_draws(case: Case) -> int:
+    """Draws of one part."""
+    return MANY_DRAWS if _is_cheap(case.network) else FEW_DRAWS
+
+
+def _is_cheap(network: Network) -> bool:
+    """Whether a layer's draw is a chi-square, whatever its width."""
+    return isinstance(network, FullyConnected) and network.activation_object().slopes is not None
+
+
+def sample_any(
+    network: Network, width: int, depth: int, draws: int, random: np.random.Generator
+) -> np.ndarray:
+    """Draws of the output's variance given the hidden layers, fully connected or two-layer; (draws,)."""
+    if isinstance(network, FullyConnected):
+        return sample(network, width, depth, draws, random)
+    return _mean_square(network.activation_object(), np.ones(draws), width, random)
 
 
 def normalised_cumulants(means: np.ndarray) -> np.ndarray:

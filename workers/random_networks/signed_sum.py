@@ -12,12 +12,11 @@ import numpy as np
 
 from workers.cumulants import cumulants_from_moments
 from workers.networks.base import Network
-from workers.random_networks.conditional_variance import CHUNK_NUMBERS
-from workers.seeds import generator
+from workers.random_networks.measurement import mean_of_chunks
 
 
-def group_means(
-    network: Network, width: int, depth: int, draws: int, highest: int, key: tuple[int, ...]
+def power_means(
+    network: Network, width: int, depth: int, draws: int, highest: int, random: np.random.Generator
 ) -> np.ndarray:
     """Means of E[f^{2k} | hidden layer] over draws, k = 0 … highest, under the 1/√m scaling.
 
@@ -27,20 +26,18 @@ def group_means(
         depth: 1.
         draws: random networks, at least 1.
         highest: largest k.
-        key: what the stream of random numbers is keyed by.
+        random: where the numbers come from.
 
     Returns:
         Shape (highest + 1,).
     """
-    random = generator("random networks", *key)
     activation = network.activation_object()
-    sums = np.zeros(highest + 1)
-    chunk = max(1, CHUNK_NUMBERS // width)
-    for first in range(0, draws, chunk):
-        size = min(chunk, draws - first)
-        s = activation.value(random.standard_normal((size, width))) / math.sqrt(width)
-        sums += conditional_moments(s, highest).sum(0)
-    return sums / draws
+
+    def moments(count: int) -> np.ndarray:
+        s = activation.value(random.standard_normal((count, width))) / math.sqrt(width)
+        return conditional_moments(s, highest).T
+
+    return mean_of_chunks(moments, draws, width)
 
 
 def conditional_moments(s: np.ndarray, highest: int) -> np.ndarray:

@@ -1,0 +1,69 @@
+"""The recursions by depth against known limits, a closed form, and networks drawn without weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.tolerances import EXACT, MONTE_CARLO_SE
+from theory.activations import ERF, LINEAR, RELU, TANH
+from theory.depth import finite_width_mean, kernel_by_depth
+from theory.kernels import fully_connected_kernels
+
+
+@pytest.mark.parametrize("activation", [RELU, TANH, ERF])
+def test_the_kernel_by_depth_is_the_diagonal_of_the_kernel(activation: object) -> None:
+    """K of every layer agrees with the general recursion; D with a difference quotient of its correlation."""
+    angle = 1e-2
+    gram = np.array([[1.0, np.cos(angle)], [np.cos(angle), 1.0]])
+    whole = fully_connected_kernels(gram, 5, activation, weight_variance=1.3, bias_variance=0.2)  # type: ignore[arg-type]
+    found = kernel_by_depth(5, activation, weight_variance=1.3, bias_variance=0.2)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found.kernel, whole.hidden_nngp[:, 0, 0], rtol=EXACT)
+    distance = whole.hidden_nngp[:, 0, 0] - whole.hidden_nngp[:, 0, 1]  # K − K(x, x') ≈ D angle²/2
+    slack = 3 * angle if activation is RELU else 1e-3  # a kink bends the kernel by |angle|³
+    np.testing.assert_allclose(2 * distance / angle**2, found.derivative, rtol=slack)
+
+
+def test_tanh_falls_like_one_over_twice_the_depth() -> None:
+    """K^(l) · 2l is within 5 % of 1 at l = 50, within 0.5 % at 1000, and not at 2 (control)."""
+    layers = np.array([2, 50, 1000])
+    found = kernel_by_depth(1000, TANH, weight_variance=1.0).kernel[layers - 1]
+    distance = np.abs(2 * layers * found - 1.0)
+    assert distance[0] > 0.1
+    assert distance[1] < 0.05
+    assert distance[2] < 0.005
+
+
+def test_scale_invariant_kernels_stay_and_need_no_correction() -> None:
+    """ReLU and linear at criticality: K = C_W at any width and depth."""
+    for activation, weight in ((RELU, 2.0), (LINEAR, 1.0)):
+        kernel = kernel_by_depth(9, activation, weight_variance=weight)
+        np.testing.assert_allclose(kernel.kernel, weight, rtol=EXACT)
+        np.testing.assert_allclose(kernel.derivative, weight, rtol=EXACT)
+        assert finite_width_mean(3, 9, activation, weight_variance=weight) == pytest.approx(weight, rel=EXACT)
+
+
+def tanh_means(width: int, depth: int, draws: int) -> tuple[float, float]:
+    """Mean of q over draws at C_W = 1 and its standard error."""
+    random = np.random.default_rng(11)
+    q = np.ones(draws)
+    for _ in range(depth):
+        q = np.mean(np.tanh(np.sqrt(q)[:, None] * random.standard_normal((draws, width))) ** 2, axis=1)
+    return float(q.mean()), float(q.std() / np.sqrt(draws))
+
+
+def test_the_mean_at_finite_width_has_the_correction() -> None:
+    """tanh, width 24, depth 3: within 5 standard errors and 1/n²; the bare limit is refused (control)."""
+    mean, error = tanh_means(24, 3, 40_000)
+    corrected = finite_width_mean(24, 3, TANH, weight_variance=1.0)
+    limit = kernel_by_depth(3, TANH, weight_variance=1.0).kernel[-1]
+    assert abs(mean - corrected) < MONTE_CARLO_SE * error + limit / 24**2
+    assert abs(mean - limit) > MONTE_CARLO_SE * error + limit / 24**2
+
+
+def test_bad_arguments_are_named() -> None:
+    """A negative depth and a width of 0."""
+    with pytest.raises(ValueError, match="depth -1"):
+        kernel_by_depth(-1, TANH, weight_variance=1.0)
+    with pytest.raises(ValueError, match="width 0"):
+        finite_width_mean(0, 1, TANH, weight_variance=1.0)

@@ -1,0 +1,129 @@
+"""What a measurement on random networks is: sums over draws that add up, and numbers made of their means.
+
+A measurement never sees all draws. It turns some draws into means of a few statistics; these are kept by
+group and part (`workers.random_networks.parts`), and what is stored is a function of the pooled means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workers.networks.base import Network
+from workers.networks.fully_connected import FullyConnected
+from workers.networks.two_layer import TwoLayer
+from workers.variable import Variable
+
+if TYPE_CHECKING:
+    from workers.random_networks.config import InitializationConfig
+
+PLACE = ("width", "depth")
+EXACT, LEADING, LIMIT, NONE = "exact", "leading order", "infinite width", "none"
+CHUNK_NUMBERS = 2**18  # random numbers held at a time: they stay in cache
+
+Prediction = tuple[np.ndarray | float, str]
+Result = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One width and depth of a network at initialisation.
+
+    Attributes:
+        network: its config, as it is sampled.
+        width: m.
+        depth: hidden layers.
+        settings: what is drawn and measured.
+        x: training points of unit norm, shape (n, d); None without data.
+    """
+
+    network: Network
+    width: int
+    depth: int
+    settings: InitializationConfig
+    x: np.ndarray | None = None
+
+    @property
+    def fully_connected(self) -> FullyConnected:
+        """The network, where a measurement is for fully connected ones alone."""
+        assert isinstance(self.network, FullyConnected)
+        return self.network
+
+    @property
+    def scale_invariant(self) -> bool:
+        """Whether exact laws hold: σ(ct) = cσ(t) for c > 0, and no biases."""
+        invariant = self.network.activation_object().slopes is not None
+        return invariant and (isinstance(self.network, TwoLayer) or self.fully_connected.bias_variance == 0.0)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A measurement on random networks.
+
+    Attributes:
+        variables: what it stores in /initialization, all over (width, depth, …).
+        predicted: what theory says beside it, in /theory.
+        statistics: how many means it keeps.
+        means: (case, draws, generator) to the statistics' means over so many draws, shape (statistics,).
+        summary: (case) to a function from means (…, statistics) to values (…, j), in the order of `store`.
+        store: (case, values (j,), standard errors (j,)) to the variables' values.
+        predict: (case) to predictions by name, with the kind of each.
+        draw_s: (case) to seconds of one draw on one core.
+        part_draws: (case) to draws of one part: a power of two, at least 64.
+        draws: (settings) to how many draws it makes.
+        any_network: whether it takes networks other than fully connected ones.
+        needs_points: whether it needs training points, or the inputs' dimension.
+    """
+
+    variables: tuple[Variable, ...]
+    predicted: tuple[Variable, ...]
+    statistics: Callable[[InitializationConfig], int]
+    means: Callable[[Case, int, np.random.Generator], np.ndarray]
+    summary: Callable[[Case], Callable[[np.ndarray], np.ndarray]]
+    store: Callable[[Case, np.ndarray, np.ndarray], Result]
+    predict: Callable[[Case], dict[str, Prediction]]
+    draw_s: Callable[[Case], float]
+    part_draws: Callable[[Case], int]
+    draws: Callable[[InitializationConfig], int] = lambda settings: settings.draws
+    any_network: bool = False
+    needs_points: bool = False
+
+
+def with_error(name: str, long_name: str, units: str = "1") -> tuple[Variable, Variable]:
+    """A variable over (width, depth) and its standard error."""
+    error = f"standard error of {name}, jackknife over groups of draws"
+    return Variable(name, PLACE, long_name, units), Variable(f"{name}_standard_error", PLACE, error, units)
+
+
+def pairs(*names: str) -> Callable[[Case, np.ndarray, np.ndarray], Result]:
+    """Values and errors of scalars, in the order of their names, as `Measurement.store` gives them."""
+
+    def store(case: Case, values: np.ndarray, errors: np.ndarray) -> Result:
+        result: Result = {}
+        for name, value, error in zip(names, values, errors, strict=True):
+            result |= {name: np.asarray(value), f"{name}_standard_error": np.asarray(error)}
+        return result
+
+    return store
+
+
+def mean_of_chunks(sample: Callable[[int], np.ndarray], draws: int, numbers_per_draw: int) -> np.ndarray:
+    """Means of statistics over draws, a cacheful of random numbers at a time.
+
+    Args:
+        sample: (draws) to statistics of each, shape (statistics, draws).
+        draws: at least 1.
+        numbers_per_draw: random numbers that one draw holds.
+
+    Returns:
+        Shape (statistics,).
+
+    >>> mean_of_chunks(lambda n: np.ones((2, n)), 5, 2**17).tolist()
+    [1.0, 1.0]
+    """
+    chunk = max(1, CHUNK_NUMBERS // numbers_per_draw)
+    sizes = [min(chunk, draws - first) for first in range(0, draws, chunk)]
+    return np.asarray(sum(sample(size).sum(axis=1) for size in sizes) / draws)

@@ -55,7 +55,7 @@ def cell_fits(training: xr.Dataset, *, floor: float, gradient_flow: bool = False
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
     fits = xr.Dataset(dict(zip(OUTPUTS, results, strict=True)))
-    order = [d for d in ("width", "depth", "seed", "learning_rate") if d in fits.dims]
+    order = [d for d in ("width", "depth", "output_scale", "seed", "learning_rate") if d in fits.dims]
     return _described(fits.transpose(*order))
 
 

@@ -191,7 +191,6 @@ def _headline(finding: Finding) -> str:
     estimate = finding.estimate
     if not np.isfinite(estimate.value):
         return finding.verdict
-    text = (
-        f"slope {estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}], theory {finding.expected:g}"
-    )
+    theory = f"theory {finding.expected:g}" if np.isfinite(finding.expected) else "no exponent expected"
+    text = f"slope {estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}], {theory}"
     return f"{text}: {finding.verdict}".replace("-", "−")

@@ -8,15 +8,20 @@ from analysis.evidence import Evidence
 from analysis.laws import (
     convergence,
     cumulants,
+    kernel_change_by_scale,
     kernel_drift,
     layer_drift,
+    movement_by_scale,
     own_kernel,
     pattern_change,
     weight_drift,
 )
 from analysis.laws.finding import Finding
+from analysis.scale_axis import pooled
 
-LAWS: tuple[Callable[[Evidence], list[Finding]], ...] = (
+Law = Callable[[Evidence], list[Finding]]
+
+LAWS: tuple[Law, ...] = (  # they see an axis of output scales as more learning rates
     convergence.find,
     own_kernel.find,
     weight_drift.LAW.find,
@@ -25,6 +30,7 @@ LAWS: tuple[Callable[[Evidence], list[Finding]], ...] = (
     pattern_change.LAW.find,
     layer_drift.find,
 )
+BY_SCALE: tuple[Law, ...] = (movement_by_scale.LAW.find, kernel_change_by_scale.LAW.find)
 
 VARIABLES = (
     "neuron_change_max",
@@ -32,6 +38,7 @@ VARIABLES = (
     "pattern_change",
     "layer_relative_change",
     "layer_relative_change_frobenius",
+    "parameter_change",
 )
 
 
@@ -42,4 +49,6 @@ def find_all(evidence: Evidence) -> list[Finding]:
     >>> find_all(Evidence({}, None, None, None, xr.Dataset()))
     []
     """
-    return [finding for law in LAWS for finding in law(evidence)]
+    together = pooled(evidence)
+    findings = [finding for law in LAWS for finding in law(together)]
+    return findings + [finding for law in BY_SCALE for finding in law(evidence)]

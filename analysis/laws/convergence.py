@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from analysis import fit
 from analysis.evidence import NOT_ASKED, Evidence
 from analysis.extrapolate import Extrapolation
-from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+from analysis.laws.finding import INCONCLUSIVE, Curve, Finding, Plot, Series, judge, undecided
 from analysis.rates import FLAGS
 from analysis.rates import OK as WINDOW_OK
+from analysis.scale_axis import scales
 
 Array = NDArray[np.float64]
 
@@ -38,52 +40,57 @@ def find(evidence: Evidence) -> list[Finding]:
     optimizer = section.get("optimizer", "gd") if isinstance(section, dict) else "gd"
     if evidence.fits is None or "rate_predicted" not in evidence.theory or optimizer not in COMPARABLE:
         return []
-    fits = evidence.fits.transpose("width", "depth", "seed", "learning_rate")
-    predicted, excluded = _predictions(evidence)
     ratio, shared = ratios(evidence)
-    widths = np.asarray(fits["width"].values, dtype=np.float64)
-    lost, windows = lost_windows(evidence)
-    points = int(np.isfinite(ratio).sum())
-    extrapolation = Extrapolation(ratio, widths)
+    extrapolation = Extrapolation(ratio, _widths(evidence.fits))
     if not extrapolation.possible:
-        reason = f"No depth has rates at three widths. {windows}"
-        return [undecided(NAME, TITLE, 1.0, reason, points)]
+        reason = f"No depth has rates at three widths. {lost_windows(evidence)[1]}"
+        return [undecided(NAME, TITLE, 1.0, reason, int(np.isfinite(ratio).sum()))]
+    return [_finding(evidence, ratio, shared, extrapolation)]
+
+
+def _widths(fits: xr.Dataset) -> Array:
+    return np.asarray(fits["width"].values, dtype=np.float64)
+
+
+def _finding(evidence: Evidence, ratio: Array, shared: float, extrapolation: Extrapolation) -> Finding:
+    assert evidence.fits is not None
     estimate = fit.bootstrap(extrapolation.values, extrapolation.limit)
     estimate = estimate.widened(float(np.hypot(shared, extrapolation.systematic)))
-    low, high = 1.0 - TRUSTED, 1.0 + TRUSTED
-    verdict, power = judge(estimate, low, high)
-    if lost > MOST_LOST and verdict != "inconclusive":
-        verdict, power = (
-            "inconclusive",
-            "Most finished cells have no honest window: longer training is needed.",
-        )
-    plot, limits = _plot(ratio, predicted, widths, [int(d) for d in fits["depth"].values])
+    lost, windows = lost_windows(evidence)
+    verdict, power = _verdict(estimate, lost)
+    predicted, excluded = _predictions(evidence)
+    widths = _widths(evidence.fits)
+    plot, limits = _plot(ratio, predicted, widths, [int(d) for d in evidence.fits["depth"].values])
     limits_note, r_squared = _log_slope(limits)
-    note = " ".join(
-        s for s in (
-            power,
-            "Extrapolated in width with terms in 1/√m and 1/m; what they leave open "
-            f"(± {extrapolation.systematic:.3f}) "
-            f"and the transient's remainder (± {shared:.3f}) are in the interval.",
-            limits_note, excluded, windows,
-        ) if s
+    sentences = (
+        power, _in_the_interval(extrapolation.systematic, shared), limits_note, excluded,
+        _averaged(evidence.fits), windows,
     )  # fmt: skip
-    return [
-        Finding(
-            NAME,
-            TITLE,
-            estimate,
-            1.0,
-            low,
-            high,
-            r_squared,
-            points,
-            verdict,
-            note,
-            plot,
-            _by_width(ratio, widths),
-        )
-    ]
+    return Finding(
+        NAME, TITLE, estimate, 1.0, 1.0 - TRUSTED, 1.0 + TRUSTED, r_squared, int(np.isfinite(ratio).sum()),
+        verdict, " ".join(s for s in sentences if s), plot, _by_width(ratio, widths),
+    )  # fmt: skip
+
+
+def _verdict(estimate: fit.Estimate, lost: float) -> tuple[str, str]:
+    """That of the interval, unless the cells that are left make a biased rest."""
+    verdict, power = judge(estimate, 1.0 - TRUSTED, 1.0 + TRUSTED)
+    if lost > MOST_LOST and verdict != INCONCLUSIVE:
+        reason = "Most finished cells have no honest window: longer training is needed."
+        return INCONCLUSIVE, reason
+    return verdict, power
+
+
+def _in_the_interval(systematic: float, shared: float) -> str:
+    return (
+        f"Extrapolated in width with terms in 1/√m and 1/m; what they leave open (± {systematic:.3f}) "
+        f"and the transient's remainder (± {shared:.3f}) are in the interval."
+    )
+
+
+def _averaged(fits: xr.Dataset) -> str:
+    """What becomes of output scales, in words; empty without that axis."""
+    return f"{scales(fits)} output scales are averaged like learning rates." if scales(fits) > 1 else ""
 
 
 def ratios(evidence: Evidence) -> tuple[Array, float]:
@@ -118,10 +125,8 @@ def _predictions(evidence: Evidence) -> tuple[Array, str]:
     settings = training if isinstance(training, dict) else {}
     if "lambda_max" not in theory or "lambda_min" not in theory:
         return predicted, ""
-    least, largest = (
-        theory[name].values.astype(np.float64)[:, None] for name in ("lambda_min", "lambda_max")
-    )
-    rounding = theory["lambda_rounding_error"].values[:, None] if "lambda_rounding_error" in theory else 0.0
+    least, largest = (_of_rates(theory, name) for name in ("lambda_min", "lambda_max"))
+    rounding = _of_rates(theory, "lambda_rounding_error") if "lambda_rounding_error" in theory else 0.0
     positive = least > SURE * rounding
     predicted = np.where(positive & (least > 0), predicted, np.nan)
     if settings.get("optimizer", "gd") == "gradient_flow":
@@ -130,6 +135,12 @@ def _predictions(evidence: Evidence) -> tuple[Array, str]:
     edge = np.abs(1.0 - eta * largest) >= np.exp(-predicted)
     note = "Learning rates whose largest mode decays slowest are left out." if edge.any() else ""
     return np.where(edge, np.nan, predicted), " ".join(s for s in (note, _singular(positive)) if s)
+
+
+def _of_rates(theory: xr.Dataset, name: str) -> Array:
+    """A prediction by (depth, rate), repeated where it has no rates."""
+    values = theory[name].broadcast_like(theory["rate_predicted"]).transpose("depth", "learning_rate")
+    return np.asarray(values.values, dtype=np.float64)
 
 
 def _singular(positive: NDArray[np.bool_]) -> str:

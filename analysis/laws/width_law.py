@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -13,6 +14,7 @@ from analysis import fit
 from analysis.evidence import DONE, Evidence
 from analysis.extrapolate import FINITE_SIZE, LARGEST_CORRECTION
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+from analysis.scale_axis import scales
 from analysis.sweep import cell_counts
 
 Array = NDArray[np.float64]
@@ -67,15 +69,15 @@ class WidthLaw:
             return []  # what it is about does not train, or was not measured
         values = np.where(finite & (values > 0), values, np.nan)
         present = np.isfinite(values).any((1, 2, 3))
-        shortfall = _shortfall(states, int(np.isfinite(values).sum()))
+        missing = shortfall(states, int(np.isfinite(values).sum()))
         if present.sum() < FEWEST_WIDTHS:
-            reason = f"{present.sum()} widths have finished cells; {FEWEST_WIDTHS} are needed. {shortfall}"
+            reason = f"{present.sum()} widths have finished cells; {FEWEST_WIDTHS} are needed. {missing}"
             return [
                 undecided(
                     self.name, self.title, self.expected, reason.strip(), int(np.isfinite(values).sum())
                 )
             ]
-        return [self._fit(evidence, widths, values, shortfall)]
+        return [self._fit(evidence, widths, values, missing)]
 
     def _values(self, evidence: Evidence) -> Array | None:
         """Last records (width, depth, seed, rate); None where there is no such variable or layer."""
@@ -108,7 +110,7 @@ class WidthLaw:
         factor = known[0] if known else np.ones(len(widths))
         return np.asarray(np.log(values) - np.log(factor)[:, None, None, None])
 
-    def _fit(self, evidence: Evidence, widths: Array, values: Array, shortfall: str) -> Finding:
+    def _fit(self, evidence: Evidence, widths: Array, values: Array, missing: str) -> Finding:
         known = self.known_factor(evidence, widths) if self.known_factor else None
         log_y = self._logs(evidence, widths, values)
         weight = np.isfinite(values).sum(2).astype(np.float64)
@@ -122,7 +124,12 @@ class WidthLaw:
         if known:
             raw = float(estimator(fit.means_over_seeds(np.log(values))))
             sentences.append(f"{known[1]}; without that the slope is {raw:.3f}.")
-        sentences += [*self._comparisons(log_y, widths, weight, estimate), self._scope(), shortfall]
+        sentences += [
+            *self._comparisons(log_y, widths, weight, estimate),
+            self._scope(),
+            _pooled(evidence),
+            missing,
+        ]
         note = " ".join(s for s in sentences if s)
         plot = self._plot(evidence, widths, log_y, estimator, estimate.value)
         return Finding(
@@ -174,7 +181,7 @@ class WidthLaw:
         cells = evidence.cells
         assert cells is not None
         depths = [self.depth] if self.depth is not None else [int(d) for d in cells["depth"].values]
-        rates = [float(v) for v in cells["learning_rate"].values]
+        rates = _rates(cells)
         groups = [
             (d, r)
             for d in range(len(depths))
@@ -183,10 +190,10 @@ class WidthLaw:
         ]
         series = []
         for i, (d, r) in enumerate(groups):
-            label = f"depth {depths[d]}" if len(rates) == 1 else f"depth {depths[d]}, η = {rates[r]:g}"
+            label = f"depth {depths[d]}{rates[r]}"
             shift = 1.0 + DODGE * (i - (len(groups) - 1) / 2)
-            series.append(_series(label, widths, log_y[:, d, :, r], depths[d], r % 2 == 1, shift))
-        curves = [_fitted(widths, log_y[:, d], slope, depths[d]) for d in sorted({d for d, _ in groups})]
+            series.append(point_series(label, widths, log_y[:, d, :, r], depths[d], r % 2 == 1, shift))
+        curves = [fitted_curve(widths, log_y[:, d], slope, depths[d]) for d in sorted({d for d, _ in groups})]
         ends = np.array([widths.min(), widths.max()])
         for exponent in sorted({self.expected, *self.allowed}, reverse=True):
             kind = "theory" if exponent == self.expected else "guide"
@@ -205,7 +212,21 @@ def finite_size_bend(widths: Array, smallest: float) -> Array:
     return np.minimum(FINITE_SIZE / np.sqrt(widths), LARGEST_CORRECTION * np.sqrt(smallest / widths))
 
 
-def _series(label: str, widths: Array, log_y: Array, depth: int, hollow: bool, shift: float) -> Series:
+def _rates(cells: xr.Dataset) -> list[str]:
+    """What tells the entries along `learning_rate` apart; nothing where there is one."""
+    eta = [f"η = {v:g}" for v in cells["learning_rate"].values]
+    alpha = [f"α = {v:g}" for v in cells["output_scale"].values] if scales(cells) > 1 else []
+    parts = [part for part in (alpha, eta) if len(set(part)) > 1]
+    return ["".join(f", {part[i]}" for part in parts) for i in range(len(eta))]
+
+
+def _pooled(evidence: Evidence) -> str:
+    """What becomes of output scales, in words; empty without that axis."""
+    count = scales(evidence.cells)
+    return f"{count} output scales are pooled, each with its own amplitude." if count > 1 else ""
+
+
+def point_series(label: str, widths: Array, log_y: Array, depth: int, hollow: bool, shift: float) -> Series:
     """Geometric means over seeds (axis 1) with their bars, where there are any."""
     ok = np.isfinite(log_y).any(1)
     mean, half = geometric_bars(log_y[ok])
@@ -214,7 +235,7 @@ def _series(label: str, widths: Array, log_y: Array, depth: int, hollow: bool, s
     )
 
 
-def _fitted(widths: Array, log_y: Array, slope: float, depth: int) -> Curve:
+def fitted_curve(widths: Array, log_y: Array, slope: float, depth: int) -> Curve:
     """The fit at one depth, through the mean of its points; log_y is (width, seed, rate)."""
     flat = log_y.reshape(len(widths), -1)
     ok = np.isfinite(flat).any(1)
@@ -241,7 +262,7 @@ def geometric_bars(log_values: Array) -> tuple[Array, Array]:
     return mean, np.where(count > 1, stats.t.ppf(0.975, np.maximum(count - 1, 1)) * error, 0.0)
 
 
-def _shortfall(status: NDArray[np.int8], used: int) -> str:
+def shortfall(status: NDArray[np.int8], used: int) -> str:
     """What is missing from the grid, in words; empty where nothing is."""
     counts = cell_counts(status)
     missing = [f"{counts[name]} {name}" for name in ("diverged", "failed", "pending") if counts[name]]

@@ -15,7 +15,7 @@ import xarray as xr
 from analysis import figures
 from analysis.laws.finding import Finding
 from analysis.study import examine
-from analysis.sweep import open_sweep
+from analysis.sweep import AXES, open_sweep
 
 FOLDER = Path(__file__).parent
 PROVENANCE = ("created", "code_version", "schema_version", "config_hash")
@@ -75,6 +75,7 @@ def write(url: str | Path, output: Path | None = None, scheduler: str | None = N
         config=json.dumps(study.evidence.config, indent=2, ensure_ascii=False),
         provenance=_provenance(tree),
         faults=_faults(study.evidence.cells),
+        axes=[axis.replace("_", " ") for axis in _axes(study.evidence.cells)],
         most_faults=MOST_FAULTS,
         address=str(url),
     )
@@ -108,15 +109,15 @@ def _section(finding: Finding, folder: Path) -> Section:
     figure = figures.draw(finding)
     figures.save(figure, folder, finding.name)
     estimate = finding.estimate
-    known = bool(np.isfinite(estimate.value))
+    known, expects = bool(np.isfinite(estimate.value)), bool(np.isfinite(finding.expected))
     return Section(
         name=finding.name,
         title=finding.title,
         verdict=finding.verdict,
         slope=_signed(f"{estimate.value:.3f}") if known else "none",
         interval=_signed(f"{estimate.low:.3f} to {estimate.high:.3f}") if known else "",
-        expected=_signed(f"{finding.expected:g}"),
-        allowed=_signed(f"{finding.expected_low:.2f} to {finding.expected_high:.2f}"),
+        expected=_signed(f"{finding.expected:g}") if expects else "none",
+        allowed=_signed(f"{finding.expected_low:.2f} to {finding.expected_high:.2f}") if expects else "none",
         points=finding.points,
         r_squared=f"{finding.r_squared:.3f}" if np.isfinite(finding.r_squared) else "none",
         note=_signed(finding.note),
@@ -144,11 +145,16 @@ def _provenance(tree: xr.DataTree) -> list[tuple[str, str]]:
     return rows
 
 
+def _axes(cells: xr.Dataset | None) -> list[str]:
+    """The axes of the grid that was trained, in order."""
+    return [] if cells is None else [axis for axis in AXES if axis in cells["status"].dims]
+
+
 def _faults(cells: xr.Dataset | None) -> list[dict[str, Any]]:
     """Cells that diverged, failed or are missing, by coordinate."""
     if cells is None:
         return []
-    status = cells["status"].transpose("width", "depth", "seed", "learning_rate")
+    status = cells["status"].transpose(*_axes(cells))
     names = {0: "pending", 2: "diverged", 3: "failed"}
     coordinates = [status[dim].values for dim in status.dims]
     return [

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 import xarray as xr
 
+from workers import checkpoint as checkpoints
+from workers.checkpoint import FINISHED, Batch, Flush, Ledger, States
 from workers.data import Data
 from workers.ensemble import Ensemble
 from workers.networks.base import Network
@@ -26,6 +29,8 @@ from workers.variable import DIVERGED, DONE
 DIVERGENCE = 1e6  # ‖r‖ / ‖r(0)‖ from which a cell counts as diverged
 CHECK_STEPS = 32  # longest stretch of steps without a look for divergence
 BATCH_BYTES = 4 * 2**20  # weights of a batch that stay near the core; a batch holds at least one cell
+POLL_S = 0.1  # longest time without a look for an interrupt
+NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # how torch and CUDA tell it
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class TrainingBlock:
         memory_bytes: what the block may use.
         device: a torch device, or "auto" for a GPU where one is.
         threads: cores that the block may use.
+        split: batches are so many times smaller, and fewer train at once, after the memory ran out.
     """
 
     width: int
@@ -59,37 +65,88 @@ class TrainingBlock:
     memory_bytes: int = 2**30
     device: str = "auto"
     threads: int = 1
+    split: int = 1
 
 
-def run(block: TrainingBlock, data: Data) -> xr.Dataset:
+def run(
+    block: TrainingBlock,
+    data: Data,
+    flush: Flush | None = None,
+    checkpoint: Mapping[str, np.ndarray] | None = None,
+) -> xr.Dataset:
     """Trains a block's cells and measures them at its recorded steps.
 
     A cell's numbers depend on its coordinates and the config alone: cells are split into batches by memory,
-    and each batch runs on one core, so that neither batch nor thread count changes a bit.
+    and each batch runs on one core, so that neither batch nor thread count changes a bit; nor does an end
+    in the middle, if training goes on from the checkpoint of the last flush.
 
     Args:
         block: the cells.
         data: training points.
+        flush: is given what is measured so far and a checkpoint whenever it says that it is due, and once
+            more when the calling thread is interrupted.
+        checkpoint: of the same cells, as `flush` was given it; default: training begins at step 0.
 
     Returns:
         `block.training.variables` with dims (seed, learning_rate, step, layer, mode), `status` without step;
         attributes `wall_s`, `device`, `threads`.
+
+    Raises:
+        MemoryError: a batch does not fit; a larger `block.split` makes batches smaller.
+        KeyboardInterrupt: the calling thread was interrupted; the last flush holds all that was done.
     """
     began = time.perf_counter()
     device = _device(block.device)
     torch.backends.cuda.matmul.allow_tf32 = False
-    results = _empty(block, len(data.x))
-    runs = list(_seed_runs(block, data, device))
-    intra = max(1, block.threads // len(runs))
-    with ThreadPoolExecutor(
-        min(block.threads, len(runs)), initializer=torch.set_num_threads, initargs=(intra,)
-    ) as pool:
-        for where, part in zip(
-            runs, pool.map(lambda r: _train_seeds(block, data, device, r), runs), strict=True
-        ):
-            for name, values in part.items():
-                results[name][where] = values
-    return _dataset(block, results, len(data.x), wall_s=time.perf_counter() - began, device=str(device))
+    ledger, states = _ledger(block, len(data.x), flush, checkpoint)
+    batches = list(_batches(block, data, device, ledger.steps, states))
+    parallel = max(1, min(block.threads // block.split, len(batches)))
+    intra = max(1, block.threads // parallel)
+    with ThreadPoolExecutor(parallel, initializer=torch.set_num_threads, initargs=(intra,)) as pool:
+        train = partial(_train_batch, block, data, device, ledger)
+        _finish(ledger, [pool.submit(train, batch) for batch in batches])
+    measured = records(block, ledger.results, len(data.x))
+    wall_s = time.perf_counter() - began
+    return measured.assign_attrs(wall_s=wall_s, device=str(device), threads=block.threads)
+
+
+def _finish(ledger: Ledger, futures: list[Future[None]]) -> None:
+    """Waits for all batches; at an interrupt or a defect each of them stops at its next look."""
+    waiting = set(futures)
+    try:
+        while waiting:
+            ended, waiting = wait(waiting, POLL_S, FIRST_EXCEPTION)
+            for each in ended:
+                each.result()
+    except BaseException as error:
+        ledger.stop(flush=isinstance(error, KeyboardInterrupt))
+        if isinstance(error, RuntimeError) and any(word in str(error) for word in NO_MEMORY):
+            raise MemoryError(str(error).splitlines()[0]) from error
+        raise
+
+
+def records(block: TrainingBlock, results: Mapping[str, np.ndarray], samples: int) -> xr.Dataset:
+    """Arrays by cell as variables of a block; of a flush's results, what is not measured yet is fill.
+
+    Args:
+        block: the cells.
+        results: as `Flush.write` is given them: by variable, shape (cells, …).
+        samples: training points.
+    """
+    shape = (len(block.seeds), len(block.learning_rates))
+    coords = {
+        "seed": list(block.seeds),
+        "learning_rate": list(block.learning_rates),
+        "step": list(block.steps),
+        "layer": range(1, block.depth + 2),
+    }
+    variables = {
+        v.name: (v.dims[2:], results[v.name].reshape(*shape, *results[v.name].shape[1:]))
+        for v in block.training.variables
+    }
+    if any("mode" in v.dims for v in block.training.variables):
+        coords["mode"] = range(1, samples + 1)
+    return xr.Dataset(variables, coords)
 
 
 def _device(name: str) -> torch.device:
@@ -98,47 +155,56 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _empty(block: TrainingBlock, samples: int) -> dict[str, np.ndarray]:
-    sizes = {
-        "seed": len(block.seeds),
-        "learning_rate": len(block.learning_rates),
-        "step": len(block.steps),
-        "layer": block.depth + 1,
-        "mode": samples,
-    }
+def _ledger(
+    block: TrainingBlock, samples: int, flush: Flush | None, checkpoint: Mapping[str, np.ndarray] | None
+) -> tuple[Ledger, States | None]:
+    """What is measured before the first batch starts, and what its cells go on from."""
+    cells = len(block.seeds) * len(block.learning_rates)
+    if checkpoint is None:
+        return Ledger(_empty(block, cells, samples), np.zeros(cells, dtype=np.int64), flush), None
+    results, steps, states = checkpoints.opened(checkpoint)
+    return Ledger(results, steps, flush), states
+
+
+def _empty(block: TrainingBlock, cells: int, samples: int) -> dict[str, np.ndarray]:
+    sizes = {"step": len(block.steps), "layer": block.depth + 1, "mode": samples}
     return {
-        v.name: np.full([sizes[d] for d in v.dims[2:]], v.fill_value, dtype=v.dtype)
+        v.name: np.full([cells, *(sizes[d] for d in v.dims[4:])], v.fill_value, dtype=v.dtype)
         for v in block.training.variables
     }
 
 
-def _seed_runs(block: TrainingBlock, data: Data, device: torch.device) -> Iterator[slice]:
-    """Runs of seeds that train as one batch: bounded by memory, by cache on a CPU, shared by the cores."""
+def _batches(
+    block: TrainingBlock, data: Data, device: torch.device, steps: np.ndarray, states: States | None
+) -> Iterator[Batch]:
+    """Unfinished cells, those at one step together: bounded by memory, by cache on a CPU, shared by cores."""
     samples, inputs = data.x.shape
     itemsize, rates = block.training.itemsize, len(block.learning_rates)
     parameters = block.network.parameters(block.width, block.depth, inputs)
     own = block.training.parameter_arrays * itemsize * parameters
     cell = block.network.memory_bytes(block.width, block.depth, samples, inputs, itemsize) + own
-    per_seed = rates * cell
-    fits = max(1, int(block.memory_bytes / block.threads / per_seed))
+    seeds = max(1, int(block.memory_bytes / block.threads / (rates * cell)))
     if device.type == "cpu":
         weights = rates * itemsize * parameters
-        fits = min(fits, max(1, BATCH_BYTES // weights), math.ceil(len(block.seeds) / block.threads))
-    for first in range(0, len(block.seeds), fits):
-        yield slice(first, min(first + fits, len(block.seeds)))
+        seeds = min(seeds, max(1, BATCH_BYTES // weights), math.ceil(len(block.seeds) / block.threads))
+    most = max(1, seeds * rates // block.split)
+    for step in np.unique(steps[steps != FINISHED])[::-1]:
+        cells = np.flatnonzero(steps == step)
+        for first in range(0, len(cells), most):
+            chosen = cells[first : first + most]
+            yield Batch(chosen, states.of(chosen) if states is not None and step else None)
 
 
-def _train_seeds(
-    block: TrainingBlock, data: Data, device: torch.device, where: slice
-) -> dict[str, np.ndarray]:
-    """Trains the cells of a run of seeds as one batch; arrays (seeds, learning rates, …) by variable."""
-    seeds, rates = block.seeds[where], len(block.learning_rates)
-    start = _start(block, data, device, seeds)
-    batch = start.batch(
-        np.repeat(np.arange(len(seeds)), rates), np.tile(block.learning_rates_absolute, len(seeds))
-    )
-    flat = _train(block, batch, start)
-    return {name: values.reshape(len(seeds), rates, *values.shape[1:]) for name, values in flat.items()}
+def _train_batch(
+    block: TrainingBlock, data: Data, device: torch.device, ledger: Ledger, batch: Batch
+) -> None:
+    """Trains cells as one batch, from their start or from their states."""
+    ledger.begin(batch)
+    rates = len(block.learning_rates)
+    used, start_of = np.unique(batch.cells // rates, return_inverse=True)
+    start = _start(block, data, device, tuple(block.seeds[s] for s in used))
+    ensemble = start.batch(start_of, np.asarray(block.learning_rates_absolute)[batch.cells % rates])
+    ledger.finish(batch, _train(block, ensemble, start, batch, ledger))
 
 
 def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[int, ...]) -> Start:
@@ -158,40 +224,67 @@ def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[
     )
 
 
-def _train(block: TrainingBlock, batch: Ensemble, start: Start) -> dict[str, np.ndarray]:
+def _train(
+    block: TrainingBlock, ensemble: Ensemble, start: Start, batch: Batch, ledger: Ledger
+) -> dict[str, np.ndarray]:
     """The loop over looks; arrays (cells, …) by variable.
 
     Cells leave the batch when they diverge (their later records stay NaN) or when their residual has reached
     the rounding floor (their later records repeat the last).
     """
-    results = {
-        name: np.repeat(values[:1, 0], len(batch), 0)
-        for name, values in _empty(block, len(start.targets)).items()
-    }
+    results = {name: values[batch.cells] for name, values in ledger.results.items()}
     results["status"][:] = DONE
-    place = np.arange(len(batch))  # of each cell of the batch among the results
-    initial = np.full(len(batch), np.inf)
+    place = np.arange(len(ensemble))  # of each cell of the batch among the results
     recorded = {step: k for k, step in enumerate(block.steps)}
-    stepper = block.training.stepper(batch, start)
-    for step, following in itertools.pairwise(_looks(block.steps)):
-        residual = batch.forward() - start.targets
+    stepper = block.training.stepper(ensemble, start)
+    initial = _restored(ensemble, stepper, batch)
+    looks = itertools.dropwhile(lambda pair: pair[0] < batch.step, itertools.pairwise(_looks(block.steps)))
+    for step, following in looks:
+        ledger.look(batch, results, partial(_states, ensemble, stepper, batch.cells[place], initial, step))
+        residual = ensemble.forward() - start.targets
         norm = residual.square().sum(1).sqrt().to("cpu", torch.float64).numpy()
         initial = norm if step == 0 else initial
         sound = norm <= DIVERGENCE * initial
         results["status"][place[~sound]] = DIVERGED
         place, initial, norm = place[sound], initial[sound], norm[sound]
-        residual = _keep(batch, stepper, residual, sound)
-        batch.backward()
+        residual = _keep(ensemble, stepper, residual, sound)
+        ensemble.backward()
         if step in recorded and len(place):
-            _record(Record(batch, residual, start, step), results, place, recorded[step])
+            _record(Record(ensemble, residual, start, step), results, place, recorded[step])
             moving = norm > block.training.rounding_floor * initial
             _repeat_last(results, place[~moving], recorded[step])
             place, initial = place[moving], initial[moving]
-            residual = _keep(batch, stepper, residual, moving)
+            residual = _keep(ensemble, stepper, residual, moving)
         if not len(place):
             break
         stepper.advance(residual, step, following)
     return results
+
+
+def _states(
+    ensemble: Ensemble, stepper: Stepper, cells: np.ndarray, initial: np.ndarray, step: int
+) -> States:
+    """All that a batch's next look depends on, beside the config."""
+    arrays = {"step": np.full(len(cells), step, dtype=np.int64), "initial": initial.copy()}
+    for name, tensor in _moving(ensemble, stepper):
+        arrays[name] = tensor.to("cpu", copy=True).contiguous().numpy()
+    return States(cells, arrays)
+
+
+def _restored(ensemble: Ensemble, stepper: Stepper, batch: Batch) -> np.ndarray:
+    """Puts a batch and its optimiser where its states say; ‖r(0)‖ of its cells, inf where unknown yet."""
+    if batch.states is None:
+        return np.full(len(ensemble), np.inf)
+    for name, tensor in _moving(ensemble, stepper):
+        tensor.copy_(torch.from_numpy(np.array(batch.states.arrays[name])))
+    return np.array(batch.states.arrays["initial"])
+
+
+def _moving(ensemble: Ensemble, stepper: Stepper) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors (B, …) that training changes, by name."""
+    for kind, tensors in (("parameter", ensemble.trained.tensors), ("optimizer", stepper.state)):
+        for k, tensor in enumerate(tensors):
+            yield f"{kind}.{k}", tensor
 
 
 def _looks(recorded: tuple[int, ...]) -> Iterator[int]:
@@ -202,15 +295,15 @@ def _looks(recorded: tuple[int, ...]) -> Iterator[int]:
     yield from (recorded[-1], recorded[-1])
 
 
-def _keep(batch: Ensemble, stepper: Stepper, residual: torch.Tensor, chosen: np.ndarray) -> torch.Tensor:
+def _keep(ensemble: Ensemble, stepper: Stepper, residual: torch.Tensor, chosen: np.ndarray) -> torch.Tensor:
     """Shrinks the batch to the chosen cells, at the same step; their residuals."""
     if chosen.all():
         return residual
     places = torch.as_tensor(np.flatnonzero(chosen), device=residual.device)
-    batch.keep(places)
+    ensemble.keep(places)
     stepper.keep(places)
-    batch.forward()
-    batch.backward()
+    ensemble.forward()
+    ensemble.backward()
     return residual[places]
 
 
@@ -224,18 +317,3 @@ def _repeat_last(results: dict[str, np.ndarray], place: np.ndarray, k: int) -> N
     for name, values in results.items():
         if name != "status":
             values[place, k + 1 :] = values[place, k : k + 1]
-
-
-def _dataset(
-    block: TrainingBlock, results: dict[str, np.ndarray], samples: int, *, wall_s: float, device: str
-) -> xr.Dataset:
-    coords = {
-        "seed": list(block.seeds),
-        "learning_rate": list(block.learning_rates),
-        "step": list(block.steps),
-        "layer": range(1, block.depth + 2),
-    }
-    variables = {v.name: (v.dims[2:], results[v.name]) for v in block.training.variables}
-    if any("mode" in v.dims for v in block.training.variables):
-        coords["mode"] = range(1, samples + 1)
-    return xr.Dataset(variables, coords, {"wall_s": wall_s, "device": device, "threads": block.threads})

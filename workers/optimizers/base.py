@@ -50,6 +50,11 @@ class Stepper(ABC):
     def keep(self, chosen: Tensor) -> None:  # noqa: B027
         """Follows the batch as it shrinks to the chosen cells; called after `Ensemble.keep`."""
 
+    @property
+    def state(self) -> list[Tensor]:
+        """What `advance` needs beside parameters and step, each (B, …): part of every checkpoint."""
+        return []
+
 
 class Training(BaseModel, ABC):
     """Settings that all optimisers share.

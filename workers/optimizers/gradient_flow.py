@@ -155,3 +155,7 @@ class _Flow(Stepper):
     def keep(self, chosen: Tensor) -> None:
         self.scale, self.size = self.scale[chosen], self.size[chosen]
         self._allocate()
+
+    @property
+    def state(self) -> list[Tensor]:
+        return [self.size]

@@ -101,3 +101,7 @@ class _Accelerated(Stepper):
     def keep(self, chosen: Tensor) -> None:
         self.momenta = self.momenta[chosen]
         self.movement = self.movement.chosen(chosen)
+
+    @property
+    def state(self) -> list[Tensor]:
+        return self.movement.tensors

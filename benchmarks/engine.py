@@ -21,6 +21,7 @@ from workers.ensemble import Ensemble
 from workers.networks import FullyConnected
 from workers.optimizers import GradientDescent
 from workers.parameters import initial_parameters
+from workers.tangent_kernels import tangent_kernel
 from workers.training import TrainingBlock, run
 
 T = TypeVar("T")
@@ -122,10 +123,10 @@ def product_peak(dtype: torch.dtype, size: int = 1536) -> float:
 def stepping(batch: Ensemble, y: Tensor, steps: int, *, kernels: bool) -> None:
     for _ in range(steps):
         residual = batch.forward() - y
-        batch.backward()
+        batch.backward(residual)
         if kernels:
-            batch.tangent_kernel()
-        batch.descend(residual)
+            tangent_kernel(batch)
+        batch.descend()
 
 
 def wide() -> list[Row]:
@@ -164,8 +165,7 @@ def ensemble(b: TrainingBlock, data: Data) -> tuple[Ensemble, Tensor]:
 
 def whole_kernel(batch: Ensemble) -> Tensor:
     batch.forward()
-    batch.backward()
-    return batch.tangent_kernel()[0]
+    return tangent_kernel(batch)[0]
 
 
 def one_kernel() -> list[Row]:

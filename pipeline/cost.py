@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import SweepConfig
+from workers import cell_cost, observables
+from workers.data import Dimensions
 from workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
 
 # Stated defaults for one core or one device; a running sweep corrects them by its own times. They are
@@ -16,7 +18,7 @@ RECORD_FLOPS_PER_S = 6.0e9  # a record's products are thin, and eigenvalues do n
 GPU_FLOPS_PER_S = 5.0e12
 ELEMENT_S = 2.0e-9  # one activation of one sample through one layer and step, besides the products
 STEP_S = 1.0e-5  # dispatch of one layer and step, shared by a batch, per cell
-RECORD_S = 1.0e-4  # dispatch of one record, per cell
+QUANTITY_S = 1.7e-5  # dispatch of one quantity that a record needs, per layer and cell
 SCALE_INVARIANT_DRAW_S = 150e-9  # per draw and layer
 GAUSSIAN_DRAW_S = 15e-9  # per draw, layer and neuron
 PROCESS_BYTES = 400 * 2**20  # a worker process with its libraries
@@ -40,7 +42,7 @@ class Costs:
     initialization_s: np.ndarray
 
 
-def estimate(config: SweepConfig, samples: int, inputs: int) -> Costs:
+def estimate(config: SweepConfig, size: Dimensions) -> Costs:
     """Costs of every pair of width and depth.
 
     Seconds of a cell: steps · (flops / rate + layers · (ε · samples · width + dispatch)) + the same for
@@ -48,15 +50,14 @@ def estimate(config: SweepConfig, samples: int, inputs: int) -> Costs:
 
     Args:
         config: the sweep.
-        samples: training points.
-        inputs: dimension of a point.
+        size: of its data.
     """
     shape = (len(config.grid.width), len(config.grid.depth))
     costs = Costs(*(np.zeros(shape) for _ in range(4)))
     for w, width in enumerate(config.grid.width):
         for d, depth in enumerate(config.grid.depth):
             if config.training is not None:
-                seconds, flops, memory = _training_cell(config, width, depth, samples, inputs)
+                seconds, flops, memory = _training_cell(config, width, depth, size)
                 rates = len(config.grid.learning_rates)
                 costs.seed_s[w, d] = rates * seconds
                 costs.seed_flops[w, d] = rates * flops
@@ -67,25 +68,21 @@ def estimate(config: SweepConfig, samples: int, inputs: int) -> Costs:
 
 
 def _training_cell(
-    config: SweepConfig, width: int, depth: int, samples: int, inputs: int
+    config: SweepConfig, width: int, depth: int, size: Dimensions
 ) -> tuple[float, float, float]:
     training = config.training
     assert training is not None
     records = min(training.records, training.steps + 1)
-    step_flops = training.gradients_per_step(samples) * config.network.step_flops(
-        width, depth, samples, inputs
-    )
-    record_flops = config.network.record_flops(width, depth, samples, inputs)
+    cell = (config.network, training, width, depth, size)
+    step_flops, record_flops = cell_cost.step_flops(*cell), cell_cost.record_flops(*cell)
     flops = training.steps * step_flops + records * record_flops
     precision = 8 / training.itemsize
-    step_s = depth * (ELEMENT_S * samples * width + STEP_S)
+    step_s = depth * (ELEMENT_S * size.samples * width + STEP_S)
     product_s = training.steps * step_flops / (CORE_FLOPS_PER_S * precision)
-    record_s = records * (record_flops / (RECORD_FLOPS_PER_S * precision) + RECORD_S * depth)
-    seconds = product_s + training.steps * step_s + record_s
-    memory = config.network.memory_bytes(width, depth, samples, inputs, training.itemsize)
-    own = training.parameter_arrays * training.itemsize
-    memory += own * config.network.parameters(width, depth, inputs) if own else 0
-    return seconds, flops, float(memory)
+    quantities = len(observables.needs(training.measure))
+    record_s = record_flops / (RECORD_FLOPS_PER_S * precision) + QUANTITY_S * quantities * depth
+    seconds = product_s + training.steps * step_s + records * record_s
+    return seconds, flops, float(cell_cost.memory_bytes(*cell))
 
 
 def _initialization(config: SweepConfig, width: int, depth: int) -> float:
@@ -103,27 +100,22 @@ def gpu_seconds(config: SweepConfig, costs: Costs) -> np.ndarray:
     return np.asarray(costs.seed_flops / rate)
 
 
-def cell_values(config: SweepConfig) -> int:
-    """Numbers that a training cell stores."""
-    return sum(variable_values(config))
-
-
-def variable_values(config: SweepConfig) -> list[int]:
+def variable_values(config: SweepConfig, size: Dimensions) -> list[int]:
     """Numbers that a training cell stores, by variable."""
-    if config.training is None or config.data is None:
+    if config.training is None:
         return []
     sizes = {
-        "mode": config.data.samples,
+        "mode": size.samples * size.outputs,
         "step": len(config.training.recorded_steps()),
         "layer": max(config.grid.depth) + 1,
     }
     return [int(np.prod([sizes.get(dim, 1) for dim in v.dims])) for v in config.training.variables]
 
 
-def stored_bytes(config: SweepConfig) -> int:
+def stored_bytes(config: SweepConfig, size: Dimensions) -> int:
     """Bytes of the sweep's arrays before compression, 8 for each number."""
     pairs = len(config.grid.width) * len(config.grid.depth)
-    total = config.cells * cell_values(config) if config.training is not None else 0
+    total = config.cells * sum(variable_values(config, size)) if config.training is not None else 0
     if config.initialization is not None:
         total += pairs * (len(INITIALIZATION_VARIABLES) * len(config.initialization.orders) + 1)
     return 8 * total

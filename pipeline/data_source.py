@@ -8,7 +8,7 @@ from pipeline import plan
 from pipeline.config import SweepFile
 from pipeline.errors import InputError
 from pipeline.plan import Plan
-from workers.data import Data, DataError, dimensions, load
+from workers.data import Data, DataError, Dimensions, dimensions, load
 
 _BUILT_IN = ("digits", "sphere")
 
@@ -27,10 +27,10 @@ def load_data(sweep: SweepFile) -> Data | None:
         raise _input_error(error, sweep.file) from None
 
 
-def data_dimensions(sweep: SweepFile) -> tuple[int, int]:
-    """(samples, inputs) without reading the points; (1, 1) without data."""
+def data_dimensions(sweep: SweepFile) -> Dimensions:
+    """Samples, inputs and outputs without reading the points; one of each without data."""
     if sweep.config.data is None:
-        return 1, 1
+        return Dimensions(1, 1)
     try:
         return dimensions(sweep.config.data, sweep.base)
     except DataError as error:
@@ -41,8 +41,7 @@ def make_plan(
     sweep: SweepFile, cores: int, seeds_per_block: int | None = None, rates_per_block: int | None = None
 ) -> Plan:
     """The plan of a config on so many cores; in an existing store the blocks keep their length."""
-    samples, inputs = data_dimensions(sweep)
-    return plan.make(sweep.config, samples, inputs, cores, seeds_per_block, rates_per_block)
+    return plan.make(sweep.config, data_dimensions(sweep), cores, seeds_per_block, rates_per_block)
 
 
 def source_hash(sweep: SweepFile) -> str:

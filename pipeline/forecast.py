@@ -31,7 +31,7 @@ def forecast(plan: Plan, gpus: int = 0) -> dict[str, Any]:
         "seeds_per_block": plan.seeds_per_block if config.training is not None else None,
         "flops": float(plan.costs.seed_flops.sum() * seeds),
         "memory_bytes": _largest_block_bytes(plan),
-        "stored_bytes": cost.stored_bytes(config),
+        "stored_bytes": cost.stored_bytes(config, plan.size),
         "objects": plan.training_blocks * (len(config.training.variables) if config.training else 0)
         + (len(plan) - plan.training_blocks) * 4,
         "core_s": float(seconds.sum()),

@@ -14,6 +14,7 @@ from pipeline.compute import format_bytes
 from pipeline.config import SweepConfig
 from pipeline.cost import Costs
 from pipeline.errors import InputError
+from workers.data import Dimensions
 
 BLOCKS_PER_CORE = 4  # the costliest block takes at most this share of a core's part of the sweep
 SHORT_BLOCK_S = 2.0  # no block is cut below this for the sake of balance
@@ -69,6 +70,7 @@ class Plan:
         seeds_per_block: length of a chunk along `seed`.
         cores: cores that the sweep runs on.
         rates_per_block: length of a chunk along `learning_rate`: all that the store was made with.
+        size: of the data.
     """
 
     config: SweepConfig
@@ -76,6 +78,7 @@ class Plan:
     seeds_per_block: int
     cores: int
     rates_per_block: int
+    size: Dimensions
 
     @property
     def seed_blocks(self) -> int:
@@ -163,8 +166,7 @@ class Plan:
 
 def make(
     config: SweepConfig,
-    samples: int,
-    inputs: int,
+    size: Dimensions,
     cores: int,
     seeds_per_block: int | None = None,
     rates_per_block: int | None = None,
@@ -173,15 +175,15 @@ def make(
 
     Args:
         config: the sweep.
-        samples: training points.
-        inputs: dimension of a point.
+        size: of the data.
         cores: cores that the sweep runs on.
         seeds_per_block: from a store that exists; default: by the rule of `_seeds_per_block`.
         rates_per_block: from a store that exists; default: all.
     """
-    costs = cost.estimate(config, samples, inputs)
+    costs = cost.estimate(config, size)
     rates = rates_per_block or max(1, len(config.grid.learning_rates))
-    return Plan(config, costs, seeds_per_block or _seeds_per_block(config, costs, cores), cores, rates)
+    seeds = seeds_per_block or _seeds_per_block(config, costs, size, cores)
+    return Plan(config, costs, seeds, cores, rates, size)
 
 
 def check_memory(plan: Plan, file: str, memory_bytes: int) -> None:
@@ -222,7 +224,7 @@ def _total_s(config: SweepConfig, costs: Costs) -> float:
     return float(training_s + costs.initialization_s.sum())
 
 
-def _seeds_per_block(config: SweepConfig, costs: Costs, cores: int) -> int:
+def _seeds_per_block(config: SweepConfig, costs: Costs, size: Dimensions, cores: int) -> int:
     """The most seeds that keep all cores busy to the end; more where files would be too many."""
     seeds = len(config.grid.seeds)
     if config.training is None or seeds == 0:
@@ -232,7 +234,7 @@ def _seeds_per_block(config: SweepConfig, costs: Costs, cores: int) -> int:
     limit = FEW_OBJECTS if config.cells <= FEW_CELLS else MANY_OBJECTS
     columns = costs.seed_s.size * len(config.scales)
     runs = max(1, (limit - OTHER_OBJECTS) // (len(config.training.variables) * columns))
-    longest_row = len(config.grid.learning_rates) * max(cost.variable_values(config))
+    longest_row = len(config.grid.learning_rates) * max(cost.variable_values(config, size))
     chunk = max(1, CHUNK_BYTES // (8 * longest_row))
     wanted = min(max(balanced, math.ceil(seeds / runs), 1), chunk, seeds)
     return math.ceil(seeds / math.ceil(seeds / wanted))

@@ -36,8 +36,12 @@ class Prediction:
 
 VARIABLES = (
     Variable("target", ("sample",), "training label y"),
-    Variable("infinite_ntk", _MATRIX, f"infinite-width tangent kernel of αf over what trains, {_PER_SCALE}"),
-    Variable("infinite_nngp", _MATRIX, "infinite-width covariance of the outputs αf at initialisation"),
+    Variable(
+        "infinite_ntk",
+        _MATRIX,
+        f"infinite-width tangent kernel of one output αf over what trains, {_PER_SCALE}",
+    ),
+    Variable("infinite_nngp", _MATRIX, "infinite-width covariance of one output αf at initialisation"),
     Variable("lambda_min", ("depth",), "least eigenvalue of infinite_ntk"),
     Variable("lambda_max", ("depth",), "largest eigenvalue of infinite_ntk"),
     Variable("lambda_rounding_error", ("depth",), "bound on the rounding error of these eigenvalues"),
@@ -60,7 +64,8 @@ def predict(config: SweepConfig, data: Data | None) -> Prediction:
 
     η of a relative learning rate is value / (λ_max c(m)), c(m) the scale of the tangent kernel at width m:
     1 under `ntk` and `du`, 1/m under `mean_field`, m under `standard`. Trajectories are those of gradient
-    descent on ½ Σ (αf − y)².
+    descent on ½ Σ (αf − y)². Kernels of K outputs are those of one ⊗ I_K: every eigenvalue K times, so that
+    spectra and rates are those of one.
 
     Args:
         config: the sweep; each α is predicted as in a sweep of its own.

@@ -38,6 +38,7 @@ COORDINATES = {
     "step": Variable("step", ("step",), "gradient steps taken", dtype="int64"),
     "layer": Variable("layer", ("layer",), "layer, 1 to depth hidden, depth + 1 the output", dtype="int64"),
     "mode": Variable("mode", ("mode",), "eigenvector of the kernel, largest eigenvalue first", dtype="int64"),
+    "output": Variable("output", ("output",), "output of the network: a class, or its place", dtype="int64"),
     "order": Variable("order", ("order",), "order of the cumulant", dtype="int64"),
     "sample": Variable("sample", ("sample",), "row of the source that the training point is", dtype="int64"),
     "sample_other": Variable(
@@ -92,10 +93,12 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
     config = plan.config
     values: dict[str, Any] = {"width": config.grid.width, "depth": config.grid.depth}
     values |= {"sample": index, "sample_other": index}
+    classes = config.data.classes if config.data is not None else None
+    values["output"] = classes or range(plan.size.outputs)
     if config.training is not None:
         values |= {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
         values |= {"step": config.training.recorded_steps(), "layer": range(1, max(config.grid.depth) + 2)}
-        values["mode"] = range(1, len(index) + 1)
+        values["mode"] = range(1, plan.size.samples * plan.size.outputs + 1)
         values["output_scale"] = config.scales
     if config.initialization is not None:
         values["order"] = config.initialization.orders
@@ -129,6 +132,8 @@ def _theory(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -
     arrays = []
     for variable in predict.variables(plan.config):
         if variable.name in prediction.values:
+            if variable.name == "target" and plan.size.outputs > 1:
+                variable = variable.along("output", after="sample")
             if variable.name == "cumulant_predicted":
                 attributes = {**variable.attributes, "approximation": prediction.approximation}
                 variable = Variable(variable.name, variable.dims, variable.long_name, attributes=attributes)

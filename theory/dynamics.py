@@ -85,8 +85,8 @@ def mean_residual_norm(
 
     Args:
         ntk: Θ on the training points, shape (n, n).
-        nngp: K, the covariance of the initial outputs, shape (n, n); zeros for a centred network.
-        targets: y, shape (n,).
+        nngp: K, the covariance of an output at initialisation, shape (n, n); zeros for a centred network.
+        targets: y, shape (n,), or (n, outputs) where independent outputs share Θ and K.
         learning_rate: η > 0.
         steps: k, shape (steps,).
 
@@ -105,7 +105,10 @@ def mean_residual_norm(
     eigenvalues, vectors = np.linalg.eigh(as_symmetric(ntk, "ntk"))
     covariance = as_symmetric(nngp, "nngp")
     spread = np.einsum("ij,ij->j", vectors, covariance @ vectors)
-    power = np.maximum(spread, 0.0) + np.square(vectors.T @ np.asarray(targets, dtype=np.float64))
+    modes = vectors.T @ np.asarray(targets, dtype=np.float64)
+    power = modes.size // len(modes) * np.maximum(spread, 0.0) + np.square(modes.reshape(len(modes), -1)).sum(
+        1
+    )
     return _norm_of_modes(eigenvalues, power, learning_rate, steps)
 
 

@@ -1,9 +1,15 @@
-"""Many networks of one shape as one batch: forward, unit cotangents, update in place.
+"""Many networks of one shape as one batch: forward, backward, update in place.
 
-For every cell b and sample i the backward pass carries the cotangent of the output itself,
-D_h(i) = ∂(αf_i)/∂z_h(i), in place of the loss's. The gradient is then A_{h−1}ᵀ(r ∘ D_h) and the tangent
-kernel G = Σ_h s_h²(A_{h−1}A_{h−1}ᵀ) ∘ (D_h D_hᵀ), from the same arrays. A product with a single column is
-made of elementwise products and a sum: batched matrix libraries are slow there.
+With K outputs a sample's outputs lie side by side: αf and residuals are (B, n·K), sample-major.
+
+With one output the backward pass carries that output's cotangent, D_h(i) = ∂(αf_i)/∂z_h(i), in place of the
+loss's: the gradient is A_{h−1}ᵀ(r ∘ D_h), and the tangent kernel takes the same arrays. With K outputs the
+gradient takes Σ_a r_ia D_h(ia), carried as one row for each sample: 1/K of the operations of K unit
+cotangents. Those are carried when a measurement asks for them, so that a step costs what it costs with one
+output, and no measurement has a say in the trajectory.
+
+A product with a single column is made of elementwise products and a sum: batched matrix libraries are slow
+there.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from torch import Tensor
 
 from workers import aligned
 from workers.activations import tensor_activation
+from workers.cotangents import Cotangents
 from workers.networks.base import Network
 from workers.networks.layers import Layer
 from workers.parameters import Parameters
@@ -32,8 +39,8 @@ class Ensemble:
         weights: W of each layer, shape (B, fan_in, fan_out).
         inputs: A_{h−1} of each layer: the data (1, n, d), then activations (B, n, m).
         pre_activations: z_h of the hidden layers, shape (B, n, m); the activations where they suffice.
-        cotangents: D_h of each layer, shape (B, n, fan_out).
-        outputs: αf (minus its start, if centred), shape (B, n).
+        outputs: αf (minus its start, if centred), shape (B, n·K), sample-major.
+        output_count: K.
     """
 
     def __init__(
@@ -56,6 +63,7 @@ class Ensemble:
             x: inputs, shape (n, d).
         """
         self.layers = tuple(layers)
+        self.output_count = self.layers[-1].fan_out
         self.activation = tensor_activation(network.activation)
         self.output_scale = network.alpha
         self.initial_weights = [torch.stack([s[0][h] for s in starts]) for h in range(len(layers))]
@@ -87,22 +95,22 @@ class Ensemble:
         own = self.activation.keeps_input or any(layer.branches for layer in self.layers)
         activations = [make(m) for m in hidden] if own else self.pre_activations
         self.inputs = [self.x.expand(len(self), -1, -1), *activations]
-        self.cotangents = [make(layer.fan_out) for layer in self.layers]
-        self.cotangents[-1].fill_(self.output_scale)
-        self._past_skip = [make(layer.fan_out) if layer.skip else None for layer in self.layers]
         self._scaled = [make(layer.fan_out) if layer.trains else None for layer in self.layers]
-        self._output = make(1)
-        self._scratch = make(hidden[-1])
+        self._output = make(self.output_count)
+        self._columns = {h: make(layer.fan_in) for h, layer in enumerate(self.layers) if layer.fan_out == 1}
+        self._units: Cotangents | None = None
+        self._units_are_fresh = False
+        self._weighted = Cotangents(self, 1) if self.output_count > 1 else None
 
     def forward(self) -> Tensor:
-        """Outputs αf of every cell on every sample (minus those at the start, if centred), shape (B, n)."""
+        """Outputs αf of every cell on every sample (minus those at the start, if centred), shape (B, n·K)."""
         for h, layer in enumerate(self.layers):
             last = h == len(self.layers) - 1
             z = self._output if last else self.pre_activations[h]
             bias = self.biases[h]
             if layer.fan_out == 1:
-                torch.mul(self.inputs[h], self.weights[h].transpose(1, 2), out=self._scratch)
-                torch.sum(self._scratch, 2, keepdim=True, out=z)
+                torch.mul(self.inputs[h], self.weights[h].transpose(1, 2), out=self._columns[h])
+                torch.sum(self._columns[h], 2, keepdim=True, out=z)
                 z.mul_(layer.weight_scale)
                 if bias is not None:
                     z.add_(bias, alpha=layer.bias_scale)
@@ -117,7 +125,8 @@ class Ensemble:
                 )
             if not last:
                 self._activate(h)
-        self.outputs = self._output[..., 0] * self.output_scale
+        self._units_are_fresh = False
+        self.outputs = self._output.flatten(1) * self.output_scale
         if self.offset is not None:
             self.outputs -= self.offset
         return self.outputs
@@ -134,55 +143,49 @@ class Ensemble:
         if layer.skip:
             a.add_(self.inputs[h])
 
-    def backward(self) -> None:
-        """Cotangents D_h of every layer that something needs, from those of the layer above."""
-        lowest = next(h for h, layer in enumerate(self.layers) if layer.trains)
-        for h in range(len(self.layers) - 1, lowest, -1):
-            above, below = self.cotangents[h], self.cotangents[h - 1]
-            weights, scale = self.weights[h].transpose(1, 2), self.layers[h].weight_scale
-            if self.layers[h].fan_out == 1:
-                torch.mul(above * scale, weights, out=below)
-            else:
-                torch.baddbmm(below, above, weights, beta=0.0, alpha=scale, out=below)
-            self._pull_back(h)
+    @property
+    def unit_cotangents(self) -> Cotangents:
+        """D_h of each single output, n·K rows: what tangent kernels are made of, carried when asked for."""
+        if self._units is None:
+            self._units = Cotangents.of_each_output(self)
+        if not self._units_are_fresh:
+            self._units.carry(self)
+            self._units_are_fresh = True
+        return self._units
 
-    def _pull_back(self, h: int) -> None:
-        """∂/∂A_{h−1} of layer h's branch, its skip added, to D_{h−1}; kept aside where a skip needs it."""
-        below, lower = self.cotangents[h - 1], self.layers[h - 1]
-        around, aside = self._past_skip[h], self._past_skip[h - 1]
-        if around is not None:
-            below.add_(around)
-        if aside is not None:
-            aside.copy_(below)
-        z = self.pre_activations[h - 1]
-        kept = z if lower.branches and not self.activation.keeps_input else self.inputs[h]
-        self.activation.pull_back(below, z, kept)
-        if lower.branch_scale != 1.0:
-            below.mul_(lower.branch_scale)
-
-    def descend(self, residual: Tensor) -> None:
-        """One step of gradient descent in place: W_h ← W_h − η s_h A_{h−1}ᵀ(r ∘ D_h), and so for biases.
+    def backward(self, residual: Tensor) -> None:
+        """Makes ready what `descend` takes, at the parameters of the last forward pass.
 
         Args:
-            residual: r = αf − y, shape (B, n).
+            residual: r = αf − y, or r times weights of its entries, shape (B, n·K).
         """
-        self.subtract_gradient(residual[..., None] * self.learning_rates, self.trained)
+        if self._weighted is None:
+            self._gradient = self.unit_cotangents, residual[..., None]
+        else:
+            self._weighted.carry(self, residual.view(len(self), self.x.shape[1], self.output_count))
+            self._gradient = self._weighted, residual.new_ones(())
 
-    def subtract_gradient(self, step: Tensor, target: Parameters) -> None:
-        """T_h ← T_h − s_h A_{h−1}ᵀ(step ∘ D_h) of every layer that trains, and so for biases, in place.
+    def descend(self) -> None:
+        """One step of gradient descent in place, W_h ← W_h − η s_h A_{h−1}ᵀ Σ_a r_a D_h(a), biases too."""
+        self.subtract_gradient(self.learning_rates, self.trained)
+
+    def subtract_gradient(self, size: Tensor | float, target: Parameters) -> None:
+        """T_h ← T_h − size · s_h A_{h−1}ᵀ Σ_a r_a D_h(a) in place for all that trains; biases likewise.
 
         Args:
-            step: what weighs the samples' cotangents, such as ηr, shape (B, n, 1).
+            size: what multiplies a cell's gradient, such as η, shape (B, 1, 1) or one number.
             target: the arrays to subtract from: `trained`, or some of `zeros`.
         """
+        cotangents, weight = self._gradient
+        step = weight * size
         for h, layer in enumerate(self.layers):
             scaled, weights, bias = self._scaled[h], target.weights[h], target.biases[h]
             if scaled is None or weights is None:
                 continue
-            torch.mul(self.cotangents[h], step, out=scaled)
+            torch.mul(cotangents.layers[h], step, out=scaled)
             if layer.fan_out == 1:
-                torch.mul(self.inputs[h], scaled, out=self._scratch)
-                weights.sub_(self._scratch.sum(1)[..., None], alpha=layer.weight_scale)
+                torch.mul(self.inputs[h], scaled, out=self._columns[h])
+                weights.sub_(self._columns[h].sum(1)[..., None], alpha=layer.weight_scale)
             else:
                 weights.baddbmm_(self.inputs[h].transpose(1, 2), scaled, alpha=-layer.weight_scale)
             if bias is not None:
@@ -215,36 +218,6 @@ class Ensemble:
         other.offset = None
         other._allocate()
         return other
-
-    def layer_tangent_kernel(self, h: int, other: Ensemble | None = None) -> Tensor:
-        """G^(h)_ij = (s_h² A_i·A_j + t_h²) D_i·D_j, layer h's part of the tangent kernel of αf, (B, n, n).
-
-        With another view of the same networks, j runs over its points.
-        """
-        second = other or self
-        layer, a, d = self.layers[h], self.inputs[h], self.cotangents[h]
-        b, e = second.inputs[h].transpose(1, 2), second.cotangents[h].transpose(1, 2)
-        gram = torch.bmm(a, b, out=aligned.empty(a, len(a), a.shape[1], b.shape[2])).mul_(
-            layer.weight_scale**2
-        )
-        if layer.bias_scale:
-            gram += layer.bias_scale**2
-        return gram.mul_(d * e if layer.fan_out == 1 else torch.bmm(d, e))
-
-    def tangent_kernel(self, other: Ensemble | None = None) -> Tensor:
-        """G_ij = Σ_θ ∂(αf_i)/∂θ ∂(αf_j)/∂θ over the parameters that train, shape (B, n, n).
-
-        With another view of the same networks, j runs over its points.
-        """
-        parts = [self.layer_tangent_kernel(h, other) for h, layer in enumerate(self.layers) if layer.trains]
-        kernel = parts[0]
-        for part in parts[1:]:
-            kernel += part
-        return kernel
-
-    def layer_tangent_kernels(self) -> list[Tensor | None]:
-        """G^(h) of each layer, shape (B, n, n); None where a layer does not train."""
-        return [self.layer_tangent_kernel(h) if layer.trains else None for h, layer in enumerate(self.layers)]
 
     def copied(self) -> Ensemble:
         """The same networks on the same points with parameters of their own."""

@@ -15,11 +15,12 @@ from workers.networks.base import Network
 from workers.networks.layers import Layer
 from workers.norms import eigenpairs, extreme_eigenvalues, frobenius, operator_norm
 from workers.optimizers.base import Training
+from workers.tangent_kernels import layer_tangent_kernels, tangent_kernel
 
 
 @dataclass(frozen=True)
 class Points:
-    """Training points x (n, d) with labels y (n,), and test points likewise, possibly none."""
+    """Training points x (n, d), labels y (n·K,), sample-major, and test points likewise, possibly none."""
 
     x: Tensor
     y: Tensor
@@ -35,8 +36,8 @@ class Start:
         training: how cells go on from here.
         coordinates: (config seed, width, depth, cell seed) of each start.
         points: what the networks are trained and tested on.
-        targets: y, shape (n,).
-        ensemble: the networks at step 0, after forward and backward; never moved.
+        targets: y, shape (n·K,), sample-major as all outputs are.
+        ensemble: the networks at step 0, after their forward pass; never moved.
     """
 
     def __init__(
@@ -63,7 +64,6 @@ class Start:
         self.coordinates, self.points, self.targets = coordinates, points, points.y
         self.ensemble = self.batch(np.arange(len(parameters)), np.ones(len(parameters)))
         self.ensemble.forward()
-        self.ensemble.backward()
 
     def batch(self, start: np.ndarray, learning_rates: np.ndarray) -> Ensemble:
         """Cells that begin here, on the training points.
@@ -76,13 +76,13 @@ class Start:
 
     @cached_property
     def residual(self) -> Tensor:
-        """r(0) = αf − y, shape (S, n)."""
+        """r(0) = αf − y, shape (S, n·K)."""
         return self.ensemble.outputs - self.targets
 
     @cached_property
     def kernel(self) -> Tensor:
-        """G(0), shape (S, n, n)."""
-        return self.ensemble.tangent_kernel()
+        """G(0), shape (S, n·K, n·K)."""
+        return tangent_kernel(self.ensemble)
 
     @cached_property
     def extreme_eigenvalues(self) -> tuple[Tensor, Tensor]:
@@ -106,32 +106,31 @@ class Start:
 
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:
-        """Eigenvalues of G(0), ascending, (S, n), and eigenvectors as columns, (S, n, n), v_i·r(0) ≥ 0."""
+        """Eigenvalues of G(0), ascending, (S, n·K), and eigenvectors as columns, v_i·r(0) ≥ 0."""
         values, vectors = eigenpairs(self.kernel)
         along = torch.bmm(self.residual[:, None], vectors)
         return values, torch.where(along < 0, -vectors, vectors)
 
     @cached_property
     def layer_kernels(self) -> list[Tensor | None]:
-        """G^(h)(0) of each layer, shape (S, n, n); None: the layer does not train."""
-        return self.ensemble.layer_tangent_kernels()
+        """G^(h)(0) of each layer, shape (S, n·K, n·K); None: the layer does not train."""
+        return layer_tangent_kernels(self.ensemble)
 
     @cached_property
     def test(self) -> Ensemble:
-        """The networks at step 0 on the test points, after forward and backward."""
+        """The networks at step 0 on the test points, after their forward pass."""
         view = self.ensemble.at(self.points.test_x)
         view.forward()
-        view.backward()
         return view
 
     @cached_property
     def test_kernel(self) -> Tensor:
-        """G(0) between test and training points, shape (S, n_test, n)."""
-        return self.test.tangent_kernel(self.ensemble)
+        """G(0) between test and training points, shape (S, n_test·K, n·K)."""
+        return tangent_kernel(self.test, self.ensemble)
 
     @cached_property
     def test_offset(self) -> Tensor | None:
-        """αf(0) on the test points where the model is centred, shape (S, n_test)."""
+        """αf(0) on the test points where the model is centred, shape (S, n_test·K)."""
         return self.test.outputs if self.network.centered else None
 
     @cached_property

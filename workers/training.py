@@ -14,9 +14,10 @@ import numpy as np
 import torch
 import xarray as xr
 
+from workers import cell_cost
 from workers import checkpoint as checkpoints
 from workers.checkpoint import FINISHED, Batch, Flush, Ledger, States
-from workers.data import Data
+from workers.data import Data, Dimensions
 from workers.ensemble import Ensemble
 from workers.networks.base import Network
 from workers.observables import OBSERVABLES
@@ -98,14 +99,14 @@ def run(
     began = time.perf_counter()
     device = _device(block.device)
     torch.backends.cuda.matmul.allow_tf32 = False
-    ledger, states = _ledger(block, len(data.x), flush, checkpoint)
+    ledger, states = _ledger(block, data.y.size, flush, checkpoint)
     batches = list(_batches(block, data, device, ledger.steps, states))
     parallel = max(1, min(block.threads // block.split, len(batches)))
     intra = max(1, block.threads // parallel)
     with ThreadPoolExecutor(parallel, initializer=torch.set_num_threads, initargs=(intra,)) as pool:
         train = partial(_train_batch, block, data, device, ledger)
         _finish(ledger, [pool.submit(train, batch) for batch in batches])
-    measured = records(block, ledger.results, len(data.x))
+    measured = records(block, ledger.results, data.y.size)
     wall_s = time.perf_counter() - began
     return measured.assign_attrs(wall_s=wall_s, device=str(device), threads=block.threads)
 
@@ -125,13 +126,13 @@ def _finish(ledger: Ledger, futures: list[Future[None]]) -> None:
         raise
 
 
-def records(block: TrainingBlock, results: Mapping[str, np.ndarray], samples: int) -> xr.Dataset:
+def records(block: TrainingBlock, results: Mapping[str, np.ndarray], modes: int) -> xr.Dataset:
     """Arrays by cell as variables of a block; of a flush's results, what is not measured yet is fill.
 
     Args:
         block: the cells.
         results: as `Flush.write` is given them: by variable, shape (cells, …).
-        samples: training points.
+        modes: training outputs, samples times outputs.
     """
     shape = (len(block.seeds), len(block.learning_rates))
     coords = {
@@ -145,7 +146,7 @@ def records(block: TrainingBlock, results: Mapping[str, np.ndarray], samples: in
         for v in block.training.variables
     }
     if any("mode" in v.dims for v in block.training.variables):
-        coords["mode"] = range(1, samples + 1)
+        coords["mode"] = range(1, modes + 1)
     return xr.Dataset(variables, coords)
 
 
@@ -156,18 +157,18 @@ def _device(name: str) -> torch.device:
 
 
 def _ledger(
-    block: TrainingBlock, samples: int, flush: Flush | None, checkpoint: Mapping[str, np.ndarray] | None
+    block: TrainingBlock, modes: int, flush: Flush | None, checkpoint: Mapping[str, np.ndarray] | None
 ) -> tuple[Ledger, States | None]:
     """What is measured before the first batch starts, and what its cells go on from."""
     cells = len(block.seeds) * len(block.learning_rates)
     if checkpoint is None:
-        return Ledger(_empty(block, cells, samples), np.zeros(cells, dtype=np.int64), flush), None
+        return Ledger(_empty(block, cells, modes), np.zeros(cells, dtype=np.int64), flush), None
     results, steps, states = checkpoints.opened(checkpoint)
     return Ledger(results, steps, flush), states
 
 
-def _empty(block: TrainingBlock, cells: int, samples: int) -> dict[str, np.ndarray]:
-    sizes = {"step": len(block.steps), "layer": block.depth + 1, "mode": samples}
+def _empty(block: TrainingBlock, cells: int, modes: int) -> dict[str, np.ndarray]:
+    sizes = {"step": len(block.steps), "layer": block.depth + 1, "mode": modes}
     return {
         v.name: np.full([cells, *(sizes[d] for d in v.dims[4:])], v.fill_value, dtype=v.dtype)
         for v in block.training.variables
@@ -179,13 +180,12 @@ def _batches(
 ) -> Iterator[Batch]:
     """Unfinished cells, those at one step together: bounded by memory, by cache on a CPU, shared by cores."""
     samples, inputs = data.x.shape
-    itemsize, rates = block.training.itemsize, len(block.learning_rates)
-    parameters = block.network.parameters(block.width, block.depth, inputs)
-    own = block.training.parameter_arrays * itemsize * parameters
-    cell = block.network.memory_bytes(block.width, block.depth, samples, inputs, itemsize) + own
+    size, rates = Dimensions(samples, inputs, data.outputs, len(data.test_x)), len(block.learning_rates)
+    cell = cell_cost.memory_bytes(block.network, block.training, block.width, block.depth, size)
     seeds = max(1, int(block.memory_bytes / block.threads / (rates * cell)))
     if device.type == "cpu":
-        weights = rates * itemsize * parameters
+        parameters = block.network.parameters(block.width, block.depth, inputs, data.outputs)
+        weights = rates * block.training.itemsize * parameters
         seeds = min(seeds, max(1, BATCH_BYTES // weights), math.ceil(len(block.seeds) / block.threads))
     most = max(1, seeds * rates // block.split)
     for step in np.unique(steps[steps != FINISHED])[::-1]:
@@ -209,10 +209,11 @@ def _train_batch(
 
 def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[int, ...]) -> Start:
     dtype = getattr(torch, block.training.dtype)
-    layers = block.network.layers(block.width, block.depth, data.x.shape[1])
+    layers = block.network.layers(block.width, block.depth, data.x.shape[1], data.outputs)
     coordinates = [(block.seed, block.width, block.depth, seed) for seed in seeds]
     points = (
-        torch.as_tensor(p, dtype=dtype, device=device) for p in (data.x, data.y, data.test_x, data.test_y)
+        torch.as_tensor(p, dtype=dtype, device=device)
+        for p in (data.x, data.y.ravel(), data.test_x, data.test_y.ravel())
     )
     return Start(
         network=block.network,
@@ -248,7 +249,7 @@ def _train(
         results["status"][place[~sound]] = DIVERGED
         place, initial, norm = place[sound], initial[sound], norm[sound]
         residual = _keep(ensemble, stepper, residual, sound)
-        ensemble.backward()
+        ensemble.backward(residual)
         if step in recorded and len(place):
             _record(Record(ensemble, residual, start, step), results, place, recorded[step])
             moving = norm > block.training.rounding_floor * initial
@@ -303,7 +304,7 @@ def _keep(ensemble: Ensemble, stepper: Stepper, residual: torch.Tensor, chosen: 
     ensemble.keep(places)
     stepper.keep(places)
     ensemble.forward()
-    ensemble.backward()
+    ensemble.backward(residual[places])
     return residual[places]
 
 

@@ -18,9 +18,11 @@ from pipeline import config, plan
 from pipeline.cli import app
 from pipeline.config import SweepConfig
 from pipeline.errors import InputError
+from workers.data import Dimensions
 from workers.observables import TRAINING_VARIABLES
 
 Write = Callable[..., Path]
+SIZE = Dimensions(samples=32, inputs=64)
 
 
 def make(widths: list[int], depths: list[int], seeds: int, rates: int = 1, steps: int = 10) -> SweepConfig:
@@ -56,7 +58,7 @@ grids = st.builds(
 @settings(max_examples=60, deadline=None)
 def test_blocks_partition_the_grid(sweep: SweepConfig, cores: int, seeds_per_block: int | None) -> None:
     """Every cell lies in one training block, every pair in one initialization block, whatever the cores."""
-    made = plan.make(sweep, 32, 64, cores, seeds_per_block)
+    made = plan.make(sweep, SIZE, cores, seeds_per_block)
     cells: Counter[tuple[int, int, int]] = Counter()
     sampled: Counter[tuple[int, int]] = Counter()
     for i in range(len(made)):
@@ -79,7 +81,7 @@ def test_blocks_partition_the_grid(sweep: SweepConfig, cores: int, seeds_per_blo
 @settings(max_examples=30, deadline=None)
 def test_costs_of_blocks_add_up_and_the_longest_goes_first(sweep: SweepConfig, cores: int) -> None:
     """The array of costs is the blocks' own, its sum the sweep's, and the order descends."""
-    made = plan.make(sweep, 32, 64, cores)
+    made = plan.make(sweep, SIZE, cores)
     seconds = made.block_seconds()
     assert seconds == pytest.approx([made.block(i).cost_s for i in range(len(made))])
     assert seconds.sum() == pytest.approx(made.total_s)
@@ -90,14 +92,14 @@ def test_costs_of_blocks_add_up_and_the_longest_goes_first(sweep: SweepConfig, c
 
 def test_a_long_sweep_is_cut_finely_enough_for_its_cores() -> None:
     """No block takes more than a quarter of a core's share while there are seeds to cut between."""
-    made = plan.make(make([256], [3], 64, steps=10_000), 32, 64, cores=4)
+    made = plan.make(make([256], [3], 64, steps=10_000), SIZE, cores=4)
     assert made.block_seconds().max() <= made.total_s / 16 * 1.001
 
 
 def test_few_large_blocks_take_several_cores() -> None:
     """A sweep of one cell runs on all cores, a sweep of many on one core each."""
-    one = plan.make(make([512], [3], 1, steps=10_000), 32, 64, cores=8)
-    many = plan.make(make([512], [3], 64, steps=10_000), 32, 64, cores=8)
+    one = plan.make(make([512], [3], 1, steps=10_000), SIZE, cores=8)
+    many = plan.make(make([512], [3], 64, steps=10_000), SIZE, cores=8)
     assert one.block(0).threads == 8
     assert many.block(0).threads == 1
 
@@ -109,7 +111,7 @@ def test_few_large_blocks_take_several_cores() -> None:
 def test_a_store_has_few_objects(widths: int, seeds: int, rates: int, objects: int) -> None:
     """20,000 cells stay under 2,000 objects, 10⁶ under 20,000."""
     sweep = make([32 * (i + 1) for i in range(widths)], [1, 2], seeds, rates, steps=1000)
-    made = plan.make(sweep, 32, 64, cores=64)
+    made = plan.make(sweep, SIZE, cores=64)
     assert made.training_blocks * len(TRAINING_VARIABLES) + plan.OTHER_OBJECTS <= objects
 
 
@@ -117,7 +119,7 @@ def test_a_million_cells_are_planned_in_seconds_and_little_memory() -> None:
     """Planning 10⁶ cells, down to the order of blocks, takes under 5 s and 500 MB."""
     tracemalloc.start()
     began = time.perf_counter()
-    made = plan.make(make(list(range(16, 516)), [1, 2, 4, 8], 250, 2), 32, 64, cores=64)
+    made = plan.make(make(list(range(16, 516)), [1, 2, 4, 8], 250, 2), SIZE, cores=64)
     order = made.longest_first(np.arange(len(made)))
     blocks = [made.block(int(i)) for i in order]
     wall_s = time.perf_counter() - began
@@ -139,7 +141,7 @@ def test_the_makespan_is_that_of_longest_first() -> None:
 def test_a_cell_that_fits_nowhere_is_refused(write_config: Write) -> None:
     """The message names the width and what there is."""
     sweep = config.load(write_config())
-    made = plan.make(sweep.config, 4, 5, 2)
+    made = plan.make(sweep.config, Dimensions(4, 5), 2)
     with pytest.raises(InputError, match=r"grid\.width\[0\]: a seed's 2 cells of width 8 and depth 1 need"):
         plan.check_memory(made, sweep.file, 100)
 

@@ -14,6 +14,7 @@ from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
 from workers.networks.base import Network
 from workers.optimizers import GradientDescent
 from workers.parameters import initial_parameters
+from workers.tangent_kernels import tangent_kernel
 from workers.training import run
 
 WIDTH, STARTS = 400, 60
@@ -41,8 +42,7 @@ def finite(network: Network, depth: int, x: np.ndarray) -> tuple[np.ndarray, np.
     starts = [initial_parameters(layers, (0, WIDTH, depth, s), torch.float64, cpu) for s in range(STARTS)]
     batch = Ensemble(network, layers, starts, range(STARTS), np.ones(STARTS), torch.from_numpy(x))
     outputs = batch.forward().numpy().copy()
-    batch.backward()
-    return batch.tangent_kernel().numpy(), outputs
+    return tangent_kernel(batch).numpy(), outputs
 
 
 def deviations(samples: np.ndarray, expected: np.ndarray) -> np.ndarray:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from workers.data.classes import rows_of_classes
 from workers.data.config import DataConfig, DataError
 from workers.data.labels import corrupt, labels
-from workers.data.sources import dimensions, read, refuse_too_many
+from workers.data.sources import Dimensions, dimensions, read, refuse_too_many
 from workers.seeds import generator
 
-__all__ = ["Data", "DataConfig", "DataError", "dimensions", "load"]
+__all__ = ["Data", "DataConfig", "DataError", "Dimensions", "dimensions", "load"]
 
 PARALLEL = 1e-10  # 1 − |cosine| below which two rows count as parallel: their kernel is singular to rounding
 
@@ -23,10 +24,10 @@ class Data:
 
     Attributes:
         x: training inputs of unit norm, shape (samples, inputs), float64.
-        y: training labels, shape (samples,).
+        y: training labels, shape (samples,), or (samples, K) where there are K > 1 outputs.
         index: rows of the source that they are, shape (samples,).
         test_x: test inputs of unit norm, shape (test_samples, inputs).
-        test_y: test labels, never corrupted, shape (test_samples,).
+        test_y: test labels, never corrupted, shape (test_samples,) or (test_samples, K).
     """
 
     x: np.ndarray
@@ -34,6 +35,11 @@ class Data:
     index: np.ndarray
     test_x: np.ndarray
     test_y: np.ndarray
+
+    @property
+    def outputs(self) -> int:
+        """K, the number of a network's outputs."""
+        return 1 if self.y.ndim == 1 else int(self.y.shape[1])
 
 
 def load(config: DataConfig, base: Path | None = None) -> Data:
@@ -53,9 +59,12 @@ def load(config: DataConfig, base: Path | None = None) -> Data:
     (4, 3)
     """
     raw, given = read(config, base)
-    refuse_too_many(config, len(raw))
     wanted = config.samples + config.test_samples
     x = _unit_rows(raw, centre=config.normalize == "sphere" and config.source != "sphere")
+    rows, chosen = np.arange(len(x)), rows_of_classes(config, given)
+    if chosen is not None and given is not None:
+        x, given, rows = x[chosen], given[chosen], chosen
+    refuse_too_many(config, len(rows))
     y = labels(config, x, given)
     drawn = config.source == "sphere"  # its rows are random as they come
     order = np.arange(len(x)) if drawn else generator("rows", config.seed).permutation(len(x))
@@ -63,8 +72,8 @@ def load(config: DataConfig, base: Path | None = None) -> Data:
     if len(index) < wanted:
         raise DataError("samples", f"{wanted} rows asked for", f"{len(index)} are left without parallel ones")
     train, test = index[: config.samples], index[config.samples :]
-    _refuse_parallel(x[train], train)
-    return Data(x[train], corrupt(config, y[train]), train, x[test], y[test])
+    _refuse_parallel(x[train], rows[train])
+    return Data(x[train], corrupt(config, y[train]), rows[train], x[test], y[test])
 
 
 def _unit_rows(raw: np.ndarray, *, centre: bool) -> np.ndarray:

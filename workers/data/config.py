@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 
 class DataConfig(BaseModel):
     """Which points are trained on, with which labels.
 
     `source`: digits (scikit-learn's, 8 × 8 pixels), sphere (uniform on the unit sphere of `inputs`
-    dimensions), or a path to .npz or .zarr with arrays x (rows, inputs) and y (rows).
+    dimensions), or a path to .npz or .zarr with arrays x (rows, inputs) and y (rows) or (rows, K).
+    Of K labels in a row each is one output of the network.
 
     Attributes:
         source: `digits`, `sphere`, or a path to a .npz or .zarr, from the config's folder.
         samples: n, training points, drawn from the source's rows without replacement.
         test_samples: points beside them that are never trained on.
-        labels: `given` (a file's y, its default), `parity` of the digit (its default), `teacher` (a random
-            two-layer network of eight neurons, the sphere's default), `random` signs, or `shuffled` ones.
-        corrupted_fraction: share of the training labels whose sign is flipped.
+        labels: `given` (a file's y, its default), `parity` of the digit (its default), `class` (an integer
+            label as one of K outputs: 1 there, 0 elsewhere), `teacher` (a random two-layer network of eight
+            neurons, the sphere's default), `random` signs, or `shuffled` ones.
+        classes: keeps the rows of these classes alone; outputs are in their order, `random` and `shuffled`
+            labels are classes too. Default: all rows.
+        corrupted_fraction: share of the training labels whose sign is flipped, or that are of another class.
         normalize: `sphere` subtracts the mean over the source and scales each row to norm 1, `unit` scales.
         drop_parallel: whether of two parallel inputs the first is kept; without it they are an input error.
         inputs: dimension of the `sphere`; default 10.
@@ -32,17 +43,39 @@ class DataConfig(BaseModel):
     source: str = "digits"
     samples: Annotated[int, Field(ge=1, strict=True)] = 32
     test_samples: Annotated[int, Field(ge=0, strict=True)] = 0
-    labels: Literal["given", "parity", "teacher", "random", "shuffled"] | None = None
+    labels: Literal["given", "parity", "class", "teacher", "random", "shuffled"] | None = None
+    classes: tuple[Annotated[int, Field(strict=True)], ...] | None = None
     corrupted_fraction: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     normalize: Literal["sphere", "unit"] = "sphere"
     drop_parallel: bool = False
     inputs: Annotated[int, Field(ge=2, strict=True)] | None = None
     seed: Annotated[int, Field(ge=0, strict=True)] = 0
 
+    @field_validator("classes")
+    @classmethod
+    def _several(cls, classes: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if classes is not None and (len(classes) < 2 or len(set(classes)) < len(classes)):
+            raise ValueError(f"{list(classes)} are no classes; two or more different integers are wanted")
+        return classes
+
+    @model_serializer(mode="wrap")
+    def _lean(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `classes` a config is what it was before there were any: stores keep their hash."""
+        content: dict[str, Any] = handler(self)
+        if self.classes is None:
+            del content["classes"]
+        return content
+
     @property
     def label_rule(self) -> str:
         """The labels' rule, with each source's default filled in."""
         return self.labels or {"digits": "parity", "sphere": "teacher"}.get(self.source, "given")
+
+    @property
+    def classifies(self) -> bool:
+        """Whether every label is one of K classes, one output for each."""
+        rule = self.label_rule
+        return rule == "class" or (self.classes is not None and rule in ("random", "shuffled"))
 
 
 @dataclass

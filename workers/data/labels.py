@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from workers.data.classes import class_numbers, integers
 from workers.data.config import DataConfig, DataError
 from workers.seeds import generator
 
@@ -13,12 +14,12 @@ TEACHER_NEURONS = 8
 
 
 def labels(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.ndarray:
-    """Labels of all rows of the source, shape (rows,).
+    """Labels of all rows of the source, shape (rows,), or (rows, K) where there are K outputs.
 
     Args:
         config: the section `data`.
         x: unit inputs, shape (rows, inputs).
-        given: the source's own labels, shape (rows,), or None.
+        given: the source's own labels, shape (rows,) or (rows, K), or None.
 
     Raises:
         DataError: the source has no labels for this rule.
@@ -30,11 +31,19 @@ def labels(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.nd
 
 
 def corrupt(config: DataConfig, y: np.ndarray) -> np.ndarray:
-    """Labels with the sign of round(corrupted_fraction · n) of them flipped, chosen by the data's seed."""
-    flipped = round(config.corrupted_fraction * len(y))
-    chosen = generator("corrupted labels", config.seed).permutation(len(y))[:flipped]
+    """Labels of which round(corrupted_fraction · n) are wrong, chosen by the data's seed.
+
+    A class becomes another one, each with equal probability; other labels change their sign.
+    """
+    wrong = round(config.corrupted_fraction * len(y))
+    chosen = generator("corrupted labels", config.seed).permutation(len(y))[:wrong]
     corrupted = y.copy()
-    corrupted[chosen] *= -1.0
+    if not config.classifies:
+        corrupted[chosen] *= -1.0
+        return corrupted
+    classes = y.shape[1]
+    further = generator("corrupted classes", config.seed).integers(1, classes, size=wrong)
+    corrupted[chosen] = np.eye(classes)[(y[chosen].argmax(axis=1) + further) % classes]
     return corrupted
 
 
@@ -46,12 +55,14 @@ def _given(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.nd
 
 def _parity(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.ndarray:
     """+1 for even and −1 for odd digits."""
-    numbers = _given(config, x, given)
-    if not np.array_equal(numbers, np.rint(numbers)):
-        raise DataError(
-            "labels", f"{config.source} has labels that are no integers", "integers, to take parity of"
-        )
-    return np.where(numbers % 2 == 0, 1.0, -1.0)
+    even = integers(config, given, "parity") % 2 == 0
+    return np.where(even, 1.0, -1.0)
+
+
+def _class(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.ndarray:
+    """1 for the output of a row's class, 0 for the others."""
+    numbers = integers(config, given, "classes")
+    return np.asarray(numbers[:, None] == class_numbers(config, given), dtype=np.float64)
 
 
 def _teacher(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.ndarray:
@@ -63,19 +74,24 @@ def _teacher(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.
 
 
 def _random(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.ndarray:
-    """±1 with equal probability."""
-    return generator("random labels", config.seed).choice([-1.0, 1.0], size=len(x))
+    """±1, or classes, with equal probability."""
+    random = generator("random labels", config.seed)
+    if config.classifies:
+        classes = len(class_numbers(config, given))
+        return np.asarray(np.eye(classes)[random.integers(0, classes, size=len(x))])
+    return random.choice([-1.0, 1.0], size=len(x))
 
 
 def _shuffled(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.ndarray:
-    """The source's default labels, handed to the wrong points."""
-    rule = {"digits": _parity, "sphere": _teacher}.get(config.source, _given)
+    """The source's classes or default labels, handed to the wrong points."""
+    rule = _class if config.classifies else {"digits": _parity, "sphere": _teacher}.get(config.source, _given)
     return generator("shuffled labels", config.seed).permutation(rule(config, x, given))
 
 
 RULES: dict[str, Callable[[DataConfig, np.ndarray, np.ndarray | None], np.ndarray]] = {
     "given": _given,
     "parity": _parity,
+    "class": _class,
     "teacher": _teacher,
     "random": _random,
     "shuffled": _shuffled,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from workers.data.classes import output_count, rows_of_classes
 from workers.data.config import DataConfig, DataError
 from workers.seeds import generator
 
@@ -14,17 +16,48 @@ DIGITS_SHAPE = (1797, 64)
 SPHERE_INPUTS = 10
 
 
-def dimensions(config: DataConfig, base: Path | None = None) -> tuple[int, int]:
-    """(training samples, inputs) of a config, without reading more than an array's header.
+class Dimensions(NamedTuple):
+    """How large a config's problem is.
 
-    >>> dimensions(DataConfig(source="digits", samples=5))
-    (5, 64)
+    Attributes:
+        samples: training points n.
+        inputs: entries of a point.
+        outputs: entries of a label, K.
+        test_samples: test points.
+    """
+
+    samples: int
+    inputs: int
+    outputs: int = 1
+    test_samples: int = 0
+
+
+def dimensions(config: DataConfig, base: Path | None = None) -> Dimensions:
+    """Training samples, inputs and outputs of a config, without reading the points.
+
+    Of the labels no more than the shape is read, unless there are classes to count.
+
+    >>> dimensions(DataConfig(source="digits", samples=5, labels="class"))
+    Dimensions(samples=5, inputs=64, outputs=10, test_samples=0)
     """
     if config.source == "sphere":
-        return config.samples, config.inputs or SPHERE_INPUTS
-    rows, inputs = DIGITS_SHAPE if config.source == "digits" else _open(config, base)[0].shape
-    refuse_too_many(config, rows)
-    return config.samples, inputs
+        shape: tuple[int, ...] = (config.samples + config.test_samples, config.inputs or SPHERE_INPUTS)
+        y = None
+    elif config.source == "digits":
+        shape, y = DIGITS_SHAPE, _digits()[1] if _counts(config) else np.empty(DIGITS_SHAPE[0])
+    else:
+        x, y = _open(config, base)
+        shape = x.shape
+    given = _labels(y) if y is not None and _counts(config) else None
+    chosen = rows_of_classes(config, given)
+    refuse_too_many(config, shape[0] if chosen is None else len(chosen))
+    outputs = output_count(config, () if y is None else y.shape, given)
+    return Dimensions(config.samples, shape[1], outputs, config.test_samples)
+
+
+def _counts(config: DataConfig) -> bool:
+    """Whether the labels must be read to know how many rows and outputs there are."""
+    return config.classifies or config.classes is not None
 
 
 def refuse_too_many(config: DataConfig, rows: int) -> None:
@@ -42,7 +75,7 @@ def read(config: DataConfig, base: Path | None = None) -> tuple[np.ndarray, np.n
         base: folder that a relative path starts from.
 
     Returns:
-        x of shape (rows, inputs) in float64, y of shape (rows,) or None.
+        x of shape (rows, inputs) in float64, y of shape (rows,), or (rows, K) with K > 1, or None.
 
     Raises:
         DataError: the source does not exist, is malformed, too small, or not finite.
@@ -54,7 +87,13 @@ def read(config: DataConfig, base: Path | None = None) -> tuple[np.ndarray, np.n
     if config.source == "sphere":
         return _sphere(config), None
     x, y = _open(config, base)
-    return _finite(x, "x", 2), None if y is None else _finite(y, "y", 1)
+    return _finite(x, "x"), None if y is None else _labels(y)
+
+
+def _labels(y: np.ndarray) -> np.ndarray:
+    """Labels in memory, a single column as a vector."""
+    values = _finite(y, "y")
+    return values[:, 0] if values.shape[1:] == (1,) else values
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +118,9 @@ def _open(config: DataConfig, base: Path | None) -> tuple[np.ndarray, np.ndarray
         )
     if not path.exists():
         raise DataError(
-            "source", f"{path} does not exist", "a file with arrays x (rows, inputs) and y (rows)"
+            "source",
+            f"{path} does not exist",
+            "a file with arrays x (rows, inputs) and y (rows) or (rows, K)",
         )
     arrays = _npz(path) if path.suffix == ".npz" else _zarr(path)
     if "x" not in arrays:
@@ -89,10 +130,10 @@ def _open(config: DataConfig, base: Path | None) -> tuple[np.ndarray, np.ndarray
         raise DataError(
             "source", f"{path}: x has shape {x.shape}", "two dimensions (rows, inputs), none empty"
         )
-    if y is not None and y.shape != (x.shape[0],):
-        raise DataError(
-            "source", f"{path}: y has shape {y.shape}", f"({x.shape[0]},), a label for each row of x"
-        )
+    if y is not None and (y.shape[:1] != x.shape[:1] or y.ndim > 2 or 0 in y.shape):
+        rows = x.shape[0]
+        wanted = f"({rows},) or ({rows}, K), one or K labels for each row of x"
+        raise DataError("source", f"{path}: y has shape {y.shape}", wanted)
     for name, array in (("x", x), ("y", y)):
         if array is not None and array.dtype.kind not in "fiu":
             raise DataError("source", f"{path}: {name} has dtype {array.dtype}", "real numbers")
@@ -121,9 +162,9 @@ def _zarr(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _finite(array: np.ndarray, name: str, dims: int) -> np.ndarray:
+def _finite(array: np.ndarray, name: str) -> np.ndarray:
     try:
-        values = np.asarray(array[(slice(None),) * dims], dtype=np.float64)
+        values = np.asarray(array[...], dtype=np.float64)
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError("source", f"{name} cannot be read ({error})", "an undamaged array") from error
     bad = np.argwhere(~np.isfinite(values))

@@ -129,31 +129,25 @@ class Network(BaseModel, ABC):
         """Number of parameters."""
         return sum(layer.parameters for layer in self.layers(width, depth, inputs, outputs))
 
-    def step_flops(self, width: int, depth: int, samples: int, inputs: int) -> float:
+    def step_flops(self, width: int, depth: int, samples: int, inputs: int, outputs: int = 1) -> float:
         """Floating-point operations of one step of one cell: 2n per weight for each of the three products.
 
-        Forward for every layer, cotangent for every layer but the first, update for those that train.
+        Forward for every layer, cotangent for every layer but the first, update for those that train; K
+        outputs share one cotangent for each sample.
         """
         flops = 0.0
-        for index, layer in enumerate(self.layers(width, depth, inputs)):
+        for index, layer in enumerate(self.layers(width, depth, inputs, outputs)):
             products = 1 + (index > 0) + layer.trains
             flops += 2.0 * samples * layer.fan_in * layer.fan_out * products
         return flops
 
-    def record_flops(self, width: int, depth: int, samples: int, inputs: int) -> float:
-        """Floating-point operations of one record of one cell: kernel, eigenvalues, operator norms."""
-        lanczos_steps = 24
-        flops = 12.0 * samples**3
-        for layer in self.layers(width, depth, inputs):
-            flops += 2.0 * samples**2 * (layer.fan_in + layer.fan_out)
-            flops += 4.0 * layer.fan_in * layer.fan_out * (1 + lanczos_steps * (layer.fan_out > 1))
-        return flops
-
-    def memory_bytes(self, width: int, depth: int, samples: int, inputs: int, itemsize: int) -> int:
-        """Peak memory of one cell: weights, their start, one difference, and three arrays per activation."""
-        layers = self.layers(width, depth, inputs)
+    def memory_bytes(
+        self, width: int, depth: int, samples: int, inputs: int, itemsize: int, outputs: int = 1
+    ) -> int:
+        """Peak memory of training: weights, their start, one difference, three arrays per activation."""
+        layers = self.layers(width, depth, inputs, outputs)
         weights = 3 * sum(layer.parameters for layer in layers)
-        arrays = samples * sum(3 * layer.fan_out for layer in layers) + 6 * samples**2
+        arrays = samples * sum(3 * layer.fan_out for layer in layers)
         lanczos = 64 * width * (depth > 1)
         return itemsize * (weights + arrays + lanczos)
 

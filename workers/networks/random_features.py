@@ -44,9 +44,9 @@ class RandomFeatures(Network):
         """One hidden layer."""
         return (1,)
 
-    def layers(self, width: int, depth: int, inputs: int) -> tuple[Layer, ...]:
+    def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:
         """The fixed features and the weights on top."""
-        return self.sampled_as.layers(width, depth, inputs)
+        return self.sampled_as.layers(width, depth, inputs, outputs)
 
     def kernels(self, gram: np.ndarray, depth: int) -> Kernels:
         """Infinite-width kernels; the last layer's is E[σ(w·x)σ(w·x')]."""

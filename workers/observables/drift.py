@@ -22,6 +22,7 @@ VARIABLES = (
     Variable("layer_relative_change", (*CELL, "step", "layer"), _LAYER.format("operator")),
     Variable("layer_relative_change_frobenius", (*CELL, "step", "layer"), _LAYER.format("Frobenius")),
 )
+NEEDS = ("weight_changes", "norms")
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

@@ -21,6 +21,14 @@ VARIABLES = (
     Variable("du_second_order", (*CELL, "step"), "‖I₂‖ ≤ ηλ0‖r(k)‖/8" + _LAMBDA),
     Variable("du_output_step", (*CELL, "step"), "‖u(k+1) − u(k)‖² ≤ ηλ0‖r(k)‖²/8" + _LAMBDA),
 )
+NEEDS = (
+    "unit_cotangents",
+    "kernel",
+    "layer_kernels",
+    "last_hidden_eigenvalues",
+    "output_step",
+    "weight_changes",
+)
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

@@ -17,6 +17,7 @@ VARIABLES = (
     Variable("ntk_max_eigenvalue", (*CELL, "step"), f"largest eigenvalue of the {_G}"),
     Variable("ntk_relative_change", (*CELL, "step"), f"‖G(k) − G(0)‖_F / ‖G(0)‖_F of the {_G}"),
 )
+NEEDS = ("unit_cotangents", "kernel", "extreme_eigenvalues")
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

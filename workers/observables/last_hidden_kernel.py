@@ -18,6 +18,7 @@ VARIABLES = (
         "‖G^(H)(k) − G^(H)(0)‖₂, the last hidden layer's part of the tangent kernel; NaN where it is fixed",
     ),
 )
+NEEDS = ("unit_cotangents", "layer_kernels", "last_hidden_eigenvalues")
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

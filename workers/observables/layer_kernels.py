@@ -18,6 +18,7 @@ VARIABLES = (
         "least eigenvalue of G^(h)(k), layer h's part of the tangent kernel; NaN where it does not train",
     ),
 )
+NEEDS = ("unit_cotangents", "layer_kernels", "layer_eigenvalues")
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

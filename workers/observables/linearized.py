@@ -17,6 +17,7 @@ VARIABLES = (
         "linearized_residual_norm", (*CELL, "step"), "‖u_lin(k) − y‖₂ of the model linearised at its start"
     ),
 )
+NEEDS = ("linearized",)
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

@@ -15,6 +15,7 @@ VARIABLES = (
     Variable("linearized_test_distance", (*CELL, "step"), "‖u(k) − u_lin(k)‖₂ on the test points"),
     Variable("linearized_test_loss", (*CELL, "step"), "½‖u_lin(k) − y‖² on the test points"),
 )
+NEEDS = ("linearized", "test_outputs", "test_kernel")
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

@@ -15,6 +15,7 @@ VARIABLES = (
     Variable("loss", (*CELL, "step"), "loss ½ Σ_i (αf(x_i) − y_i)², summed over training points"),
     Variable("residual_norm", (*CELL, "step"), "residual ‖r‖₂, r = αf − y on the training points"),
 )
+NEEDS: tuple[str, ...] = ()
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

@@ -22,6 +22,7 @@ VARIABLES = (
         "residual_mode_current", (*CELL, "step", "mode"), _BASIS.format("i", "current") + "without sign"
     ),
 )
+NEEDS = ("unit_cotangents", "kernel", "spectrum")
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

@@ -18,6 +18,7 @@ VARIABLES = (
         "share of first-layer (neuron, sample) pairs whose pre-activation changed sign since step 0",
     ),
 )
+NEEDS = ("pattern",)
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

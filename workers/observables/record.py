@@ -11,10 +11,11 @@ from workers.ensemble import Ensemble
 from workers.linearization import LinearizedState, linearized_state
 from workers.norms import eigenpairs
 from workers.start import Start
+from workers.tangent_kernels import layer_tangent_kernels, tangent_kernel
 
 
 class Record:
-    """A batch at a recorded step, after forward and backward."""
+    """A batch at a recorded step, after its forward pass; n·K outputs lie side by side, sample-major."""
 
     def __init__(self, ensemble: Ensemble, residual: Tensor, start: Start, step: int) -> None:
         """Looks at a batch and at what it started from."""
@@ -25,29 +26,29 @@ class Record:
 
     @cached_property
     def kernel(self) -> Tensor:
-        """G(k), shape (B, n, n)."""
-        return self.ensemble.tangent_kernel()
+        """G(k), shape (B, n·K, n·K)."""
+        return tangent_kernel(self.ensemble)
 
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:
-        """Eigenvalues of G(k), ascending, (B, n), and eigenvectors as columns, (B, n, n)."""
+        """Eigenvalues of G(k), ascending, (B, n·K), and eigenvectors as columns."""
         return eigenpairs(self.kernel)
 
     @cached_property
     def layer_kernels(self) -> list[Tensor | None]:
-        """G^(h)(k) of each layer, shape (B, n, n); None: the layer does not train."""
-        return self.ensemble.layer_tangent_kernels()
+        """G^(h)(k) of each layer, shape (B, n·K, n·K); None: the layer does not train."""
+        return layer_tangent_kernels(self.ensemble)
 
     @cached_property
     def output_step(self) -> Tensor:
-        """u(k+1) − u(k) of one step of gradient descent from here, whatever the optimiser, shape (B, n).
+        """u(k+1) − u(k) of one step of gradient descent from here, whatever the optimiser, (B, n·K).
 
         Made on a copy: the batch itself does not move.
         """
         probe = self.ensemble.copied()
         before = probe.forward().clone()
-        probe.backward()
-        probe.descend(self.residual)
+        probe.backward(self.residual)
+        probe.descend()
         return probe.forward() - before
 
     @cached_property
@@ -57,7 +58,7 @@ class Record:
 
     @cached_property
     def test_outputs(self) -> Tensor:
-        """Outputs on the test points, shape (B, n_test)."""
+        """Outputs on the test points, shape (B, n_test·K)."""
         outputs = self.ensemble.at(self.start.points.test_x).forward()
         offset = self.start.test_offset
         return outputs if offset is None else outputs - offset[self.ensemble.start]

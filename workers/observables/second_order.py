@@ -21,6 +21,7 @@ VARIABLES = (
         "output_step_norm", (*CELL, "step"), "‖u(k+1) − u(k)‖₂ of one step of gradient descent from here"
     ),
 )
+NEEDS = ("unit_cotangents", "kernel", "output_step")
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

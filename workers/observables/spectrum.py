@@ -16,6 +16,7 @@ VARIABLES = (
         "ntk_eigenvalue", (*CELL, "step", "mode"), "eigenvalues of the tangent kernel G(k), largest first"
     ),
 )
+NEEDS = ("unit_cotangents", "kernel", "spectrum")
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

@@ -29,6 +29,7 @@ VARIABLES = (
         "information_rank", (*CELL, "step"), "dimension of the information space of the current Jacobian"
     ),
 )
+NEEDS = ("unit_cotangents", "kernel", "spectrum")
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from workers.observables.record import Record
 
 VARIABLES = (Variable("test_loss", (*CELL, "step"), "½ Σ_i (αf(x_i) − y_i)², summed over test points"),)
+NEEDS = ("test_outputs",)
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:

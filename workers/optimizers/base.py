@@ -42,7 +42,7 @@ class Stepper(ABC):
         """Moves the parameters in place from step `first` to step `last`.
 
         Args:
-            residual: r = αf − y at step `first`, shape (B, n); cotangents are those of step `first` too.
+            residual: r = αf − y at step `first`, shape (B, n·K); `Ensemble.backward` has had it.
             first: the step that the parameters are at.
             last: the step to reach.
         """
@@ -129,7 +129,7 @@ class Training(BaseModel, ABC):
         Args:
             ntk: Θ, shape (n, n), symmetric.
             nngp: K, shape (n, n); zeros for a centred network.
-            targets: y, shape (n,).
+            targets: y, shape (n,), or (n, K) for K outputs, whose kernels are Θ ⊗ I_K and K ⊗ I_K.
             learning_rate: η.
             steps: k, shape (steps,).
 
@@ -140,10 +140,11 @@ class Training(BaseModel, ABC):
         """
         eigenvalues, vectors = np.linalg.eigh(ntk)
         spread = np.maximum(np.einsum("ij,ij->j", vectors, nngp @ vectors), 0.0)
-        power = spread + np.square(vectors.T @ targets)
+        outputs = targets.size // len(ntk)
+        power = outputs * spread + np.square(vectors.T @ targets).reshape(len(ntk), -1).sum(axis=1)
         with np.errstate(over="ignore", invalid="ignore"):
             decayed = np.square(self.mode_factors(eigenvalues, learning_rate, steps)) @ power
-            norms = np.sqrt(decayed + self.floor(eigenvalues, learning_rate, steps))
+            norms = np.sqrt(decayed + outputs * self.floor(eigenvalues, learning_rate, steps))
         return np.where(np.isnan(norms), np.inf, norms)
 
     def rate_per_step(self, eigenvalues: np.ndarray, learning_rate: float) -> float:

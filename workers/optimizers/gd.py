@@ -34,5 +34,5 @@ class _Descent(Stepper):
         for step in range(first, last):
             if step > first:
                 residual = self.ensemble.forward() - self.start.targets
-                self.ensemble.backward()
-            self.ensemble.descend(residual)
+                self.ensemble.backward(residual)
+            self.ensemble.descend()

@@ -87,7 +87,7 @@ class _Flow(Stepper):
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
         left = self.ensemble.learning_rates * (last - first)
-        self._slope(residual, 0)
+        self._slope(0)
         self._remember(left > 0.0)
         while bool((left > 0.0).any()):
             taken = self.size.minimum(left)
@@ -116,15 +116,15 @@ class _Flow(Stepper):
                         w.add_(self.stages[j].tensors[i], alpha=coefficient)
                 w.mul_(taken).add_(self.origin.tensors[i])
             residual = self.ensemble.forward() - self.start.targets
-            self.ensemble.backward()
-            self._slope(residual, s)
+            self.ensemble.backward(residual)
+            self._slope(s)
         return residual
 
-    def _slope(self, residual: Tensor, s: int) -> None:
+    def _slope(self, s: int) -> None:
         """Stage s ← −∇L at the batch's parameters."""
         for k in self.stages[s].tensors:
             k.zero_()
-        self.ensemble.subtract_gradient(residual[..., None], self.stages[s])
+        self.ensemble.subtract_gradient(1.0, self.stages[s])
 
     def _error(self, taken: Tensor, residual: Tensor) -> Tensor:
         """√λ_max ‖h Σ_s e_s k_s‖ / (tolerance ‖r‖) of every cell, shape (B, 1, 1)."""

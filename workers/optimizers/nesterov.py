@@ -90,11 +90,10 @@ class _Accelerated(Stepper):
         for _ in range(first, last):
             for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
                 theta.add_(v.mul_(self.momenta))
-            residual = ensemble.forward() - self.start.targets
-            ensemble.backward()
+            ensemble.backward(ensemble.forward() - self.start.targets)
             for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
                 theta.sub_(v)
-            ensemble.subtract_gradient(residual[..., None] * ensemble.learning_rates, movement)
+            ensemble.subtract_gradient(ensemble.learning_rates, movement)
             for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
                 theta.add_(v)
 

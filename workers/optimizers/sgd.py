@@ -70,16 +70,21 @@ class _MiniBatches(Stepper):
 
     def _descend(self, place: int) -> None:
         """One step on the epoch's batch number `place`; a short last batch is padded with weight 0."""
-        view, targets = self.view, self.start.targets
+        view = self.view
         rows = self.order[:, place * self.size : (place + 1) * self.size]
         view.x.copy_(self.ensemble.x[0][rows])
-        residual = view.forward() - targets[rows]
+        residual = view.forward() - self._of_samples(self.start.targets.expand(len(view), -1), rows)
         if self.ensemble.offset is not None:
-            residual -= self.ensemble.offset.gather(1, rows)
-        view.backward()
+            residual -= self._of_samples(self.ensemble.offset, rows)
         present = min(self.size, self.samples - place * self.size)
-        residual[:, present:] = 0.0
-        view.descend(residual.mul_(self.samples / present))
+        residual[:, present * view.output_count :] = 0.0
+        view.backward(residual.mul_(self.samples / present))
+        view.descend()
+
+    def _of_samples(self, outputs: Tensor, rows: Tensor) -> Tensor:
+        """Of values (B, n·K) those of the samples `rows` (B, size), shape (B, size·K)."""
+        of_sample = outputs.reshape(len(rows), self.samples, self.view.output_count)
+        return of_sample.gather(1, rows[..., None].expand(-1, -1, of_sample.shape[2])).flatten(1)
 
     def _shuffle(self, epoch: int) -> None:
         """The points' order in this epoch for every cell, shape (B, steps_per_epoch · size)."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +19,9 @@ from workers.data import DataConfig
 from workers.networks import NetworkConfig
 from workers.optimizers import TrainingConfig
 from workers.random_networks import InitializationConfig
+
+if TYPE_CHECKING:
+    from pipeline.asked import Asked
 
 NOT_IN_HASH = ("name", "store", "compute")
 
@@ -82,11 +85,13 @@ class SweepFile:
         config: the checked config.
         file: the file's name, for messages.
         base: the folder that relative data paths start from.
+        asked: which cells of the grid are meant, once the sweep has been refined; None: all.
     """
 
     config: SweepConfig
     file: str
     base: Path
+    asked: Asked | None = None
 
 
 def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:

@@ -45,6 +45,8 @@ class Outcome:
     Attributes:
         index: the block's number.
         wall_s: time from its start to its status in the store.
+        core_s: time that its process computed, all threads together; on a GPU the wall time.
+        computed: cells that it computed, where others were there already.
         cells: its cells by state.
         device: what it ran on.
         memory_bytes: the worker process's peak memory so far.
@@ -52,6 +54,8 @@ class Outcome:
 
     index: int
     wall_s: float
+    core_s: float
+    computed: int
     cells: dict[str, int]
     device: str
     memory_bytes: int
@@ -59,16 +63,27 @@ class Outcome:
 
 def execute(sweep: Sweep, block: Block) -> Outcome:
     """Measures a block and writes it: data first, status last."""
-    began = time.perf_counter()
+    began, began_core = time.perf_counter(), time.process_time()
+    computed = _to_compute(sweep, block)
     measured = _train(sweep, block) if block.kind == "training" else _sample(sweep, block)
     store_chunks.writer(sweep.url, sweep.config.hash).write(block, measured)
+    device, wall_s = str(measured.attrs.get("device", "cpu")), time.perf_counter() - began
     return Outcome(
         index=block.index,
-        wall_s=time.perf_counter() - began,
+        wall_s=wall_s,
+        core_s=wall_s if device.startswith("cuda") else time.process_time() - began_core,
+        computed=computed,
         cells=counts(np.asarray(measured["status"].values)),
-        device=str(measured.attrs.get("device", "cpu")),
+        device=device,
         memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
+
+
+def _to_compute(sweep: Sweep, block: Block) -> int:
+    """Cells that a block computes; a pair's random networks count as one."""
+    if block.kind == "training" and block.recompute:
+        return int(store_chunks.writer(sweep.url, sweep.config.hash).cells_to_do(block).sum())
+    return max(1, (block.seed_stop - block.seed_start) * (block.rate_stop - block.rate_start))
 
 
 def _train(sweep: Sweep, block: Block) -> xr.Dataset:

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 import zarr
 
+from pipeline import asked as asking
 from pipeline import config as configs
 from pipeline import storage, store_address, store_create, store_schema
+from pipeline.asked import Asked
 from pipeline.config import NOT_IN_HASH, SweepConfig, SweepFile
 from pipeline.errors import InputError
 from pipeline.plan import Plan
@@ -37,7 +39,7 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
         InputError: the configs differ in more than a grid that grows; shows the keys.
     """
     theirs, ours = store.config, sweep.config
-    lines = _differences(ours, theirs)
+    lines = _differences(ours, theirs if store.asked is None else _as_asked(theirs, store.asked))
     if lines:
         shown = ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
         wanted = f"the store holds another sweep; {shown}"
@@ -49,18 +51,38 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
     axes = {axis: _joined(_values(theirs, axis), _values(ours, axis)) for axis in AXES}
     scales = axes.pop("output_scale")
     grid = {axis: _as_written(axis, values) for axis, values in axes.items()}
-    return replace(sweep, config=_with_axes(ours, grid, scales))
+    return replace(sweep, config=_with_axes(ours, grid, scales), asked=_asked(sweep, store))
 
 
 def is_needed(sweep: SweepFile, store: Store) -> bool:
-    """Whether the merged grid is larger than the store's, or an earlier growth was interrupted."""
+    """Whether the merged sweep asks for more than the store's, or an earlier growth was interrupted."""
     ours, theirs = (
         [tuple(_values(config, axis)) for axis in AXES] for config in (sweep.config, store.config)
     )
-    return ours != theirs or bool(store.attributes.get(GROWING))
+    return ours != theirs or sweep.asked != store.asked or bool(store.attributes.get(GROWING))
 
 
-def grow(store: Store, plan: Plan, prediction: Prediction, index: np.ndarray) -> None:
+def _as_asked(config: SweepConfig, asked: Asked) -> SweepConfig:
+    """The config of a refined sweep as its user wrote it: without what refining added."""
+    axes = dict(asked.grid)
+    grid = {axis: _as_written(axis, axes[axis]) for axis in AXES if axis in axes and axis != "output_scale"}
+    return _with_axes(config, grid, axes.get("output_scale", ()))
+
+
+def _asked(sweep: SweepFile, store: Store) -> Asked | None:
+    """What is asked for from now on; None: the whole grid, as long as nothing was refined."""
+    if store.asked is None:
+        return sweep.asked
+    if sweep.asked is not None:
+        return sweep.asked.with_parts(store.asked.parts)
+    before, ours = dict(store.asked.grid), dict(asking.of_config(sweep.config).grid)
+    grid = {axis: _joined(before.get(axis, ()), ours[axis]) for axis in ours}
+    return replace(store.asked, grid=asking.part(grid))
+
+
+def grow(
+    store: Store, plan: Plan, prediction: Prediction, index: np.ndarray, asked: Asked | None = None
+) -> None:
     """Makes room for the new cells; may be interrupted at any moment and done again.
 
     The root says first what the grid will be; every array is lengthened, coordinates and predictions are
@@ -68,12 +90,12 @@ def grow(store: Store, plan: Plan, prediction: Prediction, index: np.ndarray) ->
     """
     groups = store_schema.groups(plan, prediction, index)
     storage.patiently(store.url, lambda: _grow_run(store, plan))
-    _set_root(store.url, plan.config, growing=True)
+    _set_root(store.url, plan.config, asked, growing=True)
     for name, group in groups.items():
         for array in group.arrays if name != "run" else ():
             storage.patiently(store.url, partial(_fit, store.url, name, array))
     storage.patiently(store.url, lambda: store_create.consolidate(store.url))
-    _set_root(store.url, plan.config, growing=False)
+    _set_root(store.url, plan.config, asked, growing=False)
 
 
 def _fit(url: str, group: str, wanted: store_schema.Array) -> None:
@@ -96,6 +118,8 @@ def _grow_run(store: Store, plan: Plan) -> None:
     before = store.plan_shape
     after = plan.shape
     for variable in store_schema.BLOCK_VARIABLES:
+        if storage.get(store.url, f"run/{variable.name}/zarr.json") is None:
+            continue  # made by a version without this variable
         array = _open(store.url, "run", variable.name)
         old = np.asarray(array[...])
         if len(old) == len(plan):
@@ -110,10 +134,11 @@ def _grow_run(store: Store, plan: Plan) -> None:
         array[...] = new
 
 
-def _set_root(url: str, config: SweepConfig, *, growing: bool) -> None:
+def _set_root(url: str, config: SweepConfig, asked: Asked | None, *, growing: bool) -> None:
     """Changes the root's attributes and leaves the gathered metadata beside them."""
     metadata = json.loads(storage.get(url, "zarr.json") or b"{}")
     attributes = metadata["attributes"] | {"config": config.json_text(), "config_hash": config.hash}
+    attributes |= {asking.ATTRIBUTE: asked.text()} if asked is not None else {}
     attributes.pop(GROWING, None)
     metadata["attributes"] = attributes | ({GROWING: True} if growing else {})
     storage.put(url, {"zarr.json": json.dumps(metadata, indent=2).encode()})

@@ -15,6 +15,7 @@ import zarr
 
 from pipeline import storage, store_address
 from pipeline.errors import StorageError
+from pipeline.store_schema import BLOCK_VARIABLES
 
 HEARTBEAT_S = 2.0
 FRESH_S = 30.0  # a heartbeat older than this means that the driver is gone
@@ -43,9 +44,9 @@ class Journal:
         self._group: Any = storage.patiently(url, lambda: _open(url))
         before: dict[str, Any] = dict(self._group.attrs.asdict())
         self._elapsed_before_s = float(before.get("elapsed_s", 0.0))
-        self._arrays = {name: self._group[name] for name in ("block_wall_s", "block_attempts")}
-        self._wall_s = np.asarray(self._arrays["block_wall_s"][...])
-        self._attempts = np.asarray(self._arrays["block_attempts"][...])
+        self._arrays = {v.name: self._group[v.name] for v in BLOCK_VARIABLES if v.name in self._group}
+        self._values = {name: np.asarray(array[...]) for name, array in self._arrays.items()}
+        self._core_s = float(before.get("core_s", 0.0))
         self._clock = time.monotonic()
         self._started = time.time()
         self.remaining_s: float | None = None
@@ -61,11 +62,15 @@ class Journal:
 
     def started(self, block: int) -> None:
         """Counts an attempt of a block."""
-        self._attempts[block] += 1
+        self._values["block_attempts"][block] += 1
 
-    def finished(self, block: int, wall_s: float) -> None:
-        """Notes how long a block took in its worker."""
-        self._wall_s[block] = wall_s
+    def finished(self, block: int, wall_s: float, core_s: float, cells: int) -> None:
+        """Notes how long a block took in its worker, and for how many cells."""
+        self._core_s += core_s
+        found = {"block_wall_s": wall_s, "block_core_s": core_s, "block_cells": cells}
+        for name, value in found.items():
+            if name in self._values:  # not in a store of a version without it
+                self._values[name][block] = value
 
     def close(self, state: str) -> None:
         """Stops the heartbeat and writes the end: `finished`, `interrupted` or `failed`."""
@@ -93,13 +98,14 @@ class Journal:
             "heartbeat": time.time(),
             "started": self._started,
             "elapsed_s": self.elapsed_s,
+            "core_s": self._core_s,
             "remaining_s": self.remaining_s,
         }
         storage.patiently(self._url, lambda: self._group.update_attributes(values))
 
     def _write_blocks(self) -> None:
-        if self._wall_s.size:
-            for name, values in (("block_wall_s", self._wall_s), ("block_attempts", self._attempts)):
+        for name, values in self._values.items():
+            if values.size:
                 storage.patiently(self._url, partial(self._arrays[name].set_basic_selection, ..., values))
 
 

@@ -43,6 +43,7 @@ class Block:
         memory_bytes: predicted peak memory.
         threads: cores it takes.
         recompute: states of the cells to compute, where others of the block are kept; empty: all cells.
+        asked: which cells, by seed and learning rate, the sweep asks for; empty: all.
     """
 
     index: int
@@ -58,6 +59,7 @@ class Block:
     memory_bytes: int
     threads: int
     recompute: tuple[int, ...] = ()
+    asked: tuple[tuple[bool, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def _prepare(sweep: SweepFile, url: str, data: Data | None, cores: int, *, repai
     store = Store(url)
     if template or growth.is_needed(sweep, store):
         plan = data_source.make_plan(sweep, cores, store.seeds_per_block, store.rates_per_block)
-        growth.grow(store, plan, predict.predict(sweep.config, data), _index(data))
+        growth.grow(store, plan, predict.predict(sweep.config, data), _index(data), sweep.asked)
 
 
 def _index(data: Data | None) -> np.ndarray:
@@ -161,13 +161,18 @@ def _run_pending(
     rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0, 0))
     memory = _memory_per_core(sweep, cluster)
     shared = Sweep(store.url, sweep.config, data, rates, device, memory)
-    cost_s = float(plan.block_seconds()[order].sum())
+    shares = store.shares(*states)
+    cost_s = float((plan.block_seconds() * shares)[order].sum())
+    wanted = store.asked.mask(store.config) if store.asked is not None else None
     book = Journal(store.url)
     state = "interrupted"
     try:
         with Progress(sweep.config.name, store.cell_counts(), len(order), cost_s, cluster.cores) as progress:
             watch = _Watch(store, book, progress, plan)
-            blocks = (_block(plan, int(i), states if int(i) in mixed else ()) for i in order)
+            blocks = (
+                _block(plan, int(i), states if int(i) in mixed else (), float(shares[i]), wanted)
+                for i in order
+            )
             schedule.run(cluster, shared, blocks, watch, stop)
         if not stop:
             state = "failed" if watch.failures else "finished"
@@ -176,8 +181,16 @@ def _run_pending(
         storage.patiently(store.url, lambda: store_create.consolidate(store.url))
 
 
-def _block(plan: Plan, index: int, recompute: tuple[int, ...]) -> Block:
-    return replace(plan.block(index), recompute=recompute)
+def _block(
+    plan: Plan, index: int, recompute: tuple[int, ...], share: float, wanted: np.ndarray | None
+) -> Block:
+    """A block with what of it is to be computed, and its cost for that."""
+    block = plan.block(index)
+    asked: tuple[tuple[bool, ...], ...] = ()
+    if wanted is not None and recompute and block.kind == "training":
+        seeds, rates = slice(block.seed_start, block.seed_stop), slice(block.rate_start, block.rate_stop)
+        asked = tuple(map(tuple, wanted[block.width, block.depth, block.scale, seeds, rates].tolist()))
+    return replace(block, recompute=recompute, asked=asked, cost_s=block.cost_s * share)
 
 
 def _memory_per_core(sweep: SweepFile, cluster: Cluster) -> int:
@@ -213,7 +226,7 @@ class _Watch:
         self.book.started(block.index)
 
     def finished(self, block: Block, outcome: Outcome) -> None:
-        self.book.finished(block.index, outcome.wall_s)
+        self.book.finished(block.index, outcome.wall_s, outcome.core_s, outcome.computed)
         self._count(block, outcome.wall_s * block.threads, outcome.cells)
 
     def lost(self, block: Block, reason: str) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import zarr
 
+from pipeline import asked, damage, storage, store_address, store_schema
 from pipeline import config as configs
-from pipeline import damage, storage, store_address, store_schema
 from pipeline.config import SweepConfig
 from pipeline.errors import DamagedError, InputError
 from workers.variable import DIVERGED, DONE, FAILED, PENDING
@@ -23,7 +23,8 @@ class Store:
 
     Attributes:
         url: its address.
-        config: the config it was made from.
+        config: the config it was made from, with the grid that its arrays cover.
+        asked: which cells of that grid are asked for, once the sweep has been refined; None: all.
         attributes: the root's.
     """
 
@@ -47,6 +48,7 @@ class Store:
                     url, f"its schema is {schema}", f"this code reads schema {store_schema.SCHEMA_VERSION}"
                 )
             self.config: SweepConfig = configs.from_json(self.attributes["config"])
+            self.asked = asked.read(self.attributes)
             self._groups: dict[str, Any] = {
                 name: self._root[name] for name in ("run", "training", "initialization") if name in self._root
             }
@@ -90,12 +92,21 @@ class Store:
     def mixed_blocks(self, *states: int) -> set[int]:
         """Numbers of the blocks with cells in these states and cells in others."""
         inside = self._count_in_blocks(states)
-        others = self._count_in_blocks(set(STATES.values()) - set(states))
+        others = self._count_in_blocks({*STATES.values(), asked.NOT_ASKED} - set(states))
         return set(np.flatnonzero((inside > 0) & (others > 0)).tolist())
 
     def finished_blocks(self) -> np.ndarray:
         """Whether each block of the plan is finished, shape (blocks,)."""
         return np.asarray(self._count_in_blocks([PENDING]) == 0)
+
+    def asked_blocks(self) -> np.ndarray:
+        """Whether any cell of each block of the plan is asked for, shape (blocks,)."""
+        return np.asarray(self._count_in_blocks(STATES.values()) > 0)
+
+    def shares(self, *states: int) -> np.ndarray:
+        """Share of each block's cells that are in these states, shape (blocks,)."""
+        every = self._count_in_blocks({*STATES.values(), asked.NOT_ASKED})
+        return np.asarray(self._count_in_blocks(states) / every)
 
     def failures(self, most: int) -> dict[str, str]:
         """Why blocks failed: the first reason of each of the first `most` failed blocks, by their numbers."""
@@ -114,16 +125,20 @@ class Store:
         return result
 
     def training_status(self) -> np.ndarray:
-        """Status of each cell, shape (widths, depths, values of α, seeds, learning rates)."""
+        """Status of each cell, shape (widths, depths, values of α, seeds, learning rates).
+
+        A pending cell that is not asked for has a state of its own, `NOT_ASKED`, and counts as nothing.
+        """
         grid, scales = self.config.grid, len(self.config.scales)
         shape = (len(grid.width), len(grid.depth), scales, len(grid.seeds), len(grid.learning_rates))
-        return _padded(self._with_scales(self._read("training", "status")), shape)
+        status = _padded(self._with_scales(self._read("training", "status")), shape)
+        return status if self.asked is None else _told(status, self.asked.mask(self.config))
 
     def initialization_status(self) -> np.ndarray:
         """Status of the random networks, shape (widths, depths)."""
-        return _padded(
-            self._read("initialization", "status"), (len(self.config.grid.width), len(self.config.grid.depth))
-        )
+        shape = (len(self.config.grid.width), len(self.config.grid.depth))
+        status = _padded(self._read("initialization", "status"), shape)
+        return status if self.asked is None else _told(status, self.asked.pairs(self.config))
 
     def cell_counts(self) -> dict[str, int]:
         """Cells by state: of training where there is any, else of the random networks."""
@@ -188,6 +203,11 @@ def counts(status: np.ndarray) -> dict[str, int]:
         name: int(np.count_nonzero(status == STATES[name]))
         for name in ("done", "diverged", "failed", "pending")
     }
+
+
+def _told(status: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Status with pending cells that nobody asked for told apart."""
+    return np.where((status == PENDING) & ~wanted, asked.NOT_ASKED, status)
 
 
 def _padded(status: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

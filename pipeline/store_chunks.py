@@ -71,6 +71,8 @@ class ChunkWriter:
         region = _region(block, array)
         status = self._read(array, region)
         failed = np.isin(status, block.recompute or (PENDING,))
+        if block.asked:
+            failed &= np.array(block.asked, dtype=bool)
         if texts is not None:
             kept = np.asarray(self._read(texts, region), dtype=object)
             kept[failed] = reason
@@ -82,7 +84,8 @@ class ChunkWriter:
         """Which cells of a training block are to be computed, shape (seeds, learning rates)."""
         array = self._arrays[block.kind]["status"]
         status = self._of_block(array, block)
-        return np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)
+        wanted = np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)
+        return wanted & np.array(block.asked, dtype=bool) if block.asked else wanted
 
     def stored(self, block: Block) -> dict[str, np.ndarray]:
         """What the store holds of a block, by variable, without the axes on which a block is one value."""

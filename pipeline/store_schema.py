@@ -27,6 +27,8 @@ FAILURES = {
 }
 BLOCK_VARIABLES = (
     Variable("block_wall_s", ("block",), "time that a block took in its worker", "s"),
+    Variable("block_core_s", ("block",), "core time of a block's last attempt; on a GPU, wall time", "s"),
+    Variable("block_cells", ("block",), "cells that this attempt computed", dtype="int32"),
     Variable("block_attempts", ("block",), "times that a block was started", dtype="int32"),
 )
 COORDINATES = {

@@ -1,0 +1,98 @@
+"""Which cells of the arrays' grid a sweep asks for: its config's grid, and what refining added to it.
+
+A store's arrays cover a full grid. Until a sweep is refined every cell of it is asked for. Refining asks for
+more seeds at some widths and depths alone; the arrays grow to the smallest grid around all of them, and the
+root's attribute `asked` says which cells of that are meant. The others stay pending, are never computed, and
+count as nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import SweepConfig
+
+ATTRIBUTE = "asked"
+NOT_ASKED = 4  # stands for "pending, but nobody asked" where states are counted; no store holds it
+AXES = ("width", "depth", "output_scale", "seed", "learning_rate")
+
+Part = tuple[tuple[str, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A union of grids.
+
+    Attributes:
+        grid: the grid that the config asks for, values by axis; random networks are drawn on this one.
+        parts: further grids, of trained cells alone; an axis that one lacks means all of its values.
+    """
+
+    grid: Part
+    parts: tuple[Part, ...] = ()
+
+    def mask(self, config: SweepConfig) -> np.ndarray:
+        """Which cells are asked for, shape (widths, depths, values of α, seeds, learning rates)."""
+        axes = values(config)
+        found = np.zeros(tuple(len(axes[axis]) for axis in AXES), dtype=bool)
+        for part in (self.grid, *self.parts):
+            found |= _product(dict(part), axes)
+        return found
+
+    def pairs(self, config: SweepConfig) -> np.ndarray:
+        """Which pairs of width and depth draw random networks, shape (widths, depths)."""
+        axes, grid = values(config), dict(self.grid)
+        return np.outer(*(np.isin(axes[axis], grid[axis]) for axis in ("width", "depth")))
+
+    def with_parts(self, parts: tuple[Part, ...]) -> Asked:
+        """The same and more parts, each once."""
+        return Asked(self.grid, tuple(dict.fromkeys((*self.parts, *parts))))
+
+    def text(self) -> str:
+        """As the root's attribute holds it."""
+        return json.dumps({"grid": dict(self.grid), "parts": [dict(part) for part in self.parts]})
+
+
+def of_config(config: SweepConfig) -> Asked:
+    """All that a config asks for."""
+    axes = values(config)
+    written = [axis for axis in AXES if axis != "output_scale" or config.network.output_scales is not None]
+    return Asked(tuple((axis, tuple(axes[axis])) for axis in written))
+
+
+def read(attributes: Mapping[str, Any]) -> Asked | None:
+    """What a store's root says; None where all of its grid is asked for."""
+    if ATTRIBUTE not in attributes:
+        return None
+    content = json.loads(attributes[ATTRIBUTE])
+    return Asked(part(content["grid"]), tuple(part(each) for each in content["parts"]))
+
+
+def part(axes: Mapping[str, Any]) -> Part:
+    """A grid from its values by axis.
+
+    >>> part({"width": [64], "seed": [8, 9]})
+    (('width', (64,)), ('seed', (8, 9)))
+    """
+    return tuple((axis, tuple(axes[axis])) for axis in AXES if axis in axes)
+
+
+def values(config: SweepConfig) -> dict[str, list[Any]]:
+    """The values of each axis of a config's grid; one α where there is no such axis."""
+    grid = config.grid
+    found = (grid.width, grid.depth, config.scales, grid.seeds, grid.learning_rates)
+    return {axis: list(each) for axis, each in zip(AXES, found, strict=True)}
+
+
+def _product(wanted: dict[str, tuple[float, ...]], axes: dict[str, list[Any]]) -> np.ndarray:
+    """Cells of a grid inside another one."""
+    found = np.ones((1,) * len(AXES), dtype=bool)
+    for place, axis in enumerate(AXES):
+        inside = np.isin(axes[axis], wanted.get(axis, axes[axis]))
+        found = found & np.expand_dims(inside, tuple(i for i in range(len(AXES)) if i != place))
+    return found

@@ -92,7 +92,7 @@ def test_each_scale_holds_the_numbers_of_a_sweep_of_its_own(
 def test_cells_of_a_seed_start_from_the_same_weights_at_every_scale(
     small: Path, tmp_path: Path, trained: list[Any]
 ) -> None:
-    """The tangent kernel at step 0 is α² times that at α = 1, and η a 1/α²-th: in powers of two to the bit."""
+    """The tangent kernel at step 0 is α² times that at α = 1, and η falls like 1/α²."""
     run_to(small, tmp_path / "a.zarr", scaled(SCALES))
     group = xr.open_datatree(tmp_path / "a.zarr", engine="zarr")["training"].ds
     kernel, alpha = group["ntk_max_eigenvalue"].isel(step=0), group["output_scale"]
@@ -118,7 +118,7 @@ def test_a_scalar_keeps_the_store_and_the_hash_that_it_had(small: Path) -> None:
 def test_new_scales_compute_their_own_cells_and_touch_no_old_byte(
     small: Path, tmp_path: Path, trained: list[Any]
 ) -> None:
-    """Grown by two values, one of them below: the chunks that were there keep theirs; a large sweep agrees."""
+    """Grown by two values, one of them first: old chunks keep their bytes; a large sweep agrees."""
     url, grown = tmp_path / "grown.zarr", (0.25, 1.0, 2.0, 4.0, 0.5)
     run_to(small, url, scaled(SCALES))
     before = {k: v for k, v in measured_bytes(url).items() if k.startswith("training/") and "/c/0/" in k}

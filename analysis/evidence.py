@@ -11,11 +11,11 @@ import xarray as xr
 from dask.base import compute
 
 from analysis import rates
+from analysis.asked import told_apart
 from analysis.cell_fits import cell_fits
 from analysis.sweep import cell_counts, configuration
 
 DONE = 1
-NOT_ASKED = 4  # here alone: a cell of the grid's arrays that the sweep never asked for; the store has 0
 CELL = ("width", "depth", "seed", "learning_rate")
 
 
@@ -79,11 +79,13 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> Evidence:
     config = configuration(tree)
     lazy: dict[str, xr.Dataset] = {"theory": _theory(tree)}
     if "training" in tree.children:
-        training = _complete(_sane(tree["training"].to_dataset()))
+        training = told_apart(_sane(tree["training"].to_dataset()), tree.attrs.get("asked"), parts=True)
+        training = _complete(training)
         lazy["cells"] = last_records(training, variables)
         lazy["fits"] = fitted(config, training)
     if "initialization" in tree.children:
-        lazy["initialization"] = _sane(tree["initialization"].to_dataset())
+        drawn = _sane(tree["initialization"].to_dataset())
+        lazy["initialization"] = told_apart(drawn, tree.attrs.get("asked"), parts=False)
     (loaded,) = compute(lazy)  # type: ignore[no-untyped-call]
     return Evidence(
         config, loaded.get("cells"), loaded.get("fits"), loaded.get("initialization"), loaded["theory"]

@@ -7,7 +7,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from analysis import fit
-from analysis.evidence import NOT_ASKED, Evidence
+from analysis.asked import NOT_ASKED
+from analysis.evidence import Evidence
 from analysis.extrapolate import Extrapolation
 from analysis.laws.finding import INCONCLUSIVE, Curve, Finding, Plot, Series, judge, undecided
 from analysis.rates import FLAGS

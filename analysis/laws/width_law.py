@@ -266,4 +266,8 @@ def shortfall(status: NDArray[np.int8], used: int) -> str:
     """What is missing from the grid, in words; empty where nothing is."""
     counts = cell_counts(status)
     missing = [f"{counts[name]} {name}" for name in ("diverged", "failed", "pending") if counts[name]]
-    return f"{used} of {status.size} cells are in the fit; left out: {', '.join(missing)}." if missing else ""
+    return (
+        f"{used} of {sum(counts.values())} cells are in the fit; left out: {', '.join(missing)}."
+        if missing
+        else ""
+    )

@@ -17,7 +17,8 @@ NEAR = 1.02  # a goal within 2 % of a floor would cost without end
 def bent(log_y: Array, log_m: Array, variance: Array, half_width: float) -> str:
     """Whether means over seeds leave the power law by more than their errors; empty: no sign of it.
 
-    One slope, an amplitude per depth: χ² of the means over seeds and learning rates about the line. More
+    One slope, an amplitude per depth: χ² of the means over seeds and learning rates about the line, against
+    F with the degrees of freedom of the spread. More
     seeds would then tighten an interval about a slope that depends on where they are spent.
 
     Args:
@@ -26,7 +27,7 @@ def bent(log_y: Array, log_m: Array, variance: Array, half_width: float) -> str:
         variance: of one seed's value averaged over rates, shape (width, depth).
         half_width: of the law's interval, to say how much the bend matters.
 
-    Source: the χ² test of lack of fit with pure error.
+    Source: the F test of lack of fit with pure error.
     """
     count = np.isfinite(log_y).any(3).sum(2)
     used = count > 0
@@ -42,17 +43,17 @@ def bent(log_y: Array, log_m: Array, variance: Array, half_width: float) -> str:
     slope = float((weight * dx * dy).sum()) / sxx
     left = np.where(used, dy - slope * dx, 0.0)
     square = float((weight * left**2).sum())
-    chance = float(stats.chi2.sf(square, free))
+    chance = float(stats.f.sf(square / free, free, max(float((count[used] - 1).sum()), 1.0)))
     if chance >= SURE:
         return ""
     local = _local_slopes(y, log_m, weight)
     if np.ptp(local) <= 2.0 * half_width:
         return ""  # known for certain, and small against the interval
     return (
-        f"The means leave the power law (χ² = {square:.0f} for {free} degrees of freedom): between the first "
-        f"two widths the slope is {local[0]:.2f}, between the last two {local[-1]:.2f}. That is finite size, not "
-        "spread between seeds: more seeds would tighten an interval about a slope that depends on where they "
-        "are spent. Take larger widths, and leave the smallest out."
+        f"The means leave the power law (χ² = {square:.0f} for {free} degrees of freedom): the slope is "
+        f"{local[0]:.2f} between the first two widths and {local[-1]:.2f} between the last two. That is "
+        "finite size, not spread between seeds: more seeds would tighten an interval about a slope that "
+        "depends on where they are spent. Take larger widths, and leave the smallest out."
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -33,63 +36,112 @@ def find(evidence: Evidence) -> list[Finding]:
     return [_find(evidence, int(order)) for order in group["order"].values if int(order) > 2]
 
 
+@dataclass(frozen=True)
+class _Pairs:
+    """The (width, depth) pairs of one order, flat.
+
+    Attributes:
+        ratio: L/n.
+        kappa: normalised cumulant; NaN where a pair is not finished.
+        error: its standard error.
+        theory: its prediction.
+        depth: L.
+    """
+
+    ratio: Array
+    kappa: Array
+    error: Array
+    theory: Array
+    depth: NDArray[np.int64]
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """Pairs that are measured and predicted."""
+        numbers = np.isfinite(self.kappa) & np.isfinite(self.error) & np.isfinite(self.theory)
+        return np.asarray(numbers & (self.theory != 0) & (self.ratio > 0))
+
+    @cached_property
+    def resolved(self) -> NDArray[np.bool_]:
+        """Pairs whose draws tell the cumulant from 0."""
+        large = np.abs(self.theory) > RESOLVED * self.error
+        return np.asarray(self.known & large & (self.kappa * self.theory > 0))
+
+    @cached_property
+    def score(self) -> Array:
+        """Measured less predicted, in standard errors, of the known pairs."""
+        difference, error = (self.kappa - self.theory)[self.known], self.error[self.known]
+        return np.asarray(difference / np.where(error > 0, error, np.nan))
+
+
+class _Logs:
+    """The resolved pairs in the logs.
+
+    Attributes:
+        x: log L/n.
+        y: log |κ|.
+        theory: log of its prediction.
+        error: standard errors of y.
+        bent: slope of the prediction on these pairs.
+    """
+
+    def __init__(self, pairs: _Pairs) -> None:
+        of = pairs.resolved
+        self.x, self.y = np.log(pairs.ratio[of]), np.log(np.abs(pairs.kappa[of]))
+        self.theory = np.log(np.abs(pairs.theory[of]))
+        error = np.where(pairs.error > 0, pairs.error / np.abs(pairs.theory), np.nan)[of]
+        self.error = np.where(np.isfinite(error), error, np.nanmin(error, initial=1.0))
+        self.bent = _line(self.x, self.theory, self.error)[0]
+
+    def estimate(self) -> tuple[Estimate, float]:
+        """The slope with its interval, stretched where pairs miss the prediction, and R²."""
+        slope, error, r_squared = _line(self.x, self.y, self.error)
+        half = 1.96 * error * _misfit(self.x, self.y - self.theory, self.error)
+        return Estimate(slope, half / 1.96, slope - half, slope + half, float(len(self.x) - 2)), r_squared
+
+
 def _find(evidence: Evidence, order: int) -> Finding:
     name, expected = f"cumulant_{order}", order / 2 - 1
     title = f"κ{order} of an output grows like {'L/n' if expected == 1 else '(L/n)' + _power(expected)}"
-    points = _points(evidence, order)
-    x, y, error, theory, _ = points
-    ok = np.isfinite(y) & np.isfinite(error) & np.isfinite(theory) & (theory != 0) & (x > 0)
-    resolved = ok & (np.abs(theory) > RESOLVED * error) & (y * theory > 0)
-    if resolved.sum() < FEWEST_POINTS or len(np.unique(x[resolved])) < 2:
-        reason = f"Draws resolve {int(resolved.sum())} (width, depth) pairs; {FEWEST_POINTS} are needed."
-        return undecided(name, title, expected, reason, int(resolved.sum()))
-    x_, y_, theory_ = np.log(x[resolved]), np.log(np.abs(y[resolved])), np.log(np.abs(theory[resolved]))
-    relative = np.where(error > 0, error / np.abs(theory), np.nan)[resolved]
-    relative = np.where(np.isfinite(relative), relative, np.nanmin(relative, initial=1.0))
-    slope, slope_error, r_squared = _line(x_, y_, relative)
-    bent, _, _ = _line(x_, theory_, relative)
-    score = (y - theory)[ok] / np.where(error[ok] > 0, error[ok], np.nan)
-    half = 1.96 * slope_error * _misfit(x_, y_ - theory_, relative)
-    estimate = Estimate(slope, half / 1.96, slope - half, slope + half, float(len(x_) - 2))
+    pairs = _pairs(evidence, order)
+    count = int(pairs.resolved.sum())
+    if count < FEWEST_POINTS or len(np.unique(pairs.ratio[pairs.resolved])) < 2:
+        reason = f"Draws resolve {count} (width, depth) pairs; {FEWEST_POINTS} are needed."
+        return undecided(name, title, expected, reason, count)
+    logs = _Logs(pairs)
+    estimate, r_squared = logs.estimate()
     kind = str(evidence.theory["cumulant_predicted"].attrs.get("approximation", "exact"))
-    low, high, allowed = _allowed(kind, x_, relative, bent, expected)
+    low, high, allowed = _allowed(kind, logs, expected)
     verdict, power = judge(estimate, low, high)
-    within = int((np.abs(score) <= 5).sum())
-    unresolved = ok.sum() - resolved.sum()
-    note = " ".join(
-        s for s in (
-            power, allowed,
-            f"{within} of {int(ok.sum())} pairs lie within 5 standard errors of the prediction (largest |z| "
-            f"{np.nanmax(np.abs(score)):.1f}).",
-            f"{int(unresolved)} pairs are too small for their draws." if unresolved else "",
-            _tails(evidence, order, x[ok]),
-        ) if s
-    )  # fmt: skip
-    collapse = np.std(y_ - slope * x_)
-    numbers = (
-        ("slope of the prediction on these pairs", f"{bent:.4f}"),
-        ("scatter about one curve in L/n (log)", f"{collapse:.3f}"),
-        ("largest |z| of a pair", f"{np.nanmax(np.abs(score)):.2f}"),
-    )
-    plot = _plot(order, expected, points, resolved, slope, y_, x_)
+    tails = _tails(evidence, order, pairs.ratio[pairs.known])
+    note = " ".join(s for s in (power, allowed, *_agreement(pairs), tails) if s)
+    plot = _plot(order, expected, pairs, logs, estimate.value)
     return Finding(
-        name,
-        title,
-        estimate,
-        expected,
-        low,
-        high,
-        r_squared,
-        int(resolved.sum()),
-        verdict,
-        note,
-        plot,
-        numbers,
+        name, title, estimate, expected, low, high, r_squared, count, verdict, note, plot,
+        _numbers(pairs, logs, estimate.value),
+    )  # fmt: skip
+
+
+def _agreement(pairs: _Pairs) -> tuple[str, str]:
+    """How the pairs agree with their predictions one by one, and how many are left out of the line."""
+    within, known = int((np.abs(pairs.score) <= 5).sum()), int(pairs.known.sum())
+    unresolved = known - int(pairs.resolved.sum())
+    return (
+        f"{within} of {known} pairs lie within 5 standard errors of the prediction (largest |z| "
+        f"{np.nanmax(np.abs(pairs.score)):.1f}).",
+        f"{unresolved} pairs are too small for their draws." if unresolved else "",
     )
 
 
-def _points(evidence: Evidence, order: int) -> tuple[Array, Array, Array, Array, NDArray[np.int64]]:
-    """L/n, κ, its standard error, the prediction and the depth of each finished (width, depth) pair, flat."""
+def _numbers(pairs: _Pairs, logs: _Logs, slope: float) -> tuple[tuple[str, str], ...]:
+    """Rows for the report."""
+    return (
+        ("slope of the prediction on these pairs", f"{logs.bent:.4f}"),
+        ("scatter about one curve in L/n (log)", f"{np.std(logs.y - slope * logs.x):.3f}"),
+        ("largest |z| of a pair", f"{np.nanmax(np.abs(pairs.score)):.2f}"),
+    )
+
+
+def _pairs(evidence: Evidence, order: int) -> _Pairs:
     group = evidence.initialization
     assert group is not None
     one = group.sel(order=order).transpose("width", "depth")
@@ -98,10 +150,9 @@ def _points(evidence: Evidence, order: int) -> tuple[Array, Array, Array, Array,
     kappa = np.asarray(one["cumulant"].values, dtype=np.float64)
     if "status" in one:
         kappa = np.where(one["status"].values == 1, kappa, np.nan)
-    error = np.asarray(one["cumulant_standard_error"].values, dtype=np.float64)
-    theory = np.asarray(predicted.values, dtype=np.float64)
-    ratio = depth / width
-    return ratio.ravel(), kappa.ravel(), error.ravel(), theory.ravel(), depth.ravel().astype(np.int64)
+    error = np.asarray(one["cumulant_standard_error"].values, dtype=np.float64).ravel()
+    theory = np.asarray(predicted.values, dtype=np.float64).ravel()
+    return _Pairs((depth / width).ravel(), kappa.ravel(), error, theory, depth.ravel().astype(np.int64))
 
 
 def _line(x: Array, y: Array, error: Array) -> tuple[float, float, float]:
@@ -127,14 +178,15 @@ def _misfit(x: Array, difference: Array, error: Array) -> float:
     return float(np.sqrt(chi / degrees)) if significant else 1.0
 
 
-def _allowed(kind: str, x: Array, error: Array, bent: float, expected: float) -> tuple[float, float, str]:
+def _allowed(kind: str, logs: _Logs, expected: float) -> tuple[float, float, str]:
     """Slopes that theory allows on these pairs: the prediction's, with what it leaves open."""
+    bent = logs.bent
     if kind == "exact":
         slack = EXACT_TOLERANCE * expected
         text = f"The exact values have slope {bent:.3f} on these pairs (limit {expected:g} as L/n → 0)."
         return bent - slack, bent + slack, text
-    factor = np.log1p(np.minimum(NEXT_ORDER * np.exp(x), 1.0))
-    shift = abs(_line(x, factor, error)[0]) * expected
+    factor = np.log1p(np.minimum(NEXT_ORDER * np.exp(logs.x), 1.0))
+    shift = abs(_line(logs.x, factor, logs.error)[0]) * expected
     text = (
         f"The leading order has slope {bent:.3f} on these pairs (limit {expected:g}); the next order, "
         f"a factor 1 + c·L/n, is allowed ± {shift:.2f}."
@@ -156,16 +208,13 @@ def _tails(evidence: Evidence, order: int, ratio: Array) -> str:
     )
 
 
-def _plot(
-    order: int, expected: float, points: tuple[Array, Array, Array, Array, NDArray[np.int64]],
-    resolved: NDArray[np.bool_], slope: float, y: Array, x: Array,
-) -> Plot:  # fmt: skip
+def _plot(order: int, expected: float, pairs: _Pairs, logs: _Logs, slope: float) -> Plot:
     """All pairs on one curve in L/n, the prediction through them, the fit."""
-    ratio, kappa, error, theory, depth = points
+    ratio, depth, resolved, x, y = pairs.ratio, pairs.depth, pairs.resolved, logs.x, logs.y
     series = []
     for each in np.unique(depth[resolved]):
         here = resolved & (depth == each)
-        k, half = np.abs(kappa[here]), 1.96 * np.nan_to_num(error[here])
+        k, half = np.abs(pairs.kappa[here]), 1.96 * np.nan_to_num(pairs.error[here])
         series.append(
             Series(f"depth {each}", ratio[here], k, np.maximum(k - half, 0.05 * k), k + half, int(each))
         )
@@ -177,7 +226,7 @@ def _plot(
         here = np.flatnonzero(resolved & (depth == each))
         here = here[np.argsort(ratio[here])]
         curves.append(
-            Curve("" if place else "theory, each depth", ratio[here], np.abs(theory[here]), "theory")
+            Curve("" if place else "theory, each depth", ratio[here], np.abs(pairs.theory[here]), "theory")
         )
     return Plot(
         r"depth over width, $L/n$",

@@ -16,9 +16,9 @@ from pipeline.compute import ComputeConfig
 from pipeline.errors import InputError
 from pipeline.grid import GridConfig
 from workers.data import DataConfig
-from workers.networks import NetworkConfig
+from workers.networks import FullyConnected, NetworkConfig
 from workers.optimizers import TrainingConfig
-from workers.random_networks import InitializationConfig
+from workers.random_networks import MEASUREMENTS, InitializationConfig
 
 if TYPE_CHECKING:
     from pipeline.asked import Asked
@@ -179,6 +179,7 @@ def _check_together(config: SweepConfig, file: str) -> None:
     if config.initialization is not None and not config.network.samples_output:
         found = f"random networks of kind {config.network.kind}"
         raise InputError(f"{file}, initialization", found, "it samples fully connected kinds; leave it out")
+    _check_initialization(config, file)
     if config.training is not None and config.data is not None:
         size = getattr(config.training, "batch_size", 1)
         if size > config.data.samples:
@@ -194,3 +195,22 @@ def _check_together(config: SweepConfig, file: str) -> None:
             allowed = " or ".join(str(each) for each in depths)
             found = f"{depth} is not a depth of {config.network.kind}"
             raise InputError(f"{file}, grid.depth[{i}]", found, f"its depth is {allowed}")
+
+
+def _check_initialization(config: SweepConfig, file: str) -> None:
+    """What the measurements on random networks need of network and data."""
+    settings = config.initialization
+    for name in settings.measure if settings is not None else ():
+        measurement, where = MEASUREMENTS[name], f"{file}, initialization.measure"
+        if not measurement.any_network and not isinstance(config.network.sampled_as, FullyConnected):
+            found = f"{name} on a network of kind {config.network.kind}"
+            raise InputError(where, found, "it is measured on fully connected networks alone")
+        if measurement.needs_points and config.data is None:
+            raise InputError(
+                where, f"{name} without data", "its inputs are those of `data`; add that section"
+            )
+        if name == "joint_cumulants" and config.data is not None and settings is not None:
+            last = max(settings.points)
+            if last >= config.data.samples:
+                found = f"point {last} of {config.data.samples} training points"
+                raise InputError(f"{file}, initialization.points", found, "points are counted from 0")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline import sampling
 from pipeline.config import SweepConfig
 from workers import cell_cost, observables
 from workers.data import Dimensions
-from workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
 
 # Stated defaults for one core or one device; a running sweep corrects them by its own times. They are
 # constants, not measurements, so that two runs of one config plan the same blocks.
@@ -19,8 +19,6 @@ GPU_FLOPS_PER_S = 5.0e12
 ELEMENT_S = 2.0e-9  # one activation of one sample through one layer and step, besides the products
 STEP_S = 1.0e-5  # dispatch of one layer and step, shared by a batch, per cell
 QUANTITY_S = 1.7e-5  # dispatch of one quantity that a record needs, per layer and cell
-SCALE_INVARIANT_DRAW_S = 150e-9  # per draw and layer
-GAUSSIAN_DRAW_S = 15e-9  # per draw, layer and neuron
 PROCESS_BYTES = 400 * 2**20  # a worker process with its libraries
 BATCH_BYTES = 24 * 2**20  # what a batch on a CPU core holds beyond one seed's cells
 
@@ -63,7 +61,7 @@ def estimate(config: SweepConfig, size: Dimensions) -> Costs:
                 costs.seed_flops[w, d] = rates * flops
                 costs.seed_bytes[w, d] = rates * memory
             if config.initialization is not None:
-                costs.initialization_s[w, d] = _initialization(config, width, depth)
+                costs.initialization_s[w, d] = sampling.pair_s(config, width, depth)
     return costs
 
 
@@ -83,13 +81,6 @@ def _training_cell(
     record_s = record_flops / (RECORD_FLOPS_PER_S * precision) + QUANTITY_S * quantities * depth
     seconds = product_s + training.steps * step_s + records * record_s
     return seconds, flops, float(cell_cost.memory_bytes(*cell))
-
-
-def _initialization(config: SweepConfig, width: int, depth: int) -> float:
-    assert config.initialization is not None
-    scale_invariant = config.network.activation_object().slopes is not None
-    per_draw = SCALE_INVARIANT_DRAW_S if scale_invariant else GAUSSIAN_DRAW_S * width
-    return config.initialization.draws * depth * per_draw
 
 
 def gpu_seconds(config: SweepConfig, costs: Costs) -> np.ndarray:
@@ -117,7 +108,7 @@ def stored_bytes(config: SweepConfig, size: Dimensions) -> int:
     pairs = len(config.grid.width) * len(config.grid.depth)
     total = config.cells * sum(variable_values(config, size)) if config.training is not None else 0
     if config.initialization is not None:
-        total += pairs * (len(INITIALIZATION_VARIABLES) * len(config.initialization.orders) + 1)
+        total += pairs * sampling.stored_values(config)
     return 8 * total
 
 

@@ -8,8 +8,8 @@ import google_crc32c
 
 from pipeline import storage
 
-GROUPS = ("training", "initialization", "theory", "run")  # ours: every chunk ends with its crc32c
-MEASURED = ("training", "initialization")
+GROUPS = ("training", "initialization", "parts", "theory", "run")  # ours: every chunk ends with its crc32c
+MEASURED = ("training", "initialization", "parts")
 NOT_MEASURED = ("learning_rate_absolute",)  # has a width and a depth, and is of the template
 
 
@@ -39,7 +39,8 @@ def discard(url: str) -> tuple[list[str], bool]:
     """
     damaged = find(url)
     statuses = {key: _status_of(url, key) for key in damaged}
-    storage.delete(url, sorted({status for status in statuses.values() if status}))
+    gone = {status for status in statuses.values() if status}
+    storage.delete(url, sorted(gone | {_pair_of(status) for status in gone if status.startswith("parts/")}))
     storage.delete(url, damaged)
     return damaged, None in statuses.values()
 
@@ -55,6 +56,11 @@ def _status_of(url: str, key: str) -> str | None:
     if group not in MEASURED or name in NOT_MEASURED or _dims(url, group, name)[:2] != ["width", "depth"]:
         return None
     return "/".join((group, "status", c, *numbers[: len(_dims(url, group, "status"))]))
+
+
+def _pair_of(status: str) -> str:
+    """The status chunk of the (width, depth) that a part belongs to."""
+    return "/".join(("initialization", *status.split("/")[1:5]))
 
 
 def _dims(url: str, group: str, name: str) -> list[str]:

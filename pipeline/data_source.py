@@ -38,10 +38,16 @@ def data_dimensions(sweep: SweepFile) -> Dimensions:
 
 
 def make_plan(
-    sweep: SweepFile, cores: int, seeds_per_block: int | None = None, rates_per_block: int | None = None
+    sweep: SweepFile,
+    cores: int,
+    seeds_per_block: int | None = None,
+    rates_per_block: int | None = None,
+    parts_per_block: int | None = None,
 ) -> Plan:
     """The plan of a config on so many cores; in an existing store the blocks keep their length."""
-    return plan.make(sweep.config, data_dimensions(sweep), cores, seeds_per_block, rates_per_block)
+    return plan.make(
+        sweep.config, data_dimensions(sweep), cores, seeds_per_block, rates_per_block, parts_per_block
+    )
 
 
 def source_hash(sweep: SweepFile) -> str:

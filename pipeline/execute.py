@@ -136,18 +136,22 @@ def _train_cells(sweep: Sweep, block: Block, seeds: list[int], rates: list[int])
 
 
 def _sample(sweep: Sweep, block: Block) -> xr.Dataset:
+    """The parts of a block; of one that is partly stored, what is missing is drawn, the rest read."""
+    from pipeline import sampling
     from workers import random_networks
 
-    config = sweep.config
-    assert config.initialization is not None
-    task = random_networks.InitializationBlock(
-        width=config.grid.width[block.width],
-        depth=config.grid.depth[block.depth],
-        network=config.network,
-        initialization=config.initialization,
-        seed=config.seed,
-    )
-    return random_networks.run(task)
+    grid, x = sweep.config.grid, None if sweep.data is None else sweep.data.x
+    task = sampling.block(sweep.config, grid.width[block.width], grid.depth[block.depth], x)
+    parts = np.arange(block.part_start, block.part_stop)
+    if not block.recompute:
+        return random_networks.sample(task, parts.tolist())
+    stored = store_chunks.writer(sweep.url, sweep.config.hash).stored(block)
+    wanted = np.isin(stored["status"], block.recompute)
+    drawn = random_networks.sample(task, parts[wanted].tolist())
+    names = [str(name) for name in drawn.data_vars]
+    for name in names:
+        stored[name][wanted] = drawn[name].values
+    return xr.Dataset({name: (drawn[name].dims, stored[name]) for name in names}, {"part": parts})
 
 
 def _own_copy(data: Data) -> Data:

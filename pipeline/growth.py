@@ -20,7 +20,7 @@ import zarr
 
 from pipeline import asked as asking
 from pipeline import config as configs
-from pipeline import storage, store_address, store_create, store_schema
+from pipeline import part_growth, sampling, storage, store_address, store_create, store_schema
 from pipeline.asked import Asked
 from pipeline.config import NOT_IN_HASH, SweepConfig, SweepFile
 from pipeline.errors import InputError
@@ -59,6 +59,8 @@ def is_needed(sweep: SweepFile, store: Store) -> bool:
     ours, theirs = (
         [tuple(_values(config, axis)) for axis in AXES] for config in (sweep.config, store.config)
     )
+    if sampling.draws(sweep.config) != sampling.draws(store.config) or not store.has_parts:
+        return True
     return ours != theirs or sweep.asked != store.asked or bool(store.attributes.get(GROWING))
 
 
@@ -90,7 +92,9 @@ def grow(
     """
     groups = store_schema.groups(plan, prediction, index)
     storage.patiently(store.url, lambda: _grow_run(store, plan))
+    part_growth.reopen(store, plan)
     _set_root(store.url, plan.config, asked, growing=True)
+    part_growth.add(store, groups)
     for name, group in groups.items():
         for array in group.arrays if name != "run" else ():
             storage.patiently(store.url, partial(_fit, store.url, name, array))
@@ -129,7 +133,8 @@ def _grow_run(store: Store, plan: Plan) -> None:
         place = tuple(slice(0, length) for length in before)
         new[:cells].reshape(after)[place] = old[:kept].reshape(before)
         if len(old) > kept:
-            new[cells:].reshape(after[:2])[place[:2]] = old[kept:].reshape(before[:2])
+            drawn = old[kept:].reshape(*before[:2], -1)
+            new[cells:].reshape(*after[:2], -1)[(*place[:2], slice(0, drawn.shape[2]))] = drawn
         array.resize(new.shape)
         array[...] = new
 
@@ -149,6 +154,7 @@ def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:
     axes = [axis for axis in AXES if set(_values(theirs, axis)) <= set(_values(ours, axis))]
     kept = {axis: getattr(theirs.grid, axis) for axis in axes if axis != "output_scale"}
     same = _with_axes(ours, kept, tuple(_values(theirs, "output_scale")) if "output_scale" in axes else ())
+    same = sampling.with_draws_of(theirs, same)
     exclude = set(NOT_IN_HASH)
     if same.model_dump(mode="json", exclude=exclude) == theirs.model_dump(mode="json", exclude=exclude):
         return []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from pipeline import cost
+from pipeline import cost, sampling
 from pipeline.compute import format_bytes
 from pipeline.config import SweepConfig
 from pipeline.cost import Costs
@@ -22,7 +23,7 @@ CHUNK_BYTES = 64 * 2**20  # no array's chunk grows beyond this
 FEW_CELLS, FEW_OBJECTS, MANY_OBJECTS = 20_000, 2_000, 20_000
 OTHER_OBJECTS = 200  # metadata, coordinates, theory
 
-Kind = Literal["training", "initialization"]
+Kind = Literal["training", "parts", "initialization"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Block:
         memory_bytes: predicted peak memory.
         threads: cores it takes.
         recompute: states of the cells to compute, where others of the block are kept; empty: all cells.
+        part_start: number of its first part of random networks' draws.
+        part_stop: number past its last part.
         asked: which cells, by seed and learning rate, the sweep asks for; empty: all.
     """
 
@@ -59,6 +62,8 @@ class Block:
     memory_bytes: int
     threads: int
     recompute: tuple[int, ...] = ()
+    part_start: int = 0
+    part_stop: int = 0
     asked: tuple[tuple[bool, ...], ...] = ()
 
 
@@ -72,6 +77,7 @@ class Plan:
         seeds_per_block: length of a chunk along `seed`.
         cores: cores that the sweep runs on.
         rates_per_block: length of a chunk along `learning_rate`: all that the store was made with.
+        parts_per_block: length of a chunk along `part`, of the draws of random networks.
         size: of the data.
     """
 
@@ -81,6 +87,7 @@ class Plan:
     cores: int
     rates_per_block: int
     size: Dimensions
+    parts_per_block: int = 1
 
     @property
     def seed_blocks(self) -> int:
@@ -113,9 +120,19 @@ class Plan:
         """Blocks that train."""
         return math.prod(self.shape)
 
+    @cached_property
+    def parts(self) -> int:
+        """Parts of the random networks of each pair of width and depth."""
+        return sampling.parts(self.config)
+
+    @property
+    def part_blocks(self) -> int:
+        """Blocks of parts for each pair of width and depth."""
+        return math.ceil(self.parts / self.parts_per_block)
+
     def __len__(self) -> int:
         """Blocks of both kinds."""
-        return self.training_blocks + (self.pairs if self.config.initialization else 0)
+        return self.training_blocks + self.pairs * self.part_blocks
 
     @property
     def total_s(self) -> float:
@@ -126,9 +143,7 @@ class Plan:
         """The block of a number."""
         depths = len(self.config.grid.depth)
         if index >= self.training_blocks:
-            w, d = divmod(index - self.training_blocks, depths)
-            seconds = float(self.costs.initialization_s[w, d])
-            return Block(index, "initialization", w, d, 0, 0, 0, 0, 0, seconds, cost.PROCESS_BYTES, 1)
+            return self._block_of_parts(index)
         rest, j = divmod(index, self.rate_blocks)
         rest, k = divmod(rest, self.seed_blocks)
         pair, a = divmod(rest, self.scales)
@@ -140,6 +155,14 @@ class Plan:
         threads = self._threads(seconds)
         memory = cost.block_bytes(self.costs, w, d, stop - start, threads)
         return Block(index, "training", w, d, a, start, stop, first, last, seconds, memory, threads)
+
+    def _block_of_parts(self, index: int) -> Block:
+        pair, k = divmod(index - self.training_blocks, self.part_blocks)
+        w, d = divmod(pair, len(self.config.grid.depth))
+        start, stop = self._part(k, self.parts_per_block, self.parts)
+        seconds = (stop - start) / self.parts * float(self.costs.initialization_s[w, d])
+        block = Block(index, "parts", w, d, 0, 0, 0, 0, 0, seconds, cost.PROCESS_BYTES, 1)
+        return replace(block, part_start=start, part_stop=stop)
 
     @staticmethod
     def _part(number: int, length: int, total: int) -> tuple[int, int]:
@@ -154,8 +177,10 @@ class Plan:
             lengths = np.zeros(0)
         parts = np.tile(np.outer(lengths, shares).ravel(), self.scales)
         training = np.multiply.outer(self.costs.seed_s.ravel(), parts).ravel()
-        sampling = self.costs.initialization_s.ravel() if self.config.initialization else np.zeros(0)
-        return np.concatenate([training, sampling])
+        runs = np.diff(np.append(np.arange(0.0, self.parts, self.parts_per_block), self.parts))
+        runs = runs[: self.part_blocks] / max(self.parts, 1)
+        drawing = np.multiply.outer(self.costs.initialization_s.ravel(), runs).ravel()
+        return np.concatenate([training, drawing])
 
     def longest_first(self, pending: np.ndarray) -> np.ndarray:
         """Pending block numbers, costliest first, ties in the plan's order."""
@@ -172,6 +197,7 @@ def make(
     cores: int,
     seeds_per_block: int | None = None,
     rates_per_block: int | None = None,
+    parts_per_block: int | None = None,
 ) -> Plan:
     """Plans a sweep.
 
@@ -181,11 +207,15 @@ def make(
         cores: cores that the sweep runs on.
         seeds_per_block: from a store that exists; default: by the rule of `_seeds_per_block`.
         rates_per_block: from a store that exists; default: all.
+        parts_per_block: from a store that exists; default: by the rule of `sampling.parts_per_block`.
     """
     costs = cost.estimate(config, size)
     rates = rates_per_block or max(1, len(config.grid.learning_rates))
     seeds = seeds_per_block or _seeds_per_block(config, costs, size, cores)
-    return Plan(config, costs, seeds, cores, rates, size)
+    plan = Plan(config, costs, seeds, cores, rates, size)
+    pairs_s, cores_s = costs.initialization_s, plan.total_s / cores
+    parts = parts_per_block or sampling.parts_per_block(config, pairs_s, cores_s)
+    return replace(plan, parts_per_block=parts)
 
 
 def check_memory(plan: Plan, file: str, memory_bytes: int) -> None:

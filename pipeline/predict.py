@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from pipeline import predict_initialization
 from pipeline.config import SweepConfig
+from pipeline.predict_initialization import plain
 from theory import dynamics, spectrum
 from workers.data import Data
 from workers.variable import Variable
@@ -26,12 +28,13 @@ class Prediction:
         values: arrays by name of the group /theory, with dimensions as `variables` says.
         learning_rate_absolute: η, shape (widths, depths, learning rates), values of α before the last where
             they are an axis; empty without training.
-        approximation: "exact" or "leading order", of `cumulant_predicted`.
+        kinds: how each prediction for random networks was made: "exact", "leading order", "infinite width",
+            or "none" where it is NaN.
     """
 
     values: dict[str, np.ndarray]
     learning_rate_absolute: np.ndarray
-    approximation: str = ""
+    kinds: dict[str, str] = field(default_factory=dict)
 
 
 VARIABLES = (
@@ -52,11 +55,8 @@ VARIABLES = (
     Variable(
         "residual_norm_predicted", (*_RATE, "step"), f"residual norm of infinitely wide training; {_MEAN}"
     ),
-    Variable(
-        "cumulant_predicted", ("width", "depth", "order"), "κ_order / K^(order/2) of one output, predicted"
-    ),
 )
-_WITHOUT_SCALE = ("target", "cumulant_predicted")
+_WITHOUT_SCALE = ("target",)
 
 
 def predict(config: SweepConfig, data: Data | None) -> Prediction:
@@ -73,17 +73,16 @@ def predict(config: SweepConfig, data: Data | None) -> Prediction:
     """
     parts = [_of_training(config.at_scale(alpha), data) for alpha in config.scales]
     values, rates = parts[0] if config.network.output_scales is None else _stacked(parts)
-    approximation = ""
-    if config.initialization is not None:
-        values["cumulant_predicted"], approximation = _cumulants(config)
-    return Prediction(values, rates, approximation)
+    drawn, kinds = predict_initialization.predict(config, None if data is None else data.x)
+    return Prediction(values | drawn, rates, kinds)
 
 
 def variables(config: SweepConfig) -> tuple[Variable, ...]:
     """What /theory may hold; all that depends on α lies along `output_scale` where that is an axis."""
-    if config.network.output_scales is None:
-        return VARIABLES
-    return tuple(v if v.name in _WITHOUT_SCALE else v.along("output_scale", after="depth") for v in VARIABLES)
+    ours: tuple[Variable, ...] = VARIABLES
+    if config.network.output_scales is not None:
+        ours = tuple(v if v.name in _WITHOUT_SCALE else v.along("output_scale", after="depth") for v in ours)
+    return (*ours, *predict_initialization.variables(config))
 
 
 def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -115,37 +114,23 @@ def summary(config: SweepConfig, prediction: Prediction) -> dict[str, Any]:
     values = prediction.values
     depths = [str(depth) for depth in config.grid.depth]
     result: dict[str, Any] = {
-        name: dict(zip(depths, _plain(values[name]), strict=True))
+        name: dict(zip(depths, plain(values[name]), strict=True))
         for name in ("lambda_min", "lambda_max", "lambda_rounding_error", "critical_learning_rate")
         if name in values
     }
     keys = [f"{rate:g}" for rate in config.grid.learning_rates]
     if "rate_predicted" in values:
-        rows = _plain(values["rate_predicted"])
+        rows = plain(values["rate_predicted"])
         result["rate_predicted"] = {
             d: dict(zip(keys, row, strict=True)) for d, row in zip(depths, rows, strict=True)
         }
-        absolute = _plain(prediction.learning_rate_absolute)
+        absolute = plain(prediction.learning_rate_absolute)
         result["learning_rate_absolute"] = {
             str(width): {d: dict(zip(keys, row, strict=True)) for d, row in zip(depths, rows, strict=True)}
             for width, rows in zip(config.grid.width, absolute, strict=True)
         }
-    if config.initialization is not None:
-        orders = [str(order) for order in config.initialization.orders]
-        result["cumulant_predicted"] = {
-            str(width): {d: dict(zip(orders, row, strict=True)) for d, row in zip(depths, rows, strict=True)}
-            for width, rows in zip(config.grid.width, _plain(values["cumulant_predicted"]), strict=True)
-        }
-        result["approximation"] = prediction.approximation
+    result |= predict_initialization.summary(config, values, prediction.kinds)
     return result
-
-
-def _plain(array: np.ndarray) -> Any:
-    return (
-        [_plain(row) for row in array]
-        if array.ndim > 1
-        else [float(v) if np.isfinite(v) else None for v in array]
-    )
 
 
 def _kernels(config: SweepConfig, data: Data) -> dict[str, np.ndarray]:
@@ -208,13 +193,3 @@ def effective_rates(config: SweepConfig, rates: np.ndarray) -> tuple[np.ndarray,
     """η c(m) by (depth, learning rate), and whether it is the same at every width, as the limit wants."""
     effective = rates * _scales(config)[:, :, None]
     return np.ptp(effective, axis=0) <= 1e-12 * effective.max(axis=0), effective[0]
-
-
-def _cumulants(config: SweepConfig) -> tuple[np.ndarray, str]:
-    assert config.initialization is not None
-    orders = config.initialization.orders
-    found = [
-        [config.network.predicted_cumulants(width, depth, orders) for depth in config.grid.depth]
-        for width in config.grid.width
-    ]
-    return np.array([[values for values, _ in row] for row in found]), found[0][0][1]

@@ -25,6 +25,7 @@ from pipeline.errors import InputError, Interrupted, StorageError
 from pipeline.execute import Outcome, Sweep
 from pipeline.journal import Journal
 from pipeline.plan import Block, Plan
+from pipeline.pooling import Pooling
 from pipeline.progress import Progress
 from pipeline.signals import StopFlag
 from pipeline.store import Store
@@ -65,7 +66,7 @@ def run(
         existing = Store(url)
         sweep = growth.merge(sweep, existing, data_hash)
         claim.refuse_second(url)
-        if not repair and not growth.is_needed(sweep, existing) and not len(existing.blocks_with(*states)):
+        if not repair and not growth.is_needed(sweep, existing) and not _is_open(existing, states):
             return existing
     elif not store_address.is_free(url):
         raise InputError(
@@ -90,6 +91,11 @@ def run(
     if stop:
         raise Interrupted(url, stop.signal_number)
     return Store(url)
+
+
+def _is_open(store: Store, states: tuple[int, ...]) -> bool:
+    """Whether cells are in these states, or random networks wait for nothing but to be put together."""
+    return bool(len(store.blocks_with(*states)) or store.unpooled_pairs())
 
 
 def _check_fits(sweep: SweepFile, data: Data | None, address: str | None) -> None:
@@ -130,7 +136,9 @@ def _prepare(sweep: SweepFile, url: str, data: Data | None, cores: int, *, repai
         print(f"{url}: {key} was damaged; its block is computed again", file=sys.stderr, flush=True)
     store = Store(url)
     if template or growth.is_needed(sweep, store):
-        plan = data_source.make_plan(sweep, cores, store.seeds_per_block, store.rates_per_block)
+        plan = data_source.make_plan(
+            sweep, cores, store.seeds_per_block, store.rates_per_block, store.parts_per_block
+        )
         growth.grow(store, plan, predict.predict(sweep.config, data), _index(data), sweep.asked)
 
 
@@ -155,7 +163,8 @@ def _run_pending(
     """Runs the blocks with cells in these states, longest first, and closes the journal however that ends."""
     from pipeline import schedule
 
-    plan = data_source.make_plan(sweep, cluster.cores, store.seeds_per_block, store.rates_per_block)
+    lengths = (store.seeds_per_block, store.rates_per_block, store.parts_per_block)
+    plan = data_source.make_plan(sweep, cluster.cores, *lengths)
     order = plan.longest_first(store.blocks_with(*states))
     mixed = store.mixed_blocks(PENDING) if FAILED not in states else set(order.tolist())
     rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0, 0))
@@ -168,7 +177,10 @@ def _run_pending(
     state = "interrupted"
     try:
         with Progress(sweep.config.name, store.cell_counts(), len(order), cost_s, cluster.cores) as progress:
-            watch = _Watch(store, book, progress, plan)
+            pooling = Pooling(store.url, plan, None if data is None else data.x)
+            pooling.expect(order.tolist())
+            watch = _Watch(store, book, progress, plan, pooling)
+            watch.pool(store.unpooled_pairs())
             blocks = (
                 _block(plan, int(i), states if int(i) in mixed else (), float(shares[i]), wanted)
                 for i in order
@@ -220,14 +232,22 @@ class _Watch:
     book: Journal
     progress: Progress
     plan: Plan
+    pooling: Pooling
     failures: int = 0
+
+    def pool(self, pairs: list[tuple[int, int]]) -> None:
+        """Random networks whose draws an earlier run stored and did not live to put together."""
+        for pair in pairs:
+            cells = self.pooling.pool(pair)
+            self.progress.block_done(0.0, 0.0, cells if self.plan.config.training is None else {})
 
     def started(self, block: Block) -> None:
         self.book.started(block.index)
 
     def finished(self, block: Block, outcome: Outcome) -> None:
         self.book.finished(block.index, outcome.wall_s, outcome.core_s, outcome.computed)
-        self._count(block, outcome.wall_s * block.threads, outcome.cells)
+        cells = outcome.cells if block.kind == "training" else self.pooling.ended(block)
+        self._count(block, outcome.wall_s * block.threads, cells)
 
     def lost(self, block: Block, reason: str) -> None:
         self.progress.lost += 1
@@ -236,7 +256,8 @@ class _Watch:
     def failed(self, block: Block, reason: str) -> None:
         self.failures += 1
         writer(self.store.url, self.plan.config.hash).write_failed(block, reason)
-        self._count(block, 0.0, {"failed": self._cells(block)})
+        rest = {"failed": self._cells(block)} if block.kind == "training" else self.pooling.ended(block)
+        self._count(block, 0.0, rest)
 
     def _count(self, block: Block, core_s: float, cells: dict[str, int]) -> None:
         counted = self.plan.config.training is None or block.kind == "training"

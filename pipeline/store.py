@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import zarr
 
-from pipeline import asked, damage, storage, store_address, store_schema
+from pipeline import asked, damage, sampling, storage, store_address, store_schema
 from pipeline import config as configs
 from pipeline.config import SweepConfig
 from pipeline.errors import DamagedError, InputError
 from workers.variable import DIVERGED, DONE, FAILED, PENDING
 
+STORED = ("run", "training", "initialization", "parts")
 STATES = {"pending": PENDING, "done": DONE, "diverged": DIVERGED, "failed": FAILED}
 
 
@@ -49,9 +50,7 @@ class Store:
                 )
             self.config: SweepConfig = configs.from_json(self.attributes["config"])
             self.asked = asked.read(self.attributes)
-            self._groups: dict[str, Any] = {
-                name: self._root[name] for name in ("run", "training", "initialization") if name in self._root
-            }
+            self._groups: dict[str, Any] = {name: self._root[name] for name in STORED if name in self._root}
         except (KeyError, ValueError, TypeError, OSError) as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise InputError(
@@ -67,6 +66,16 @@ class Store:
     def rates_per_block(self) -> int | None:
         """Length of a training chunk along `learning_rate`."""
         return self._chunk("learning_rate")
+
+    @property
+    def parts_per_block(self) -> int | None:
+        """Length of a chunk along `part`; None without random networks, and in a store older than parts."""
+        return int(self._array("parts", "status").chunks[2]) if "parts" in self._groups else None
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether there is room for every part of random networks that the config has."""
+        return self.config.initialization is None or "parts" in self._groups
 
     @property
     def plan_shape(self) -> tuple[int, int, int, int, int]:
@@ -111,7 +120,7 @@ class Store:
     def failures(self, most: int) -> dict[str, str]:
         """Why blocks failed: the first reason of each of the first `most` failed blocks, by their numbers."""
         result: dict[str, str] = {}
-        depths, training = self.plan_shape[1], int(np.prod(self.plan_shape))
+        training = int(np.prod(self.plan_shape))
         for index in self.blocks_with(FAILED)[:most].tolist():
             if index < training:
                 w, d, a, k, j = (int(i) for i in np.unravel_index(index, self.plan_shape))
@@ -120,7 +129,7 @@ class Store:
                 part = (w, d, *scale, slice(k * s, (k + 1) * s), slice(j * r, (j + 1) * r))
                 reasons = self._read("training", "failure", part)
             else:
-                reasons = self._read("initialization", "failure", divmod(index - training, depths))
+                reasons = self._part_failures(index - training)
             result[str(index)] = next((str(each) for each in np.ravel(reasons) if each), "")
         return result
 
@@ -140,11 +149,45 @@ class Store:
         status = _padded(self._read("initialization", "status"), shape)
         return status if self.asked is None else _told(status, self.asked.pairs(self.config))
 
+    def part_status(self) -> np.ndarray:
+        """Status of the random networks' draws, shape (widths, depths, parts); else the pair's."""
+        pairs = self.initialization_status()
+        shape = (*pairs.shape, sampling.parts(self.config))
+        if "parts" not in self._groups:
+            return np.broadcast_to(pairs[..., None], shape)
+        status = _padded(self._read("parts", "status"), shape)
+        unknown = ~np.isin(pairs, list(STATES.values()))[..., None] & (status == PENDING)
+        return np.where(unknown, pairs[..., None], status)
+
+    def unpooled_pairs(self) -> list[tuple[int, int]]:
+        """(width, depth) indices whose draws are all stored, and what they say is not."""
+        if self.config.initialization is None or not self.has_parts:
+            return []
+        ready = (self.part_status() != PENDING).all(axis=2) & (self.initialization_status() == PENDING)
+        return [(int(w), int(d)) for w, d in np.argwhere(ready)]
+
+    def _part_failures(self, block: int) -> np.ndarray:
+        """Reasons of the parts of a block, counted from the first block of parts."""
+        length, depths = self.parts_per_block, self.plan_shape[1]
+        if length is None:
+            return self._read("initialization", "failure", divmod(block, depths))
+        pair, k = divmod(block, math.ceil(sampling.parts(self.config) / length))
+        return self._read("parts", "failure", (*divmod(pair, depths), slice(k * length, (k + 1) * length)))
+
     def cell_counts(self) -> dict[str, int]:
         """Cells by state: of training where there is any, else of the random networks."""
         return counts(
             self.training_status() if self.config.training is not None else self.initialization_status()
         )
+
+    def block_costs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Cells and core seconds of each training block's last attempt, shape `plan_shape`; 0 where unknown."""
+        size = int(np.prod(self.plan_shape))
+        if "block_core_s" not in self._groups["run"]:
+            return np.zeros(self.plan_shape), np.zeros(self.plan_shape)
+        found = (self._read("run", name)[:size] for name in ("block_cells", "block_core_s"))
+        cells, core_s = (np.nan_to_num(each).reshape(self.plan_shape) for each in found)
+        return cells, core_s
 
     def run_attributes(self) -> dict[str, Any]:
         """What the driver last said of itself, read afresh."""
@@ -162,7 +205,9 @@ class Store:
                 )
             parts.append(inside.ravel())
         if self.config.initialization is not None:
-            parts.append(np.isin(self.initialization_status(), wanted).astype(int).ravel())
+            inside = np.isin(self.part_status(), wanted)
+            starts = np.arange(0, inside.shape[2], self.parts_per_block or inside.shape[2])
+            parts.append(np.add.reduceat(inside, starts, 2, dtype=int).ravel())
         return np.concatenate(parts)
 
     def _read(self, group: str, name: str, part: Any = ...) -> np.ndarray:

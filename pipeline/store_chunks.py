@@ -6,6 +6,7 @@ import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import google_crc32c
@@ -95,6 +96,13 @@ class ChunkWriter:
         values = self._read(array, _region(block, array))
         return np.asarray(values[(0,) * len(_fixed_dims(array))])
 
+    def parts(self, width: int, depth: int) -> dict[str, np.ndarray]:
+        """What the store holds of all parts of a (width, depth), by variable."""
+        return {
+            name: np.asarray(storage.patiently(self._url, partial(_pick, array, width, depth)))
+            for name, array in self._arrays["parts"].items()
+        }
+
     def _forget_failures(self, block: Block, status: np.ndarray) -> None:
         """Keeps the reasons of the cells that are still failed, and no others."""
         texts = self._failures[block.kind]
@@ -125,11 +133,15 @@ class ChunkWriter:
                     yield _key(block.kind, name, array, part), _encode(array, values[inside])
 
 
+def _pick(array: Any, width: int, depth: int) -> Any:
+    return array[width, depth]
+
+
 def _open_arrays(url: str) -> dict[str, dict[str, Any]]:
     root: Any = zarr.open_group(store_address.zarr_store(url), mode="r+", use_consolidated=False)
     return {
         kind: {name: array for name, array in root[kind].arrays() if _is_measured(array)}
-        for kind in ("training", "initialization")
+        for kind in ("training", "initialization", "parts")
         if kind in root
     }
 
@@ -152,6 +164,8 @@ def _region(block: Block, array: Any) -> tuple[slice, ...]:
         owned["output_scale"] = slice(block.scale, block.scale + 1)
         owned["seed"] = slice(block.seed_start, block.seed_stop)
         owned["learning_rate"] = slice(block.rate_start, block.rate_stop)
+    if block.kind == "parts":
+        owned["part"] = slice(block.part_start, block.part_stop)
     dims = array.metadata.dimension_names
     region = tuple(owned.get(dim, slice(0, length)) for dim, length in zip(dims, array.shape, strict=True))
     for dim, part, chunk, length in zip(dims, region, array.chunks, array.shape, strict=True):

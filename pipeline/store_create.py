@@ -46,7 +46,7 @@ def create(url: str, plan: Plan, prediction: Prediction, index: np.ndarray, data
     try:
         root = zarr.open_group(built, mode="w", zarr_format=3, attributes=_root_attributes(plan, data_hash))
         for name, group in store_schema.groups(plan, prediction, index).items():
-            _write_group(root, name, group)
+            write_group(root, name, group)
         consolidate(str(built))
         storage.move_into_place(built, url)
     except OSError as error:
@@ -84,7 +84,8 @@ def _workplace(url: str) -> Path:
     return target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
 
 
-def _write_group(root: zarr.Group, name: str, group: store_schema.Group) -> None:
+def write_group(root: zarr.Group, name: str, group: store_schema.Group) -> None:
+    """Makes one group with its arrays, and writes the values that are known."""
     target = root.create_group(name, attributes=group.attributes)
     for array in group.arrays:
         variable = array.variable

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline import predict
 from pipeline.plan import Plan
 from pipeline.predict import Prediction
-from workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
+from workers import random_networks
 from workers.variable import Variable
 
 SCHEMA_VERSION = 1
@@ -24,6 +24,7 @@ FAILURE = "why the cell failed; empty for all others"
 FAILURES = {
     "training": Variable("failure", ("width", "depth", "seed", "learning_rate"), FAILURE, dtype="str"),
     "initialization": Variable("failure", ("width", "depth"), FAILURE, dtype="str"),
+    "parts": Variable("failure", ("width", "depth", "part"), FAILURE, dtype="str"),
 }
 BLOCK_VARIABLES = (
     Variable("block_wall_s", ("block",), "time that a block took in its worker", "s"),
@@ -42,6 +43,16 @@ COORDINATES = {
     "mode": Variable("mode", ("mode",), "eigenvector of the kernel, largest eigenvalue first", dtype="int64"),
     "output": Variable("output", ("output",), "output of the network: a class, or its place", dtype="int64"),
     "order": Variable("order", ("order",), "order of the cumulant", dtype="int64"),
+    "part": Variable("part", ("part",), "part of the draws, keyed by its number", dtype="int64"),
+    "group": Variable("group", ("group",), "group of draws that the jackknife leaves out", dtype="int64"),
+    "point": Variable("point", ("point",), "row of the source that the input is", dtype="int64"),
+    "point_other": Variable("point_other", ("point_other",), "row of the other input", dtype="int64"),
+    **{
+        f"{name}_statistic": Variable(
+            f"{name}_statistic", (f"{name}_statistic",), f"place of a statistic of {name}", dtype="int64"
+        )
+        for name in random_networks.MEASUREMENTS
+    },
     "sample": Variable("sample", ("sample",), "row of the source that the training point is", dtype="int64"),
     "sample_other": Variable(
         "sample_other", ("sample_other",), "row of the source of the other point", dtype="int64"
@@ -87,7 +98,8 @@ def groups(plan: Plan, prediction: Prediction, index: np.ndarray) -> dict[str, G
     if plan.config.training is not None:
         result["training"] = _training(plan, prediction, values)
     if plan.config.initialization is not None:
-        result["initialization"] = _initialization(values)
+        result["initialization"] = _initialization(plan, values)
+        result["parts"] = _parts(plan, values)
     return result
 
 
@@ -103,7 +115,7 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
         values["mode"] = range(1, plan.size.samples * plan.size.outputs + 1)
         values["output_scale"] = config.scales
     if config.initialization is not None:
-        values["order"] = config.initialization.orders
+        values |= _initialization_values(plan, index)
     return {name: np.array(list(each), dtype=COORDINATES[name].dtype) for name, each in values.items()}
 
 
@@ -123,11 +135,34 @@ def _on_grid(variable: Variable, plan: Plan) -> Variable:
     return variable.along("output_scale", after="depth") if has_axis else variable
 
 
-def _initialization(values: dict[str, np.ndarray]) -> Group:
+def _initialization(plan: Plan, values: dict[str, np.ndarray]) -> Group:
+    assert plan.config.initialization is not None
     one_block = {"width": 1, "depth": 1}
-    variables = (*INITIALIZATION_VARIABLES, FAILURES["initialization"])
+    variables = (*random_networks.variables(plan.config.initialization), FAILURES["initialization"])
     arrays = [_measured(variable, values, one_block) for variable in variables]
     return Group(_coordinates(arrays, values) + arrays)
+
+
+def _parts(plan: Plan, values: dict[str, np.ndarray]) -> Group:
+    """Sums over draws, in chunks of one block: what /initialization is made of."""
+    assert plan.config.initialization is not None
+    one_block = {"width": 1, "depth": 1, "part": plan.parts_per_block}
+    variables = (*random_networks.part_variables(plan.config.initialization), FAILURES["parts"])
+    arrays = [_measured(variable, values, one_block) for variable in variables]
+    return Group(_coordinates(arrays, values) + arrays)
+
+
+def _initialization_values(plan: Plan, index: np.ndarray) -> dict[str, Any]:
+    settings = plan.config.initialization
+    assert settings is not None
+    values: dict[str, Any] = {"order": settings.orders, "part": range(plan.parts)}
+    values["group"] = range(random_networks.GROUPS)
+    for name in settings.measure:
+        statistics = random_networks.MEASUREMENTS[name].statistics(settings)
+        values[f"{name}_statistic"] = range(statistics)
+    if "joint_cumulants" in settings.measure:
+        values["point"] = values["point_other"] = index[list(settings.points)]
+    return values
 
 
 def _theory(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
@@ -136,8 +171,8 @@ def _theory(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -
         if variable.name in prediction.values:
             if variable.name == "target" and plan.size.outputs > 1:
                 variable = variable.along("output", after="sample")
-            if variable.name == "cumulant_predicted":
-                attributes = {**variable.attributes, "approximation": prediction.approximation}
+            if variable.name in prediction.kinds:
+                attributes = {**variable.attributes, "approximation": prediction.kinds[variable.name]}
                 variable = Variable(variable.name, variable.dims, variable.long_name, attributes=attributes)
             arrays.append(_written(variable, prediction.values[variable.name]))
     return Group(_coordinates(arrays, values) + arrays)

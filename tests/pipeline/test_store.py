@@ -235,7 +235,7 @@ def test_another_config_is_refused_with_the_keys_that_differ(write_config: Write
         "training.steps=99": r"training\.steps: 99, there 20",
         "grid.width=[8]": r"grid\.width: \[8\], there \[8, 12\]",
         "grid.seed=2": r"grid\.seed: 2, there 3",
-        "initialization.draws=3000": "draws: 3000, there 2000",
+        "initialization.draws=1500": "draws: 1500, there 2000",
     }.items():
         with pytest.raises(InputError, match=told):
             growth.merge(config.load(write_config("other.yaml"), [setting]), store, "")

@@ -27,15 +27,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
+    "GROUPS",
     "MEASUREMENTS",
     "STATUS",
     "VARIABLES",
     "InitializationBlock",
     "InitializationConfig",
     "draw_s",
+    "draws_by_part",
     "finish",
     "part_count",
-    "part_s",
     "part_variables",
     "predicted",
     "run",
@@ -111,11 +112,14 @@ def part_count(settings: InitializationConfig, network: Network) -> int:
     )
 
 
-def part_s(block: InitializationBlock, part: int) -> float:
-    """Seconds that a part takes on one core, predicted from stated constants."""
-    return math.fsum(
-        float(_sizes(m, block.case, part).sum()) * m.draw_s(block.case)
-        for m in (MEASUREMENTS[name] for name in block.initialization.measure)
+def draws_by_part(block: InitializationBlock) -> np.ndarray:
+    """Draws of each measurement in each part, shape (measurements, parts), at any width and depth."""
+    numbers = range(part_count(block.initialization, block.network))
+    return np.array(
+        [
+            [int(_sizes(MEASUREMENTS[name], block.case, part).sum()) for part in numbers]
+            for name in block.initialization.measure
+        ]
     )
 
 

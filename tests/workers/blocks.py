@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import xarray as xr
@@ -15,8 +17,15 @@ from workers.parameters import initial_parameters
 from workers.training import TrainingBlock
 
 
-def sphere(samples: int = 5, inputs: int = 4) -> Data:
-    return load(DataConfig(source="sphere", samples=samples, inputs=inputs, seed=3))
+def sphere(samples: int = 5, inputs: int = 4, outputs: int = 1, test_samples: int = 0) -> Data:
+    """Points with a teacher's labels, or with so many random ones in a row."""
+    config = DataConfig(source="sphere", samples=samples, test_samples=test_samples, inputs=inputs, seed=3)
+    data = load(config)
+    if outputs == 1:
+        return data
+    random = np.random.default_rng(outputs)
+    y, test_y = (random.standard_normal((rows, outputs)) for rows in (samples, test_samples))
+    return replace(data, y=y, test_y=test_y)
 
 
 def block(network: Network, width: int = 6, depth: int = 2, **changes: object) -> TrainingBlock:
@@ -31,8 +40,8 @@ def block(network: Network, width: int = 6, depth: int = 2, **changes: object) -
     return TrainingBlock(width, depth, network=network, training=training, **{**settings, **changes})
 
 
-def start_parameters(b: TrainingBlock, seed: int, inputs: int) -> reference.Parameters:
-    layers = b.network.layers(b.width, b.depth, inputs)
+def start_parameters(b: TrainingBlock, seed: int, inputs: int, outputs: int = 1) -> reference.Parameters:
+    layers = b.network.layers(b.width, b.depth, inputs, outputs)
     cpu = torch.device("cpu")
     weights, biases = initial_parameters(layers, (b.seed, b.width, b.depth, seed), torch.float64, cpu)
     named = {f"w{h}": w for h, w in enumerate(weights, 1)}

@@ -38,12 +38,12 @@ def mean_square(name: object) -> float:
 
 
 def function(network: Network, width: int, depth: int) -> Callable[[Parameters, Tensor], Tensor]:
-    """f(parameters, x) before output scale and centring; parameters w1, b1, … in the network's own units."""
+    """f(parameters, x), outputs sample-major, before output scale and centring; parameters w1, b1, …"""
     act = sigma(network.activation)
 
     def two_layer(p: Parameters, x: Tensor) -> Tensor:
         power = 1.0 if network.parameterization == "mean_field" else 0.5
-        return (act(x @ p["w1"]) @ p["w2"])[:, 0] / width**power
+        return (act(x @ p["w1"]) @ p["w2"]).flatten() / width**power
 
     def fully_connected(p: Parameters, x: Tensor) -> Tensor:
         assert isinstance(network, FullyConnected)
@@ -69,16 +69,16 @@ def function(network: Network, width: int, depth: int) -> Callable[[Parameters, 
                 z = z + bias_factor * p[f"b{h}"]
             if h <= depth:
                 z = act(z)
-        return z[:, 0]
+        return z.flatten()
 
     def random_features(p: Parameters, x: Tensor) -> Tensor:
-        return (act(x @ p["w1"]) @ p["w2"])[:, 0] / width**0.5
+        return (act(x @ p["w1"]) @ p["w2"]).flatten() / width**0.5
 
     def resnet(p: Parameters, x: Tensor) -> Tensor:
         x = act(x @ p["w1"]) / (mean_square(network.activation) * width) ** 0.5
         for h in range(2, depth + 1):
             x = x + network.residual_scale / (depth * width**0.5) * act(x @ p[f"w{h}"])
-        return (x @ p[f"w{depth + 1}"])[:, 0]
+        return (x @ p[f"w{depth + 1}"]).flatten()
 
     named = {TwoLayer: two_layer, RandomFeatures: random_features, ResNet: resnet}
     return named.get(type(network), fully_connected)

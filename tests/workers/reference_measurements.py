@@ -18,11 +18,11 @@ class Points:
         self, network: Network, width: int, depth: int, start: reference.Parameters, data: object
     ) -> None:
         make = lambda x, y: Model(  # noqa: E731
-            network, width, depth, start, torch.from_numpy(x), torch.from_numpy(y)
+            network, width, depth, start, torch.from_numpy(x), torch.from_numpy(y.ravel())
         )
         self.train, self.test = make(data.x, data.y), make(data.test_x, data.test_y)
         self.depth, self.start = depth, self.train.start
-        self.y, self.test_y = data.y, data.test_y
+        self.y = data.y.ravel()
 
     def jacobian(self, theta: Array, model: Model | None = None) -> Array:
         chosen = model or self.train

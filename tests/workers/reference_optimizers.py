@@ -25,6 +25,7 @@ class Model:
         moving, fixed = reference.split(network, depth, start)
         self.names = sorted(moving, key=lambda name: (name[0] != "w", name))
         self.shapes = {name: moving[name].shape for name in self.names}
+        self.outputs = start[f"w{depth + 1}"].shape[1]
         self.start = torch.cat([moving[name].flatten() for name in self.names]).numpy()
         f, self.y = reference.function(network, width, depth), y
         offset = f(start, x) if network.centered else 0.0
@@ -66,7 +67,7 @@ def nesterov(model: Model, eta: float, momentum: float) -> Iterator[Array]:
 
 
 def mini_batches(model: Model, eta: float, size: int, key: tuple[int, ...]) -> Iterator[Array]:
-    theta, n, epoch = model.start, len(model.y), 0
+    theta, n, epoch = model.start, len(model.y) // model.outputs, 0
     yield theta
     while True:
         order = generator("batches", *key, epoch).permutation(n)
@@ -74,7 +75,7 @@ def mini_batches(model: Model, eta: float, size: int, key: tuple[int, ...]) -> I
             batch = order[first : first + size]
             weights = np.zeros(n)
             weights[batch] = n / len(batch)
-            theta = theta - eta * model.gradient(theta, weights)
+            theta = theta - eta * model.gradient(theta, np.repeat(weights, model.outputs))
             yield theta
         epoch += 1
 

@@ -42,19 +42,23 @@ NETWORKS = [
 ]
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize(
     "network",
     NETWORKS,
     ids=lambda n: f"{n.kind}-{n.activation}-{getattr(n, 'parameterization', '')}-{n.trains}",
 )
-def test_every_variable_equals_brute_force_at_tiny_width(network: Network) -> None:
-    """Kernel by explicit Jacobian, gradient by autograd, norms by SVD, on every step and learning rate."""
-    data = sphere()
-    b = block(network, depth=1 if network.allowed_depths() else 3 if network.kind == "resnet" else 2)
+def test_every_variable_equals_brute_force_at_tiny_width(network: Network, outputs: int) -> None:
+    """Kernel by explicit Jacobian, gradient by autograd, norms by SVD, on every step; K = 1 and 3."""
+    data = sphere(outputs=outputs)
+    depth = 1 if network.allowed_depths() else 3 if network.kind == "resnet" else 2
+    few = {"seeds": (3,), "learning_rates": (0.03,), "learning_rates_absolute": (0.03,)}
+    b = block(network, depth=depth, **(few if outputs > 1 else {}))
     measured = run(b, data)
-    x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
+    x, y = torch.from_numpy(data.x), torch.from_numpy(data.y.ravel())
     for seed, rate in itertools.product(b.seeds, b.learning_rates):
-        expected = reference.train(network, b.width, b.depth, start_parameters(b, seed, 4), x, y, rate, 6)
+        start = start_parameters(b, seed, 4, outputs)
+        expected = reference.train(network, b.width, b.depth, start, x, y, rate, 6)
         cell = measured.sel(seed=seed, learning_rate=rate)
         for name, values in expected.items():
             np.testing.assert_allclose(

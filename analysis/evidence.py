@@ -13,6 +13,7 @@ from dask.base import compute
 from analysis import rates
 from analysis.asked import told_apart
 from analysis.cell_fits import cell_fits
+from analysis.derived import derived
 from analysis.sweep import cell_counts, configuration
 
 DONE = 1
@@ -25,8 +26,8 @@ class Evidence:
 
     Attributes:
         config: the resolved config.
-        cells: the last record of each measured variable over (width, depth, seed, learning_rate), NaN
-            unless the cell is done; `status`; None where nothing was trained.
+        cells: the last record of each measured variable over (width, depth, seed, learning_rate), and what
+            is `derived` of all, NaN unless the cell is done; `status`; None where nothing was trained.
         fits: the group /fits; None where nothing was trained.
         initialization: the group /initialization; None where no random networks were drawn.
         theory: the predictions that laws need; empty where there are none.
@@ -81,7 +82,9 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> Evidence:
     if "training" in tree.children:
         training = told_apart(_sane(tree["training"].to_dataset()), tree.attrs.get("asked"), parts=True)
         training = _complete(training)
-        lazy["cells"] = last_records(training, variables)
+        predicted = tree["theory"].to_dataset() if "theory" in tree.children else xr.Dataset()
+        derivatives = derived(config, training, predicted).where(training["status"] == DONE)
+        lazy["cells"] = last_records(training, variables).assign(derivatives)
         lazy["fits"] = fitted(config, training)
     if "initialization" in tree.children:
         drawn = _sane(tree["initialization"].to_dataset())

@@ -8,12 +8,18 @@ from analysis.evidence import Evidence
 from analysis.laws import (
     convergence,
     cumulants,
+    information_decay,
+    iterations,
     kernel_change_by_scale,
     kernel_drift,
     layer_drift,
+    linearization,
+    linearization_test,
     movement_by_scale,
+    nuisance_decay,
     own_kernel,
     pattern_change,
+    trajectory,
     weight_drift,
 )
 from analysis.laws.finding import Finding
@@ -29,6 +35,12 @@ LAWS: tuple[Law, ...] = (  # they see an axis of output scales as more learning 
     cumulants.find,
     pattern_change.LAW.find,
     layer_drift.find,
+    linearization.LAW.find,
+    linearization_test.LAW.find,
+    trajectory.LAW.find,
+    information_decay.LAW.find,
+    nuisance_decay.LAW.find,
+    iterations.find,
 )
 BY_SCALE: tuple[Law, ...] = (movement_by_scale.LAW.find, kernel_change_by_scale.LAW.find)
 
@@ -39,6 +51,8 @@ VARIABLES = (
     "layer_relative_change",
     "layer_relative_change_frobenius",
     "parameter_change",
+    "ntk_min_eigenvalue",
+    "ntk_max_eigenvalue",
 )
 
 

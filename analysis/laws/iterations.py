@@ -1,0 +1,103 @@
+"""Steps per e-fold of the residual against the condition number: κ for gradient descent, √κ for Nesterov."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import fit
+from analysis.evidence import Evidence
+from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+from analysis.laws.width_law import geometric_bars
+
+Array = NDArray[np.float64]
+
+NAME = "iterations"
+READS = ("fits/rate", "training/ntk_min_eigenvalue", "training/ntk_max_eigenvalue")
+EXPECTED = {"gd": 1.0, "nesterov": 0.5}
+TITLES = {
+    "gd": "Gradient descent takes steps in proportion to the condition number",
+    "nesterov": "Nesterov's method takes steps in proportion to its square root",
+}
+TOLERANCE = 0.1
+FEWEST_GROUPS = 3
+NARROWEST = np.log(4.0)  # range of κ below which an exponent says nothing
+
+
+def find(evidence: Evidence) -> list[Finding]:
+    """The law's finding; none where nothing was trained, or the optimiser is another.
+
+    y = 1/rate, the late-time steps per e-fold of ‖r‖; x = λ_max/λ_min of the cell's own kernel at its last
+    record; one point for each (width, depth), their geometric means over seeds, one amplitude for each
+    learning rate, which must be relative to λ_max.
+
+    Source: Nesterov, Introductory Lectures on Convex Optimization, 2004, sections 2.1.5 and 2.2.1.
+
+    >>> import xarray as xr
+    >>> find(Evidence({}, None, None, None, xr.Dataset()))
+    []
+    """
+    section = evidence.config.get("training")
+    settings = section if isinstance(section, dict) else {}
+    optimizer = str(settings.get("optimizer", "gd"))
+    relative = settings.get("learning_rate_unit", "relative") == "relative"
+    if evidence.fits is None or evidence.cells is None or optimizer not in EXPECTED or not relative:
+        return []
+    log_y, log_x = _points(evidence)
+    weight = np.isfinite(log_y).sum(2).astype(np.float64)
+    groups = weight.any(-1)[:, 0]
+    span = float(np.ptp(log_x[groups])) if groups.any() else 0.0
+    if groups.sum() < FEWEST_GROUPS or span < NARROWEST:
+        return []  # such a grid does not ask this question
+    estimator = fit.power_law(np.where(np.isfinite(log_x), log_x, 0.0), weight)
+    r_squared, scatter = fit.residuals(log_x, fit.means_over_seeds(log_y), weight)
+    estimate = fit.bootstrap(log_y, estimator, scatter=scatter)
+    expected, title = EXPECTED[optimizer], TITLES[optimizer]
+    if not np.isfinite(estimate.value):
+        return [undecided(NAME, title, expected, "No slope could be formed.", int(weight.sum()))]
+    low, high = expected - TOLERANCE, expected + TOLERANCE
+    verdict, power = judge(estimate, low, high)
+    note = (
+        f"{power} κ goes from {np.exp(np.nanmin(log_x)):.0f} to {np.exp(np.nanmax(log_x)):.0f} over the grid."
+    )
+    plot = _plot(evidence, log_x, log_y, estimate.value)
+    return [
+        Finding(NAME, title, estimate, expected, low, high, r_squared, int(weight.sum()), verdict, note, plot)
+    ]
+
+
+def _points(evidence: Evidence) -> tuple[Array, Array]:
+    """log(1/rate), (width and depth, 1, seed, rate), and log κ, (width and depth, 1, 1)."""
+    assert evidence.fits is not None
+    assert evidence.cells is not None
+    dims = ("width", "depth", "seed", "learning_rate")
+    rate = evidence.fits["rate"].transpose(*dims).values
+    least, largest = (
+        evidence.cells[f"ntk_{end}_eigenvalue"].transpose(*dims).values for end in ("min", "max")
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_kappa = np.where(np.isfinite(rate), np.log(largest / least), np.nan)
+        log_y = np.where(np.isfinite(log_kappa), -np.log(rate), np.nan)
+    shape = (rate.shape[0] * rate.shape[1], 1, *rate.shape[2:])
+    x = log_kappa.reshape(shape)
+    count = np.isfinite(x).sum((2, 3))
+    mean = np.where(np.isfinite(x), x, 0.0).sum((2, 3)) / np.maximum(count, 1)
+    return log_y.reshape(shape), np.where(count > 0, mean, np.nan)[..., None]
+
+
+def _plot(evidence: Evidence, log_x: Array, log_y: Array, slope: float) -> Plot:
+    assert evidence.cells is not None
+    rates = evidence.cells["learning_rate"].values
+    series, x = [], log_x[:, 0, 0]
+    for r, rate in enumerate(rates):
+        ok = np.isfinite(log_y[:, 0, :, r]).any(1)
+        if ok.any():
+            mean, half = geometric_bars(log_y[ok, 0, :, r])
+            low, high = np.exp(mean - half), np.exp(mean + half)
+            series.append(
+                Series(f"η = {rate:g}/λ_max", np.exp(x[ok]), np.exp(mean), low, high, 0, r % 2 == 1)
+            )
+    ends = np.array([np.nanmin(x), np.nanmax(x)])
+    centre, level = np.nanmean(x), np.nanmean(fit.means_over_seeds(log_y))
+    curve = Curve("", np.exp(ends), np.exp(level + slope * (ends - centre)), "fit")
+    return Plot("condition number κ = λ_max/λ_min", "steps per e-fold of ‖r‖", tuple(series), (curve,))

@@ -1,0 +1,9 @@
+"""The residual's nuisance part falls at most as fast as the mode at the cut-off."""
+
+from __future__ import annotations
+
+from analysis.laws.subspace_decay import SubspaceDecay
+
+READS = ("training/residual_nuisance_norm", "training/ntk_max_eigenvalue")
+
+LAW = SubspaceDecay("nuisance", (0.0, 1.0))

@@ -1,0 +1,84 @@
+"""The residual's information part falls at least as fast as the cut-off's mode, its nuisance part at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.evidence import Evidence
+from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+from analysis.laws.own_kernel import FEWEST_NETWORKS, median_interval
+
+Array = NDArray[np.float64]
+
+TOLERANCE = 0.05  # what a kernel that moves a little may add
+
+
+@dataclass(frozen=True)
+class SubspaceDecay:
+    """Decay until 1/(ηλ_c) in units of the cut-off's mode: ≥ 1 on the information space, ≤ 1 on the nuisance.
+
+    Exact for a kernel that does not move; where it moves, as in rich training, the nuisance part falls faster
+    and the law fails.
+
+    Attributes:
+        space: information or nuisance.
+        allowed: least and largest decay that theory allows.
+
+    Source: Oymak et al. 2019, arXiv:1906.05392, the linearised problem.
+    """
+
+    space: str
+    allowed: tuple[float, float]
+
+    @property
+    def name(self) -> str:
+        """The law's name."""
+        return f"{self.space}_decay"
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        bound = "at least" if self.space == "information" else "at most"
+        return f"The residual's {self.space} part falls {bound} as fast as the mode at the cut-off"
+
+    def find(self, evidence: Evidence) -> list[Finding]:
+        """The law's finding; none where the spaces were not measured."""
+        cells = evidence.cells
+        if cells is None or self.name not in cells:
+            return []
+        decay = np.asarray(cells[self.name].transpose("width", "depth", "seed", "learning_rate").values)
+        count = np.isfinite(decay).sum(3)
+        networks = (np.where(np.isfinite(decay), decay, 0.0).sum(3) / np.maximum(count, 1))[count > 0]
+        points = int(count.sum())
+        if len(networks) < FEWEST_NETWORKS:
+            reason = f"{len(networks)} networks have both spaces measured; {FEWEST_NETWORKS} are needed."
+            return [undecided(self.name, self.title, 1.0, reason, points)]
+        estimate = median_interval(networks)
+        low, high = (self.allowed[0] * (1.0 - TOLERANCE), self.allowed[1] * (1.0 + TOLERANCE))
+        verdict, power = judge(estimate, low, high, resolution=np.inf)
+        kept = float(np.mean((networks >= low) & (networks <= high)))
+        note = f"{power} It holds in {100 * kept:.0f} % of {len(networks)} networks."
+        widths = np.asarray(cells["width"].values, dtype=np.float64)
+        depths = [int(d) for d in cells["depth"].values]
+        return [
+            Finding(
+                self.name, self.title, estimate, 1.0, low, high, float("nan"), points, verdict, note,
+                self._plot(widths, depths, decay),
+            )
+        ]  # fmt: skip
+
+    def _plot(self, widths: Array, depths: list[int], decay: Array) -> Plot:
+        """Every cell against its width, and the cut-off's own decay."""
+        series = []
+        for d, depth in enumerate(depths):
+            y = decay[:, d].reshape(len(widths), -1)
+            ok = np.isfinite(y) & (y > 0)
+            if ok.any():
+                x = np.broadcast_to(widths[:, None], y.shape)[ok]
+                series.append(Series(f"depth {depth}", x, y[ok], y[ok], y[ok], depth, True))
+        ends = np.array([widths.min(), widths.max()])
+        guide = Curve("the cut-off's mode", ends, np.ones(2))
+        return Plot("width m (neurons per layer)", f"decay of the {self.space} part", tuple(series), (guide,))

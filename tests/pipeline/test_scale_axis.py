@@ -14,7 +14,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import analysis
-from pipeline import config, execute, plan, storage
+from pipeline import config, data_source, execute, storage
 from pipeline.cli import app
 from pipeline.errors import InputError
 from pipeline.run import run
@@ -227,8 +227,8 @@ def test_theory_names_each_scale_below_the_depth(small: Path) -> None:
 @pytest.mark.parametrize("seeds_per_block", [1, 2, 3])
 def test_blocks_partition_the_grid_with_one_scale_each(small: Path, seeds_per_block: int) -> None:
     """Every cell lies in one block, the costs of the blocks are those of the plan, and add up."""
-    sweep = config.load(small, [scaled(SCALES), "grid.width=[8, 12]"]).config
-    made = plan.make(sweep, 4, 5, 2, seeds_per_block, 1)
+    sweep = config.load(small, [scaled(SCALES), "grid.width=[8, 12]"])
+    made = data_source.make_plan(sweep, 2, seeds_per_block, 1)
     blocks = [made.block(i) for i in range(len(made))]
     cells = [
         (b.width, b.depth, b.scale, s, r)

@@ -61,6 +61,7 @@ class ComputeConfig(BaseModel):
         device: `auto` takes a GPU where Ray sees one.
         memory: memory that the sweep may use on one machine, in bytes or like "8GB"; default: what is free.
         cpus: cores that a local cluster gets; default: all that this process may use.
+        flush_s: seconds between the moments at which a block in training stores its records and a checkpoint.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,6 +73,7 @@ class ComputeConfig(BaseModel):
         | None
     ) = Field(default=None, json_schema_extra={"noun": "a size", "wanted": "sizes look like 8GB or 512MiB"})
     cpus: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
+    flush_s: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 60.0
 
     @property
     def cores(self) -> int:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from pipeline import store_chunks
+from pipeline import checkpoints, guard, storage, store_chunks
 from pipeline.config import SweepConfig
 from pipeline.plan import Block
 from pipeline.store import counts
+from pipeline.stream import Stream
 from workers.data import Data
+
+if TYPE_CHECKING:
+    from workers.training import TrainingBlock
 
 
 @dataclass(frozen=True)
@@ -64,9 +73,12 @@ class Outcome:
 def execute(sweep: Sweep, block: Block) -> Outcome:
     """Measures a block and writes it: data first, status last."""
     began, began_core = time.perf_counter(), time.process_time()
-    computed = _to_compute(sweep, block)
-    measured = _train(sweep, block) if block.kind == "training" else _sample(sweep, block)
-    store_chunks.writer(sweep.url, sweep.config.hash).write(block, measured)
+    with guard.watching(block.limit_s):
+        computed = _to_compute(sweep, block)
+        measured = _train(sweep, block) if block.kind == "training" else _sample(sweep, block)
+        guard.alive()
+        store_chunks.writer(sweep.url, sweep.config.hash).write(block, measured)
+    storage.delete(sweep.url, measured.attrs.get("checkpoints", ()))
     device, wall_s = str(measured.attrs.get("device", "cpu")), time.perf_counter() - began
     return Outcome(
         index=block.index,
@@ -88,35 +100,70 @@ def _to_compute(sweep: Sweep, block: Block) -> int:
 
 def _train(sweep: Sweep, block: Block) -> xr.Dataset:
     """All cells of a block; of one that is partly stored, what is missing is computed, the rest read."""
-    seeds, rates = range(block.seed_start, block.seed_stop), range(block.rate_start, block.rate_stop)
+    seeds, rates = np.arange(block.seed_start, block.seed_stop), np.arange(block.rate_start, block.rate_stop)
     if not block.recompute:
-        return _train_cells(sweep, block, list(seeds), list(rates))
+        return _train_cells(sweep, block, seeds, rates, lambda measured: measured)
     writer = store_chunks.writer(sweep.url, sweep.config.hash)
     wanted, stored = writer.cells_to_do(block), writer.stored(block)
-    measured = xr.Dataset()
+    whole, left = xr.Dataset(), []
     for row in np.unique(wanted, axis=0):  # seeds that lack the same learning rates train together
         if row.any():
             s, r = np.flatnonzero((wanted == row).all(axis=1)), np.flatnonzero(row)
-            measured = _train_cells(sweep, block, [seeds[i] for i in s], [rates[i] for i in r])
-            for name, values in measured.data_vars.items():
-                new = values.transpose("seed", "learning_rate", ...).values
-                inside = tuple(slice(0, length) for length in new.shape[2:])
-                place: Any = (*np.ix_(s, r), *inside)
-                stored[str(name)][place] = new
-    dims = {
-        str(name): values.transpose("seed", "learning_rate", ...).dims
-        for name, values in measured.data_vars.items()
-    }
+            put_in = partial(_put_in, stored, np.ix_(s, r))
+            whole = put_in(_train_cells(sweep, block, seeds[s], rates[r], put_in))
+            left += whole.attrs["checkpoints"]
+    return whole.assign_attrs(checkpoints=left)
+
+
+def _put_in(stored: dict[str, np.ndarray], place: tuple[Any, ...], measured: xr.Dataset) -> xr.Dataset:
+    """The whole block, what is measured at its place among what is stored."""
+    dims = {}
+    for name, values in measured.data_vars.items():
+        new = values.transpose("seed", "learning_rate", ...)
+        inside = tuple(slice(0, length) for length in new.shape[2:])
+        stored[str(name)][(*place, *inside)] = new.values
+        dims[str(name)] = new.dims
     return xr.Dataset({name: (dims[name], stored[name]) for name in dims}, attrs=measured.attrs)
 
 
-def _train_cells(sweep: Sweep, block: Block, seeds: list[int], rates: list[int]) -> xr.Dataset:
+def _train_cells(
+    sweep: Sweep,
+    block: Block,
+    seeds: np.ndarray,
+    rates: np.ndarray,
+    whole: Callable[[xr.Dataset], xr.Dataset],
+) -> xr.Dataset:
+    """Trains cells of a block from where an earlier attempt left them, and shows what they have on the way.
+
+    The attribute `checkpoints` names what may be deleted once the block's status is written.
+    """
     from workers import training
+
+    assert sweep.data is not None
+    task, data = _task(sweep, block, seeds, rates), _own_copy(sweep.data)
+
+    def show(results: dict[str, np.ndarray]) -> None:
+        writer = store_chunks.writer(sweep.url, sweep.config.hash)
+        writer.write_records(block, whole(training.records(task, results, data.y.size)))
+
+    stream = Stream(
+        url=sweep.url,
+        key=checkpoints.key(block, int(seeds[0])),
+        identity=functools.cache(partial(_identity, task, data)),
+        show=show,
+        interval_s=sweep.config.compute.flush_s,
+        alive=guard.alive,
+    )
+    measured = training.run(task, data, stream, stream.read() if block.resume else None)
+    return measured.assign_attrs(checkpoints=[stream.key] if stream.written or block.resume else [])
+
+
+def _task(sweep: Sweep, block: Block, seeds: np.ndarray, rates: np.ndarray) -> TrainingBlock:
+    from workers.training import TrainingBlock
 
     config, grid = sweep.config, sweep.config.grid
     assert config.training is not None
-    assert sweep.data is not None
-    task = training.TrainingBlock(
+    return TrainingBlock(
         width=grid.width[block.width],
         depth=grid.depth[block.depth],
         seeds=tuple(grid.seeds[i] for i in seeds),
@@ -131,8 +178,19 @@ def _train_cells(sweep: Sweep, block: Block, seeds: list[int], rates: list[int])
         memory_bytes=sweep.memory_bytes * block.threads,
         device=sweep.device,
         threads=block.threads,
+        split=block.split,
     )
-    return training.run(task, _own_copy(sweep.data))
+
+
+def _identity(task: TrainingBlock, data: Data) -> str:
+    """SHA-256 of all that changes a number of these cells, hexadecimal: whose checkpoint it is."""
+    values = {**vars(task), "network": repr(task.network), "training": repr(task.training)}
+    for each in ("memory_bytes", "device", "threads", "split"):
+        del values[each]
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for points in (data.x, data.y, data.test_x, data.test_y):
+        digest.update(np.ascontiguousarray(points).data)
+    return digest.hexdigest()
 
 
 def _sample(sweep: Sweep, block: Block) -> xr.Dataset:

@@ -47,6 +47,9 @@ class Block:
         part_start: number of its first part of random networks' draws.
         part_stop: number past its last part.
         asked: which cells, by seed and learning rate, the sweep asks for; empty: all.
+        resume: whether an earlier attempt may have left a checkpoint.
+        split: batches are so many times smaller than memory seems to allow, after it ran out.
+        limit_s: longest time without a sign of life; 0: any.
     """
 
     index: int
@@ -65,6 +68,9 @@ class Block:
     part_start: int = 0
     part_stop: int = 0
     asked: tuple[tuple[bool, ...], ...] = ()
+    resume: bool = False
+    split: int = 1
+    limit_s: float = 0.0
 
 
 @dataclass(frozen=True)

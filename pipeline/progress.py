@@ -71,10 +71,14 @@ class Progress:
         self.cells["pending"] -= sum(cells.values())
 
     @property
+    def correction(self) -> float:
+        """Measured over predicted time so far; 1 before anything is measured."""
+        return self.core_s / self.cost_done_s if self.cost_done_s > 0 and self.core_s > 0 else 1.0
+
+    @property
     def remaining_s(self) -> float:
         """Wall time left: predicted cost left, times measured over predicted so far, over cores."""
-        correction = self.core_s / self.cost_done_s if self.cost_done_s > 0 and self.core_s > 0 else 1.0
-        return max(0.0, self.cost_total_s - self.cost_done_s) * correction / self.cores
+        return max(0.0, self.cost_total_s - self.cost_done_s) * self.correction / self.cores
 
     def show(self) -> None:
         """Shows the state now, if the last time is long enough ago."""

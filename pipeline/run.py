@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline import (
+    checkpoints,
     claim,
     damage,
     data_source,
@@ -35,6 +36,9 @@ from workers.variable import FAILED, PENDING
 
 if TYPE_CHECKING:
     from pipeline.schedule import Cluster, Stop
+
+LIMIT_FACTOR = 20.0  # a block without a sign of life for so many times its predicted time has hung
+LIMIT_FLOOR_S = 600.0  # and none has before this: models err most where blocks are short
 
 
 def run(
@@ -185,9 +189,13 @@ def _run_pending(
                 _block(plan, int(i), states if int(i) in mixed else (), float(shares[i]), wanted)
                 for i in order
             )
+            left = checkpoints.names(store.url)
+            blocks = (_limited(block, left, progress.correction) for block in blocks)
             schedule.run(cluster, shared, blocks, watch, stop)
         if not stop:
             state = "failed" if watch.failures else "finished"
+            if not watch.failures:
+                checkpoints.clear(store.url)
     finally:
         book.close(state)
         storage.patiently(store.url, lambda: store_create.consolidate(store.url))
@@ -203,6 +211,12 @@ def _block(
         seeds, rates = slice(block.seed_start, block.seed_stop), slice(block.rate_start, block.rate_stop)
         asked = tuple(map(tuple, wanted[block.width, block.depth, block.scale, seeds, rates].tolist()))
     return replace(block, recompute=recompute, asked=asked, cost_s=block.cost_s * share)
+
+
+def _limited(block: Block, left: frozenset[str], correction: float) -> Block:
+    """A block as it starts now: from its checkpoint, and with a limit by the times measured so far."""
+    limit_s = max(LIMIT_FLOOR_S, LIMIT_FACTOR * max(1.0, correction) * block.cost_s)
+    return replace(block, resume=checkpoints.are_of(block, left), limit_s=limit_s)
 
 
 def _memory_per_core(sweep: SweepFile, cluster: Cluster) -> int:
@@ -222,6 +236,11 @@ class _Either:
     def __bool__(self) -> bool:
         """Whether to stop."""
         return bool(self.signal) or self.claim.lost
+
+    @property
+    def grace_s(self) -> float:
+        """None once the store is another run's."""
+        return 0.0 if self.claim.lost else self.signal.grace_s
 
 
 @dataclass

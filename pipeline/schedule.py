@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import ray
@@ -18,13 +20,15 @@ from pipeline.errors import ClusterError, InputError, StorageError
 from pipeline.execute import Outcome, Sweep, execute
 from pipeline.plan import Block
 
-ATTEMPTS = 5  # times that a block is started before its cells count as failed
+LOSSES = 25  # times that a block may lose its process or machine before its cells count as failed
+HANGS = 3  # times that it may show no sign of life for longer than its limit
+SHORTAGES = 6  # times that it may run out of memory; its batches are halved each time
+LOOK_S = 5.0  # time between looks at the cluster's size
 CONNECT_S = 5.0
 WAIT_S = 0.2  # longest time without a look at signals
 LOST = (
     exceptions.WorkerCrashedError,
     exceptions.NodeDiedError,
-    exceptions.OutOfMemoryError,
     exceptions.ObjectLostError,
     exceptions.LocalRayletDiedError,
     exceptions.RaySystemError,
@@ -50,7 +54,11 @@ class Listener(Protocol):
 
 
 class Stop(Protocol):
-    """Whether to stop."""
+    """Whether to stop, and how much time there is for it."""
+
+    @property
+    def grace_s(self) -> float:
+        """Seconds that blocks have to flush; 0: none, they may write no more."""
 
     def __bool__(self) -> bool:
         """True once a signal arrived."""
@@ -127,10 +135,11 @@ def _no_cluster(address: str, reason: str) -> InputError:
 def run(cluster: Cluster, sweep: Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
     """Runs blocks in the given order, few in flight, each until it is stored or given up.
 
-    A lost process or machine is tried again, `ATTEMPTS` times in all; a Python exception is a defect of the
-    block and is not. A store that cannot be written is neither: it ends the run, its blocks stay pending
-    (`StorageError`). On `stop` nothing more is started and what runs is cancelled: a block half written has
-    no status yet and stays pending.
+    A lost process or machine is tried again, from the block's last flush; so is a block that did not fit the
+    memory, in smaller batches; each so many times (`LOSSES`, `HANGS`, `SHORTAGES`). Another Python exception
+    is a defect of the block and is not. A store that cannot be written is neither: it ends the run, its
+    blocks stay pending (`StorageError`). On `stop` nothing more is started, and what runs has `stop.grace_s`
+    seconds to flush: a block without status stays pending.
     """
     flight = _Flight(cluster, ray.put(sweep), listener, iter(blocks))
     try:
@@ -140,9 +149,44 @@ def run(cluster: Cluster, sweep: Sweep, blocks: Iterable[Block], listener: Liste
                 ready, _ = ray.wait(list(flight.tasks), num_returns=len(flight.tasks), timeout=0)
             for task in ready:
                 flight.land(task)
+        if stop:
+            flight.put_down(stop.grace_s)
     finally:
         for task in flight.tasks:
             ray.cancel(task, force=True)
+
+
+@dataclass
+class _Attempt:
+    """A block under way, and what has happened to it so far."""
+
+    block: Block
+    submitted: float = 0.0
+    losses: int = 0
+    hangs: int = 0
+    shortages: int = 0
+
+    def after_loss(self, kind: str) -> tuple[bool, str]:
+        """Whether to start it again after its process or machine was lost, and why it was lost.
+
+        The memory's end may come as a plain kill, by the machine's own hand: after two losses in smaller
+        batches.
+        """
+        limit_s = self.block.limit_s
+        if limit_s and time.monotonic() - self.submitted > limit_s:
+            self.hangs += 1
+            self.block = replace(self.block, resume=True, limit_s=2 * limit_s)
+            return self.hangs < HANGS, f"no sign of life for {limit_s:.0f} s, {self.hangs} of {HANGS} times"
+        self.losses += 1
+        split = self.block.split * (2 if self.losses in (2, 4) else 1)
+        self.block = replace(self.block, resume=True, split=split)
+        return self.losses < LOSSES, f"{kind}, {self.losses} of {LOSSES} times"
+
+    def after_shortage(self) -> tuple[bool, str]:
+        """Whether to start it again, in smaller batches, after the memory ran out."""
+        self.shortages += 1
+        self.block = replace(self.block, resume=True, split=2 * self.block.split)
+        return self.shortages < SHORTAGES, f"out of memory, {self.shortages} of {SHORTAGES} times"
 
 
 @dataclass
@@ -153,36 +197,69 @@ class _Flight:
     sweep: Any
     listener: Listener
     blocks: Iterator[Block]
-    tasks: dict[Any, tuple[Block, int]] = field(default_factory=dict)
-    again: deque[tuple[Block, int]] = field(default_factory=deque)
+    tasks: dict[Any, _Attempt] = field(default_factory=dict)
+    again: deque[_Attempt] = field(default_factory=deque)
+    cores: int = 0
+    looked: float = -math.inf
 
     def fill(self, stop: Stop) -> bool:
         """Starts blocks until enough are in flight to keep every core fed; whether any is in flight."""
-        while not stop and len(self.tasks) < 2 * self.cluster.cores + 4:
-            block, attempt = self.again.popleft() if self.again else (next(self.blocks, None), 1)
-            if block is None:
+        while not stop and len(self.tasks) < 2 * self._cores_now() + 4:
+            attempt = self.again.popleft() if self.again else self._first()
+            if attempt is None:
                 break
-            self.listener.started(block)
-            task = _remote_execute.options(**_resources(self.cluster, block)).remote(self.sweep, block)
-            self.tasks[task] = (block, attempt)
+            self.listener.started(attempt.block)
+            attempt.submitted = time.monotonic()
+            options = _resources(self.cluster, attempt.block)
+            self.tasks[_remote_execute.options(**options).remote(self.sweep, attempt.block)] = attempt
         return bool(self.tasks)
+
+    def _first(self) -> _Attempt | None:
+        block = next(self.blocks, None)
+        return None if block is None else _Attempt(block)
+
+    def _cores_now(self) -> int:
+        """Cores of the cluster, looked up now and then: nodes come and go."""
+        if time.monotonic() - self.looked > LOOK_S:
+            resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+            self.cores = max(1, int(resources.get("CPU", 1)))
+            self.looked = time.monotonic()
+        return self.cores
 
     def land(self, task: Any) -> None:
         """Takes a task that ended, well or not."""
-        block, attempt = self.tasks.pop(task)
+        attempt = self.tasks.pop(task)
         try:
-            self.listener.finished(block, ray.get(task))
+            self.listener.finished(attempt.block, ray.get(task))
         except exceptions.RayTaskError as error:
             if isinstance(error.cause, StorageError):
                 raise StorageError(error.cause.store, error.cause.reason) from None
-            self.listener.failed(block, _reason(error))
-        except LOST as error:
-            reason = f"{type(error).__name__} in attempt {attempt}"
-            if attempt < ATTEMPTS:
-                self.listener.lost(block, reason)
-                self.again.append((block, attempt + 1))
+            if isinstance(error.cause, MemoryError):
+                self._start_again(attempt, *attempt.after_shortage())
             else:
-                self.listener.failed(block, f"{reason} of {ATTEMPTS}")
+                self.listener.failed(attempt.block, _reason(error))
+        except exceptions.OutOfMemoryError:
+            self._start_again(attempt, *attempt.after_shortage())
+        except LOST as error:
+            self._start_again(attempt, *attempt.after_loss(type(error).__name__))
+
+    def _start_again(self, attempt: _Attempt, again: bool, reason: str) -> None:
+        if again:
+            self.listener.lost(attempt.block, reason)
+            self.again.append(attempt)
+        else:
+            self.listener.failed(attempt.block, reason)
+
+    def put_down(self, grace_s: float) -> None:
+        """Interrupts what runs, and waits until it has flushed; a block that ends well meanwhile counts."""
+        end = time.monotonic() + grace_s
+        for task in self.tasks if grace_s else ():
+            ray.cancel(task, force=False)
+        while self.tasks and time.monotonic() < end:
+            for task in ray.wait(list(self.tasks), num_returns=1, timeout=WAIT_S)[0]:
+                attempt = self.tasks.pop(task)
+                with contextlib.suppress(exceptions.RayError):
+                    self.listener.finished(attempt.block, ray.get(task))
 
 
 @ray.remote(max_retries=0)
@@ -192,7 +269,7 @@ def _remote_execute(sweep: Sweep, block: Block) -> Outcome:
 
 def _resources(cluster: Cluster, block: Block) -> dict[str, Any]:
     """What Ray must set aside for a block, never more than the largest node has."""
-    memory = min(block.memory_bytes, int(0.9 * cluster.node_memory_bytes))
+    memory = min(block.memory_bytes * block.split, int(0.9 * cluster.node_memory_bytes))
     resources: dict[str, Any] = {"num_cpus": min(block.threads, cluster.node_cores), "memory": memory}
     if cluster.gpus and block.kind == "training":
         resources["num_gpus"] = _GPU_SHARE

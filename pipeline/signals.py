@@ -8,15 +8,18 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+GRACE_S = 20.0  # for flushes after the first signal; preemption commonly leaves 30 s
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopFlag:
     """False until a signal arrives; then true, with its number.
 
-    As a context it listens, and puts back what listened before. What a block writes is safe at any moment,
-    so the second signal need not wait.
+    As a context it listens, and puts back what listened before. After the first signal blocks flush what
+    they have; what is written is whole at any moment, so the second one need not wait.
     """
+
+    grace_s = GRACE_S
 
     def __init__(self) -> None:
         """Not stopped."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipeline import store_address
 from pipeline.errors import StorageError
 
 PATIENCE_S = 300.0  # how long an object store may be gone before a run gives up
+ONE_REQUEST_BYTES = 32 * 2**20
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
 _REFUSALS = (errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENAMETOOLONG, errno.EMSGSIZE)
@@ -70,12 +72,21 @@ def put(url: str, files: Mapping[str, bytes], patience_s: float = PATIENCE_S) ->
     if not store_address.is_remote(url):
         root = store_address.local_path(url)
         for key, content in files.items():
-            patiently(url, partial(_replace, root / key, content))
+            patiently(url, partial(_replace, root / key, [content]))
         return
     system, path = store_address.filesystem(url)
     patiently(
         url, lambda: system.pipe({f"{path}/{key}": content for key, content in files.items()}), patience_s
     )
+
+
+def put_parts(url: str, key: str, parts: Sequence[bytes | memoryview]) -> None:
+    """Puts one object of many parts, which are never joined on a disk's way; whole or not at all."""
+    if not store_address.is_remote(url):
+        patiently(url, partial(_replace, store_address.local_path(url) / key, parts))
+        return
+    system, path = store_address.filesystem(url)
+    patiently(url, partial(_upload, system, f"{path}/{key}", parts))
 
 
 def put_new(url: str, key: str, content: bytes) -> bool:
@@ -173,19 +184,39 @@ def _list(url: str, folder: str) -> list[str]:
     return [str(name).rpartition("/")[2] for name in found]
 
 
-def _replace(target: Path, content: bytes) -> None:
+def _replace(target: Path, parts: Sequence[bytes | memoryview]) -> None:
     part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
     try:
         try:
-            part.write_bytes(content)
+            file = part.open("wb", buffering=0)
         except FileNotFoundError:
             target.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
+            file = part.open("wb", buffering=0)
+        with file:
+            for content in parts:
+                _write_all(file, content)
         part.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+def _write_all(file: io.FileIO, content: bytes | memoryview) -> None:
+    """All of it: one write takes 2 GiB at most, and on a disk that fills up less than it is given."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _upload(system: Any, path: str, parts: Sequence[bytes | memoryview]) -> None:
+    """One request if it is small, else in pieces that become an object when the last one has arrived."""
+    if sum(len(part) for part in parts) <= ONE_REQUEST_BYTES:
+        system.pipe_file(path, b"".join(parts))
+        return
+    with system.open(path, "wb") as file:
+        for part in parts:
+            file.write(part)
 
 
 def _is_of_a_client(error: Exception) -> bool:

@@ -66,6 +66,11 @@ class ChunkWriter:
             self._forget_failures(block, np.asarray(measured["status"]))
         _put(self._url, (item for item in chunks if item[0].startswith(f"{block.kind}/status/")))
 
+    def write_records(self, block: Block, measured: xr.Dataset) -> None:
+        """Writes the records of a block in mid-training: all variables but its status."""
+        status = f"{block.kind}/status/"
+        _put(self._url, (item for item in self._encoded(block, measured) if not item[0].startswith(status)))
+
     def write_failed(self, block: Block, reason: str) -> None:
         """Marks cells of a block that were to be computed failed, with the reason; numbers stay."""
         array, texts = self._arrays[block.kind]["status"], self._failures[block.kind]

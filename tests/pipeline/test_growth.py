@@ -43,11 +43,11 @@ def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[int, in
     cells: list[tuple[int, int, int, float]] = []
     real = execute._train_cells
 
-    def counted(sweep: Any, block: Any, seeds: list[int], rates: list[int]) -> Any:
+    def counted(sweep: Any, block: Any, seeds: Any, rates: Any, whole: Any) -> Any:
         grid = sweep.config.grid
         w, d = grid.width[block.width], grid.depth[block.depth]
         cells.extend((w, d, grid.seeds[s], grid.learning_rates[r]) for s in seeds for r in rates)
-        return real(sweep, block, seeds, rates)
+        return real(sweep, block, seeds, rates, whole)
 
     def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
         for block in blocks:

@@ -7,6 +7,7 @@
 # Exit code 77 and a word why: this machine has no engine and cannot start one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source tests/deploy/checks.sh
 source tests/deploy/engine.sh
 config=configs/demo.yaml
 if [ "$#" -gt 0 ]; then config=$1; shift; fi
@@ -28,13 +29,7 @@ finish() {
 }
 trap finish EXIT
 
-step() { printf '\n== %s\n' "$*"; }
 run() { compose run --rm -T widesweep "$@"; }
-die() { echo "FAILED: $*" >&2; exit 1; }
-until_true() { # SECONDS COMMAND…
-    local deadline=$((SECONDS + $1)); shift
-    until "$@" >/dev/null 2>&1; do [ "$SECONDS" -lt "$deadline" ] || die "not within the deadline: $*"; sleep 1; done
-}
 read_json() { python3 -c "import json, sys; x = json.load(sys.stdin); print($1)"; }
 
 step "engine, base image, secrets, build"

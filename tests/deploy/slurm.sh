@@ -9,10 +9,11 @@
 # Exit code 77 and a word why: this machine cannot run Slurm.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source tests/deploy/checks.sh
 root=$PWD
-[ "$(id -u)" = 0 ] || { echo "skipped: Slurm's daemons need root" >&2; exit 77; }
+[ "$(id -u)" = 0 ] || skip "Slurm's daemons need root"
 if ! command -v slurmctld >/dev/null || ! command -v munged >/dev/null; then
-    command -v apt-get >/dev/null || { echo "skipped: no Slurm, and no apt-get to install it" >&2; exit 77; }
+    command -v apt-get >/dev/null || skip "no Slurm, and no apt-get to install it"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
 fi
@@ -36,12 +37,6 @@ finish() {
     exit "$code"
 }
 trap finish EXIT
-step() { printf '\n== %s\n' "$*"; }
-die() { echo "FAILED: $*" >&2; exit 1; }
-until_true() { # SECONDS COMMAND…
-    local deadline=$((SECONDS + $1)); shift
-    until "$@" >/dev/null 2>&1; do [ "$SECONDS" -lt "$deadline" ] || die "not within the deadline: $*"; sleep 1; done
-}
 
 step "two nodes"
 mkdir -p "$folder"/{munge,state,spool/n1,spool/n2,work}
@@ -90,8 +85,6 @@ cp configs/demo.yaml "$folder/work/"
 cd "$folder/work"
 # Two minutes of work on two cores, and many blocks, so that there is something to interrupt.
 sweep=(--set 'grid.width=[64, 128, 256]' --set 'grid.depth=[1, 2]' --set grid.seed=8 --set training.steps=2000 --set initialization.draws=20000)
-blocks_done() { widesweep status "$1" --json 2>/dev/null | python -c 'import json, sys; print(json.load(sys.stdin)["blocks"]["done"])'; }
-at_least() { [ "$(blocks_done "$1")" -ge "$2" ]; }
 over() { case "$(scontrol show job "$1" | sed -n 's/.*JobState=\([A-Z]*\).*/\1/p')" in COMPLETED | FAILED | CANCELLED | TIMEOUT | NODE_FAIL) ;; *) return 1 ;; esac; }
 # A requeued job waits two minutes for its nodes to be clean; ours are.
 over_hurried() { over "$1" || { scontrol update jobid="$1" starttime=now; false; }; }
@@ -108,16 +101,6 @@ whole() { # STORE JOB
     [ "$(state "$2")" = COMPLETED ] || die "job $2 is $(state "$2")"
     [ -s "${1%.zarr}-report/index.html" ] || die "no report beside $1"
     widesweep status "$1"
-}
-same_numbers() { # STORE STORE
-    python - "$1" "$2" <<'PYTHON'
-import sys, xarray
-for group in ("training", "initialization"):
-    one, two = (xarray.open_zarr(url, group=group).load() for url in sys.argv[1:])
-    assert one.identical(two), f"{group} differs"
-    assert (one.status != 0).all(), f"{group}: cells are pending"
-print("equal, bit for bit")
-PYTHON
 }
 
 step "a sweep over both nodes"

@@ -144,8 +144,8 @@ def _numbers(pairs: _Pairs, logs: _Logs, slope: float) -> tuple[tuple[str, str],
 def _pairs(evidence: Evidence, order: int) -> _Pairs:
     group = evidence.initialization
     assert group is not None
-    one = group.sel(order=order).transpose("width", "depth")
-    predicted = evidence.theory["cumulant_predicted"].sel(order=order).transpose("width", "depth")
+    one = group.sel(order=order).transpose("width", "depth", ...)
+    predicted = evidence.theory["cumulant_predicted"].sel(order=order).transpose("width", "depth", ...)
     width, depth = np.meshgrid(one["width"].values, one["depth"].values, indexing="ij")
     kappa = np.asarray(one["cumulant"].values, dtype=np.float64)
     if "status" in one:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from workers.ensemble import Ensemble
+from workers.norms import rows_times
 from workers.start import Start
 
 
@@ -17,8 +18,8 @@ class LinearizedState:
     """The linearised model at one step.
 
     Attributes:
-        residual: V p_k(Λ) Vᵀ r(0) on the training points, shape (B, n).
-        pull: c with θ_lin(k) − θ(0) = −J(0)ᵀ c, namely V (1 − p_k(Λ))/Λ Vᵀ r(0), shape (B, n).
+        residual: V p_k(Λ) Vᵀ r(0) on the training points, shape (B, n·K).
+        pull: c with θ_lin(k) − θ(0) = −J(0)ᵀ c, namely V (1 − p_k(Λ))/Λ Vᵀ r(0), shape (B, n·K).
     """
 
     residual: Tensor
@@ -42,17 +43,15 @@ def linearized_state(start: Start, ensemble: Ensemble, step: int) -> LinearizedS
     of_cell = ensemble.start
     factors = _factors(start, ensemble, step).to(values)
     vectors, values = vectors[of_cell], values[of_cell]
-    along = torch.bmm(start.residual[of_cell][:, None], vectors)[:, 0]
+    along = rows_times(start.residual[of_cell], vectors)
     rounding = values.shape[1] * torch.finfo(values.dtype).eps * values[:, -1:]
     pull = torch.where(values > rounding, (1.0 - factors) / values, 0.0)
     back = vectors.transpose(1, 2)
-    return LinearizedState(
-        torch.bmm((factors * along)[:, None], back)[:, 0], torch.bmm((pull * along)[:, None], back)[:, 0]
-    )
+    return LinearizedState(rows_times(factors * along, back), rows_times(pull * along, back))
 
 
 def _factors(start: Start, ensemble: Ensemble, step: int) -> Tensor:
-    """p_k(λ_i) of every cell, shape (B, n)."""
+    """p_k(λ_i) of every cell, shape (B, n·K)."""
     values = start.spectrum[0].to("cpu", torch.float64).numpy()
     rates = ensemble.learning_rates.flatten().to("cpu", torch.float64).tolist()
     cells = zip(ensemble.start.tolist(), rates, strict=True)

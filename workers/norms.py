@@ -1,4 +1,4 @@
-"""Largest singular values and extreme eigenvalues of many matrices at once.
+"""Largest singular values, eigenvalues and products with one row, of many matrices at once.
 
 A matrix's result depends on that matrix alone, to the last bit, however many stand beside it: sizes are
 padded to multiples of eight, so that every matrix of a batch starts at the same alignment, and a matrix
@@ -97,6 +97,24 @@ def eigenpairs(symmetric: Tensor) -> tuple[Tensor, Tensor]:
         padded[:, i, i] = beyond
     values, vectors = torch.linalg.eigh(padded)
     return values[:, :n], vectors[:, :n, :n]
+
+
+def rows_times(rows: Tensor, matrices: Tensor) -> Tensor:
+    """v_b M_b of each cell, a row by its own matrix.
+
+    By elementwise products and a sum: libraries' products of a single row have other bits in another batch.
+
+    Args:
+        rows: shape (B, n).
+        matrices: shape (B, n, m).
+
+    Returns:
+        Shape (B, m).
+
+    >>> rows_times(torch.ones(1, 2), torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])).tolist()
+    [[4.0, 6.0]]
+    """
+    return (rows[..., None] * matrices).sum(1)
 
 
 def _padded(matrices: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from workers.ensemble import Ensemble
 from workers.networks.base import Network
 from workers.networks.layers import Layer
-from workers.norms import eigenpairs, extreme_eigenvalues, frobenius, operator_norm
+from workers.norms import eigenpairs, extreme_eigenvalues, frobenius, operator_norm, rows_times
 from workers.optimizers.base import Training
 from workers.tangent_kernels import layer_tangent_kernels, tangent_kernel
 
@@ -108,7 +108,7 @@ class Start:
     def spectrum(self) -> tuple[Tensor, Tensor]:
         """Eigenvalues of G(0), ascending, (S, n·K), and eigenvectors as columns, v_i·r(0) ≥ 0."""
         values, vectors = eigenpairs(self.kernel)
-        along = torch.bmm(self.residual[:, None], vectors)
+        along = rows_times(self.residual, vectors)[:, None]
         return values, torch.where(along < 0, -vectors, vectors)
 
     @cached_property

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from pydantic import ValidationError
 
-from tests.tolerances import EXACT
+from tests.tolerances import EXACT, MONTE_CARLO_SE
 from workers.data import DataConfig, DataError, dimensions, load
 
 
@@ -61,6 +62,84 @@ def test_npz_and_zarr_give_the_same_points(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.x, second.x)
     np.testing.assert_array_equal(first.y, y[first.index])
     assert dimensions(DataConfig(source="points.npz", samples=8), tmp_path)[:3] == (8, 5, 1)
+
+
+def test_digits_as_classes_are_ten_outputs() -> None:
+    """One entry of each row is 1, that of the digit; the points are those of any other labels."""
+    from sklearn.datasets import load_digits
+
+    config = DataConfig(samples=40, test_samples=5, labels="class")
+    data, digit = load(config), load_digits(return_X_y=True)[1]
+    np.testing.assert_array_equal(data.y, np.eye(10)[digit[data.index]])
+    np.testing.assert_array_equal(data.x, load(DataConfig(samples=40)).x)
+    assert data.test_y.shape == (5, 10)
+    assert dimensions(config) == (40, 64, 10, 5)
+
+
+@pytest.mark.parametrize("rule", ["class", "random", "shuffled"])
+def test_chosen_classes_keep_their_rows_and_their_order(rule: str) -> None:
+    """Three digits: three outputs in the order given, only rows of theirs; random and shuffled ones too."""
+    from sklearn.datasets import load_digits
+
+    config = DataConfig(samples=200, labels=rule, classes=(7, 1, 4))
+    data, digit = load(config), load_digits(return_X_y=True)[1]
+    true = (digit[data.index][:, None] == np.array([7, 1, 4])).astype(float)
+    assert set(digit[data.index]) == {7, 1, 4}
+    assert (data.y.sum(1) == 1).all()
+    agree = (data.y * true).sum(1).mean()
+    assert agree == 1.0 if rule == "class" else 0.2 < agree < 0.5
+    assert dimensions(config)[:3] == (200, 64, 3)
+
+
+def test_a_corrupted_class_is_another_one_with_equal_probability() -> None:
+    """A share of 0.4 of 800: each of the four other classes within 5 standard errors of a quarter."""
+    settings = {"samples": 800, "labels": "class", "classes": (0, 1, 2, 3, 4)}
+    clean, corrupt = (load(DataConfig(corrupted_fraction=f, **settings)).y for f in (0.0, 0.4))
+    wrong = (clean != corrupt).any(1)
+    assert wrong.sum() == 320
+    assert (corrupt.sum(1) == 1).all()
+    further = (corrupt[wrong].argmax(1) - clean[wrong].argmax(1)) % 5
+    shares = np.bincount(further, minlength=5) / 320
+    assert shares[0] == 0
+    assert (np.abs(shares[1:] - 0.25) < MONTE_CARLO_SE * np.sqrt(0.25 * 0.75 / 320)).all()
+
+
+def test_labels_of_several_columns_are_taken_as_given(tmp_path: Path) -> None:
+    """(rows, K) as it is, one column as a vector; integers of a file as classes."""
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((12, 5)), random.standard_normal((12, 3))
+    for name, labels in (("three", y), ("one", y[:, :1]), ("class", np.arange(12) % 4 + 3)):
+        np.savez(tmp_path / f"{name}.npz", x=x, y=labels)
+    three, one = (load(DataConfig(source=f"{name}.npz", samples=8), tmp_path) for name in ("three", "one"))
+    np.testing.assert_array_equal(three.y, y[three.index])
+    np.testing.assert_array_equal(one.y, y[one.index, 0])
+    config = DataConfig(source="class.npz", samples=8, labels="class")
+    np.testing.assert_array_equal(load(config, tmp_path).y.argmax(1), load(config, tmp_path).index % 4)
+    assert dimensions(config, tmp_path).outputs == 4
+    assert dimensions(DataConfig(source="three.npz", samples=8), tmp_path).outputs == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"source": "sphere", "labels": "class"}, "gives no labels"),
+        ({"labels": "class", "classes": (0, 11)}, "no class 11"),
+        ({"labels": "class", "classes": (0, 1), "samples": 400}, "at most the source's 360"),
+    ],
+)
+def test_classes_that_are_not_there_are_refused(config: dict[str, object], message: str) -> None:
+    """By `plan`, which reads the labels alone, as by `run`."""
+    for read in (load, dimensions):
+        with pytest.raises(DataError, match=message):
+            read(DataConfig(**config))
+    with pytest.raises(ValidationError, match="two or more different integers"):
+        DataConfig(labels="class", classes=(3, 3))
+
+
+def test_a_config_without_classes_is_what_it_was() -> None:
+    """Stores from before there were classes keep their hash."""
+    assert "classes" not in DataConfig(labels="class").model_dump()
+    assert DataConfig(labels="class", classes=(0, 1)).model_dump()["classes"] == (0, 1)
 
 
 def save(tmp_path: Path, **arrays: np.ndarray) -> DataConfig:

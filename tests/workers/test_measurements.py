@@ -14,7 +14,6 @@ from tests.workers import reference_measurements, reference_optimizers
 from tests.workers.blocks import assert_same_bits, block, sphere, start_parameters
 from theory.kernels import fully_connected_kernels
 from theory.resnet import resnet_kernels
-from workers.data import DataConfig, load
 from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
 from workers.networks.base import Network
 from workers.observables import DEFAULT, OBSERVABLES, TRAINING_VARIABLES, training_variables
@@ -152,24 +151,27 @@ def test_every_variable_of_the_list_has_a_second_route() -> None:
     assert {"second_order_norm", "residual_mode", "linearized_distance", "test_loss"}.isdisjoint(agreeing)
 
 
-def test_numbers_do_not_depend_on_what_else_is_measured() -> None:
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_numbers_do_not_depend_on_what_else_is_measured(outputs: int) -> None:
     """The contract's set has the same bits beside everything else, and each measurement alone."""
-    network = FullyConnected(weight_variance=2.0, bias_variance=0.2)
-    few = run(block(network, 9, 2), DATA)
+    network, data = FullyConnected(weight_variance=2.0, bias_variance=0.2), sphere(5, 4, outputs, 3)
+    rates = {"learning_rates": (0.02, 0.05), "learning_rates_absolute": (0.02, 0.05)}
+    few = run(block(network, 9, 2, **rates), data)
     steps = {"training": EVERYTHING.model_copy(update={"steps": 6, "records": 7})}
-    everything = run(block(network, 9, 2, **steps), DATA)
+    everything = run(block(network, 9, 2, **rates, **steps), data)
     assert_same_bits(few, everything)
     for name in OBSERVABLES:
         alone = GradientDescent(steps=6, records=7, measure=(name,), information_cutoff=CUTOFF)
-        result = run(block(network, 9, 2, training=alone), DATA)
+        result = run(block(network, 9, 2, **rates, training=alone), data)
         assert set(result.data_vars) == {v.name for v in alone.variables}
         for variable in result.data_vars:
             np.testing.assert_array_equal(result[variable], everything[variable], err_msg=str(variable))
 
 
-def test_bits_of_every_measurement_do_not_depend_on_grouping() -> None:
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_bits_of_every_measurement_do_not_depend_on_grouping(outputs: int) -> None:
     """Single cells repeat the whole batch, at sizes that are no multiple of eight."""
-    data = load(DataConfig(source="sphere", samples=9, test_samples=5, inputs=4))
+    data = sphere(9, 4, outputs, 5)
     network = FullyConnected(activation="tanh", bias_variance=0.1)
     whole = run(block(network, 13, 2, training=EVERYTHING, seeds=(0, 1, 2)), data)
     rate = {"learning_rates": (0.1,), "learning_rates_absolute": (0.1,)}

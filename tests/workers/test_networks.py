@@ -35,9 +35,9 @@ CASES = [
 ]
 
 
-def finite(network: Network, depth: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tangent kernels (starts, n, n) and outputs (starts, n) at initialisation."""
-    layers = network.layers(WIDTH, depth, x.shape[1])
+def finite(network: Network, depth: int, x: np.ndarray, outputs: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Tangent kernels (starts, nK, nK) and outputs (starts, nK) at initialisation."""
+    layers = network.layers(WIDTH, depth, x.shape[1], outputs)
     cpu = torch.device("cpu")
     starts = [initial_parameters(layers, (0, WIDTH, depth, s), torch.float64, cpu) for s in range(STARTS)]
     batch = Ensemble(network, layers, starts, range(STARTS), np.ones(STARTS), torch.from_numpy(x))
@@ -65,6 +65,21 @@ def test_kernels_at_large_width_approach_the_limit(network: Network, depth: int)
     if getattr(network, "parameterization", "") != "mean_field":
         products = outputs[:, :, None] * outputs[:, None, :]
         assert deviations(products, network.output_covariance(x @ x.T, depth)).max() < MONTE_CARLO_SE
+
+
+@pytest.mark.parametrize("network", [FullyConnected(weight_variance=1.6), TwoLayer(trains="hidden")])
+def test_kernels_of_three_outputs_approach_three_copies_of_the_limit(network: Network) -> None:
+    """Θ^∞ ⊗ I_K, and the Kronecker order matters: output-major copies are refused."""
+    x = load(DataConfig(source="sphere", samples=4, inputs=3, seed=1)).x
+    kernel, outputs = finite(network, 1, x, outputs=3)
+    limit = network.tangent_kernel(x @ x.T, 1)
+    scale = np.abs(limit).max()
+    error = np.abs(kernel.mean(0) - np.kron(limit, np.eye(3)))
+    assert ((error < 0.004 * scale) | (deviations(kernel, np.kron(limit, np.eye(3))) < MONTE_CARLO_SE)).all()
+    assert (np.abs(kernel.mean(0) - np.kron(np.eye(3), limit)) > 0.1 * scale).any()
+    products = outputs[:, :, None] * outputs[:, None, :]
+    covariance = np.kron(network.output_covariance(x @ x.T, 1), np.eye(3))
+    assert deviations(products, covariance).max() < MONTE_CARLO_SE
 
 
 def test_a_kernel_of_what_does_not_train_is_refused() -> None:

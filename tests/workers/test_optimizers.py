@@ -48,10 +48,10 @@ def _optimal(model: second.Model, eta: float) -> float:
     return (1 - root) / (1 + root)
 
 
-def model_of(b: TrainingBlock, seed: int) -> second.Model:
-    data = sphere()
-    x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
-    return second.Model(b.network, b.width, b.depth, start_parameters(b, seed, 4), x, y)
+def model_of(b: TrainingBlock, seed: int, outputs: int = 1) -> second.Model:
+    data = sphere(outputs=outputs)
+    x, y = torch.from_numpy(data.x), torch.from_numpy(data.y.ravel())
+    return second.Model(b.network, b.width, b.depth, start_parameters(b, seed, 4, outputs), x, y)
 
 
 CASES = [(SMOOTH, *each) for each in PATHS] + [(RELU, *each) for each in PATHS[:-1]]  # a kink bounds the flow
@@ -71,6 +71,18 @@ def test_every_path_equals_autograd_on_one_flat_vector(
         expected = second.residual_norms(model, path(model, rate, (0, b.width, b.depth, seed)), STEPS)
         cell = measured.sel(seed=seed, learning_rate=rate)
         np.testing.assert_allclose(cell, expected, rtol=EXACT, atol=EXACT)
+
+
+@pytest.mark.parametrize(("training", "path"), PATHS, ids=NAMES)
+def test_every_path_with_three_outputs_equals_autograd(training: Training, path: second.Path) -> None:
+    """One seed and rate, by descent of a centred model too: mini-batches are of samples, not of outputs."""
+    network = RELU if training.optimizer in ("gd", "sgd", "langevin") else SMOOTH
+    rate = {"learning_rates": (0.03,), "learning_rates_absolute": (0.03,)}
+    b = block(network, training=training, seeds=(3,), **rate)
+    model = model_of(b, 3, outputs=3)
+    expected = second.residual_norms(model, path(model, 0.03, (0, b.width, b.depth, 3)), STEPS)
+    measured = run(b, sphere(outputs=3)).residual_norm.squeeze()
+    np.testing.assert_allclose(measured, expected, rtol=EXACT, atol=EXACT)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ NEEDS = (
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:
-    """The six conditions; the drift's constant is that of every neuron times √m.
+    """The six conditions; the drift's constant is that of every neuron times √m, n counts all outputs.
 
     Source: Du et al. 2018, arXiv:1811.03804, the conditions and lemmas of its convergence proof;
     arXiv:1810.02054 for the drift of a neuron.
@@ -47,14 +47,14 @@ def measure(record: Record) -> tuple[Tensor, ...]:
     kernel = start.layer_kernels[-2]
     if kernel is None:
         return (torch.full_like(record.residual[:, 0], float("nan")),) * len(VARIABLES)
-    least, samples = start.least_limit_eigenvalue, record.residual.shape[1]
+    least, outputs = start.least_limit_eigenvalue, record.residual.shape[1]
     now, first = record.residual.square().sum(1), start.residual.square().sum(1)[of_cell]
     step = record.ensemble.learning_rates.flatten() * least
     conditions = (
         extreme_eigenvalues(kernel)[0][of_cell] >= 0.75 * least,
         change(record) <= least / 4.0,
         now <= (1.0 - step / 2.0) ** record.step * first,
-        _farthest_layer(record) <= 4.0 * (samples * first).sqrt() / least,
+        _farthest_layer(record) <= 4.0 * (outputs * first).sqrt() / least,
         second_order(record).square().sum(1).sqrt() <= step * now.sqrt() / 8.0 + _rounding(record),
         record.output_step.square().sum(1) <= step * now / 8.0,
     )

@@ -22,9 +22,11 @@ def measure(record: Record) -> tuple[Tensor, ...]:
     """u_lin(k) = u(0) − G(test, train) V (1 − p_k(Λ))/Λ Vᵀ r(0): its distance from u(k), and its loss."""
     import torch
 
+    from workers.norms import rows_times
+
     start, of_cell = record.start, record.ensemble.start
     initial = torch.zeros_like(start.test.outputs) if start.test_offset is not None else start.test.outputs
-    moved = torch.bmm(start.test_kernel[of_cell], record.linearized.pull[..., None])[..., 0]
+    moved = rows_times(record.linearized.pull, start.test_kernel[of_cell].transpose(1, 2))
     linear = initial[of_cell] - moved
     distance = (record.test_outputs - linear).square().sum(1).sqrt()
     return distance, 0.5 * (linear - start.points.test_y).square().sum(1)

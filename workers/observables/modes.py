@@ -1,4 +1,8 @@
-"""The residual in the tangent kernel's eigenbasis, initial and current."""
+"""The residual in the tangent kernel's eigenbasis, initial and current.
+
+Within a repeated eigenvalue (of K outputs where the last layer trains alone) the basis is any one: there the
+norm of its modes together is what means something.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +31,8 @@ NEEDS = ("unit_cotangents", "kernel", "spectrum")
 
 def measure(record: Record) -> tuple[Tensor, ...]:
     """V(0)ᵀ r and |V(k)ᵀ r|."""
-    import torch
+    from workers.norms import rows_times
 
-    row = record.residual[:, None]
-    initial = torch.bmm(row, record.start.spectrum[1][record.ensemble.start])
-    current = torch.bmm(row, record.spectrum[1])
-    return initial[:, 0].flip(1), current[:, 0].abs().flip(1)
+    initial = rows_times(record.residual, record.start.spectrum[1][record.ensemble.start])
+    current = rows_times(record.residual, record.spectrum[1])
+    return initial.flip(1), current.abs().flip(1)

@@ -30,8 +30,8 @@ def measure(record: Record) -> tuple[Tensor, ...]:
 
 
 def second_order(record: Record) -> Tensor:
-    """I₂, shape (B, n)."""
-    import torch
+    """I₂, shape (B, n·K)."""
+    from workers.norms import rows_times
 
-    linear = torch.bmm(record.residual[:, None], record.kernel)[:, 0]
+    linear = rows_times(record.residual, record.kernel)
     return record.output_step + linear * record.ensemble.learning_rates[:, 0]

@@ -50,13 +50,13 @@ def measure(record: Record) -> tuple[Tensor, ...]:
 
 
 def _informative(values: Tensor, cutoff: float) -> Tensor:
-    """Which modes have √λ ≥ cut-off · √λ_max, shape (B, n)."""
+    """Which modes have √λ ≥ cut-off · √λ_max, shape (B, n·K)."""
     return values >= cutoff**2 * values[:, -1:]
 
 
 def _norms(values: Tensor, vectors: Tensor, v: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
-    import torch
+    from workers.norms import rows_times
 
-    along = torch.bmm(v[:, None], vectors)[:, 0].square()
+    along = rows_times(v, vectors).square()
     informative = _informative(values, cutoff)
     return along.where(informative, 0.0).sum(1).sqrt(), along.where(~informative, 0.0).sum(1).sqrt()

@@ -2,15 +2,17 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+SITE := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
 
-.PHONY: help setup demo test test-slow test-compose test-slurm check bench clean
+.PHONY: help setup demo test test-slow test-compose test-slurm check docs bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up if needed, run configs/demo.yaml, print the laws and the report's path"
 	@echo "make test    set up if needed, run the default tests"
 	@echo "make test-slow, test-slurm, test-compose    the long tests; a real Slurm; real containers"
-	@echo "make check   format, lint, types"
+	@echo "make check   format, lint, types, and the site without a warning"
+	@echo "make docs    the site, into site/"
 	@echo "make bench   ours beside the peers, on this machine"
 
 setup: $(VENV)/.ready
@@ -42,9 +44,14 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(SITE)
+
+docs: setup
+	$(SITE)
+	@echo "open site/index.html, or serve it: $(BIN)/python -m http.server --directory site 8000"
 
 bench: setup
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,102 @@
+"""Every law: its names, what it looks at, and the slope that theory expects."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from analysis import laws
+from analysis.laws import Law
+from docs.generate import everything
+from docs.generate.markdown import prose, table
+
+HEADER = ("law", "in words", "looks at", "expected slope")
+ALL: tuple[Law, ...] = (*laws.LAWS, *laws.BY_SCALE)
+
+
+class Entry(NamedTuple):
+    """One law as its file states it: name, title, and the slopes that theory allows in the limit."""
+
+    name: str
+    title: str
+    low: float
+    high: float
+
+
+def page() -> str:
+    """One table of all laws, then what each file does.
+
+    >>> "`weight_drift`" in page()
+    True
+    """
+    rows = [
+        (f"`{entry.name}`", entry.title, ", ".join(f"`{name}`" for name in reads(law)), slope(entry))
+        for law in ALL
+        for entry in entries(law)
+    ]
+    return "\n\n".join([table(HEADER, rows), *(_section(law) for law in ALL)])
+
+
+def entries(law: Law) -> Iterator[Entry]:
+    """What a law is called: from the object that it is a method of, else from what it finds in a sweep.
+
+    A law that finds nothing where nothing has run gives `NAME`, and `TITLES` and `EXPECTED` by case.
+    """
+    owner: Any = getattr(law, "__self__", None)
+    if owner is not None:
+        constants = sys.modules[type(owner).__module__]
+        allowed = owner.allowed if hasattr(owner, "allowed") else (constants.EXPECTED, constants.EXPECTED)
+        yield Entry(owner.name, owner.title, *allowed)
+        return
+    findings = law(everything.evidence())
+    yield from (Entry(f.name, f.title, f.expected, f.expected) for f in findings)
+    if not findings:
+        file = module(law)
+        title = "; ".join(file.TITLES.values())
+        yield Entry(file.NAME, title, min(file.EXPECTED.values()), max(file.EXPECTED.values()))
+
+
+def module(law: Law) -> ModuleType:
+    """The file of a law."""
+    owner = getattr(law, "__self__", None)
+    if owner is None:
+        return sys.modules[law.__module__]
+    files = [each for name, each in sorted(sys.modules.items()) if name.startswith("analysis.laws.")]
+    return next(each for each in files if getattr(each, "LAW", None) is owner)
+
+
+def reads(law: Law) -> tuple[str, ...]:
+    """Names in the store of what a law looks at, as group/variable."""
+    file = module(law)
+    if hasattr(file, "READS"):
+        return tuple(file.READS)
+    return (f"training/{file.LAW.variable}",)
+
+
+def slope(entry: Entry) -> str:
+    """The slope in the limit, or the range that theory leaves open.
+
+    >>> slope(Entry("", "", -1.0, -0.5)), slope(Entry("", "", 2.0, 2.0)), slope(Entry("", "", 1.0, np.inf))
+    ('-1 to -0.5', '2', '1 or more')
+    """
+    if math.inf in (entry.high, -entry.low):
+        return f"{entry.low:g} or more" if entry.high == math.inf else f"{entry.high:g} or less"
+    return f"{entry.low:g} to {entry.high:g}" if entry.low < entry.high else f"{entry.low:g}"
+
+
+def _section(law: Law) -> str:
+    file = module(law)
+    name = file.__name__.rpartition(".")[2]
+    about = prose(file)
+    if not hasattr(law, "__self__"):
+        about = f"{about}\n\n{_after_first_paragraph(prose(law))}".strip()
+    return f"## `analysis/laws/{name}.py`\n\n{about}"
+
+
+def _after_first_paragraph(text: str) -> str:
+    """A function's first line says what it returns, which is no reader's concern here."""
+    return inspect.cleandoc(text).partition("\n\n")[2]

@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import engine, infinite_ntk
+from benchmarks import engine, infinite_ntk, measurements
 from benchmarks.rows import table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -28,7 +28,7 @@ def machine() -> str:
 def main() -> None:
     rows = [row for module in (infinite_ntk, engine) for row in module.rows()]
     head = f"# Ours beside the peers\n\n{machine()}. Ratios of paired runs in one process tree."
-    text = f"{head}\n\n{table(rows)}\n"
+    text = f"{head}\n\n{table(rows)}\n\n{measurements.section()}\n"
     RESULTS.write_text(text)
     print(text)
 

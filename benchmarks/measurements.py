@@ -1,0 +1,130 @@
+"""What each measurement costs: one record of it alone, in steps of training of the same batch.
+
+From the repository's root: python -m benchmarks.measurements
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from workers import cell_cost
+from workers.data import Data, DataConfig, Dimensions, load
+from workers.ensemble import Ensemble
+from workers.networks import FullyConnected
+from workers.observables import DEFAULT, OBSERVABLES
+from workers.observables.record import Record
+from workers.optimizers import GradientDescent
+from workers.parameters import initial_parameters
+from workers.start import Points, Start
+
+NETWORK = FullyConnected(weight_variance=2.0)
+CPU = torch.device("cpu")
+DEPTH, CELLS, TEST_SAMPLES = 2, 4, 16
+PAIRS, STEPS = 5, 6
+CHOICES = {
+    "nothing": (),
+    **{name: (name,) for name in OBSERVABLES},
+    "the default: " + ", ".join(DEFAULT): DEFAULT,
+    "all of them": tuple(OBSERVABLES),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A column of the table: width, samples, and one output or the ten classes of the digits."""
+
+    width: int
+    samples: int
+    labels: str = "parity"
+
+    @property
+    def data(self) -> Data:
+        """Its points."""
+        return load(DataConfig(samples=self.samples, test_samples=TEST_SAMPLES, labels=self.labels))
+
+    def __str__(self) -> str:
+        """The column's head."""
+        outputs = "10 outputs" if self.labels == "class" else "1 output"
+        return f"width {self.width}, {self.samples} samples, {outputs}"
+
+
+SHAPES = (Shape(64, 16), Shape(256, 32), Shape(1024, 64), Shape(256, 16, "class"))
+
+
+def started(data: Data, width: int, names: tuple[str, ...]) -> Start:
+    """Four networks of one width at step 0."""
+    layers = NETWORK.layers(width, DEPTH, data.x.shape[1], data.outputs)
+    coordinates = [(0, width, DEPTH, seed) for seed in range(CELLS)]
+    parameters = [initial_parameters(layers, each, torch.float64, CPU) for each in coordinates]
+    points = (torch.as_tensor(p) for p in (data.x, data.y.ravel(), data.test_x, data.test_y.ravel()))
+    training = GradientDescent(steps=STEPS, measure=names or DEFAULT)
+    return Start(NETWORK, training, layers, coordinates, parameters, Points(*points))
+
+
+def train(batch: Ensemble, start: Start, names: tuple[str, ...] = ()) -> None:
+    """Steps of gradient descent, each with a record of these measurements."""
+    for step in range(STEPS):
+        residual = batch.forward() - start.targets
+        batch.backward(residual)
+        record = Record(batch, residual, start, step)
+        for name in names:
+            OBSERVABLES[name].measure(record)
+        batch.descend()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Time of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def measured(data: Data, width: int, names: tuple[str, ...]) -> tuple[float, float, float]:
+    """Median, least and largest (time with records − time without) / time without, over paired runs."""
+    start = started(data, width, names)
+    batch = start.batch(np.arange(CELLS), np.full(CELLS, 1e-9))
+    with_records, without = partial(train, batch, start, names), partial(train, batch, start)
+    with_records(), without()  # what a start computes once is not a record's
+    ratios = [seconds(with_records) / seconds(without) - 1.0 for _ in range(PAIRS)]
+    return float(np.median(ratios)), min(ratios), max(ratios)
+
+
+def counted(data: Data, width: int, names: tuple[str, ...]) -> float:
+    """Operations of a record in those of a step, as the plan counts them."""
+    if not names:
+        return 0.0
+    training = GradientDescent(steps=STEPS, measure=names)
+    size = Dimensions(*data.x.shape, data.outputs, len(data.test_x))
+    cell = (NETWORK, training, width, DEPTH, size)
+    return cell_cost.record_flops(*cell) / cell_cost.step_flops(*cell)
+
+
+def section() -> str:
+    """The table as Markdown, one row for each measurement."""
+    torch.set_num_threads(1)
+    lines = [("measured", *map(str, SHAPES)), ("---",) * (1 + len(SHAPES))]
+    points = {shape: shape.data for shape in SHAPES}
+    for label, names in CHOICES.items():
+        cells = []
+        for shape, data in points.items():
+            middle, low, high = measured(data, shape.width, names)
+            operations = counted(data, shape.width, names)
+            cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f}); {operations:.2g}")
+        lines.append((label, *cells))
+    head = (
+        "## What a measurement costs\n\n"
+        f"One record in steps of training: median of {PAIRS} paired runs (least to largest), then operations\n"
+        f"of a record in those of a step. {CELLS} cells of depth {DEPTH}, float64, one core. What is not asked\n"
+        "for costs nothing: the first row is the noise of the others.\n\n"
+    )
+    return head + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    print(section())

@@ -188,6 +188,52 @@ def analyze(
 
 @app.command()
 @explained
+def refine(
+    store: StoreUrl,
+    law: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--law", metavar="NAME", help="Tighten this law; may be repeated. Default: all that can be."
+        ),
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option("--interval", metavar="WIDTH", help="Length wanted of each 95 % interval.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", metavar="DURATION", help="Core time to spend, such as 30m or 2h."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address", metavar="RAY", envvar="RAY_ADDRESS", help="A Ray cluster; default: this machine."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show the next round: cells, cost, intervals, reasons. Runs nothing."),
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Add the cells that shrink a law's interval fastest, in rounds; the same command goes on."""
+    import analysis
+    from pipeline import refine as refining
+    from pipeline import status as statuses
+    from pipeline.refine import goal
+
+    _check_store(store)
+    wanted = goal.parse(law, interval, budget, dry_run=dry_run)
+    try:
+        with _damage_told(store):
+            found = refining.refine(store, wanted, address, dry_run=dry_run)
+    except analysis.NotASweep as error:
+        fail(str(error), InputError.exit_code)
+    print_json(found) if json else print(refining.text(found))
+    return int(not dry_run and _failed(statuses.status(store)))
+
+
+@app.command()
+@explained
 def report(
     store: StoreUrl,
     output: Annotated[

@@ -181,7 +181,7 @@ class Store:
         )
 
     def block_costs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Cells and core seconds of each training block's last attempt, shape `plan_shape`; 0 where unknown."""
+        """Cells and core seconds of each training block's last attempt, in `plan_shape`; 0 where unknown."""
         size = int(np.prod(self.plan_shape))
         if "block_core_s" not in self._groups["run"]:
             return np.zeros(self.plan_shape), np.zeros(self.plan_shape)

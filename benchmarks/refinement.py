@@ -1,0 +1,148 @@
+"""Seeds where they tighten a law most against seeds everywhere, on synthetic sweeps of known cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from analysis.asked import NOT_ASKED
+from analysis.evidence import DONE, Evidence
+from analysis.fit import Estimate
+from analysis.laws import weight_drift
+from analysis.refine.candidates import Candidates
+from analysis.refine.prospects import Prospect, prospects
+from analysis.refine.rounds import is_reached, next_round
+
+Array = NDArray[np.float64]
+CORRELATION = 0.98  # between learning rates of one seed, as measured on digits
+
+
+@dataclass
+class SyntheticLaw:
+    """log y = slope · log m + amplitude(L) + spread(m) · noise, cells that cost m² L, and seeds on demand.
+
+    Attributes:
+        seed: of the generator: one sweep.
+        widths: m.
+        depths: L.
+        pilot: seeds of every (width, depth) at the start.
+        slope: the truth.
+        spread: standard deviation of one seed's log y at the smallest width.
+        trend: exponent of the spread in m.
+        rates: learning rates, with correlation 0.98 between them.
+    """
+
+    seed: int
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024)
+    depths: tuple[int, ...] = (1,)
+    pilot: int = 5
+    slope: float = -0.5
+    spread: float = 0.2
+    trend: float = 0.0
+    rates: int = 1
+    values: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.widths), len(self.depths))
+        self._seeds = np.zeros((*shape, self.rates), dtype=int)
+        self.values = np.full((*shape, 0, self.rates), np.nan)
+        self.spent = 0.0
+        self.add(np.full(shape, self.pilot), np.ones(self.rates, dtype=bool))
+        self.spent = 0.0
+
+    @property
+    def cost(self) -> Array:
+        m = np.asarray(self.widths, dtype=float)[:, None] / self.widths[0]
+        return np.asarray(m**2 * np.asarray(self.depths, dtype=float))
+
+    def add(self, added: NDArray[np.int64], rates: NDArray[np.bool_]) -> None:
+        """More seeds (width, depth) at some rates; all rates of a seed share most of their noise."""
+        self.spent += float((added * self.cost).sum()) * int(rates.sum())
+        after = self._seeds + added[..., None] * rates
+        longest = int(after.max())
+        grown = np.full((*self.values.shape[:2], longest, self.rates), np.nan)
+        grown[:, :, : self.values.shape[2]] = self.values
+        for w, d in np.argwhere(added > 0):
+            for r in np.flatnonzero(rates):
+                new = slice(self._seeds[w, d, r], after[w, d, r])
+                grown[w, d, new, r] = self._draw(int(w), int(d), int(r), new)
+        self._seeds, self.values = after, grown
+
+    def _draw(self, w: int, d: int, r: int, seeds: slice) -> Array:
+        """Seeds of one pair and rate; what is drawn depends on these alone, whoever asks first."""
+        m = self.widths[w]
+        shared, own = (
+            np.random.default_rng([7, self.seed, w, d, stream]).standard_normal(seeds.stop)[seeds]
+            for stream in (0, 1 + r)
+        )
+        spread = self.spread * (m / self.widths[0]) ** self.trend
+        noise = np.sqrt(CORRELATION) * shared + np.sqrt(1 - CORRELATION) * own
+        return np.asarray(self.slope * np.log(m) + spread * noise)
+
+    def evidence(self) -> Evidence:
+        dims = ("width", "depth", "seed", "learning_rate")
+        status = np.where(np.isfinite(self.values), DONE, NOT_ASKED).astype(np.int8)
+        cells = xr.Dataset(
+            {"neuron_change_max": (dims, np.exp(self.values)), "status": (dims, status)},
+            coords={"width": list(self.widths), "depth": list(self.depths)},
+        )
+        return Evidence({"network": {"kind": "two_layer"}}, cells, None, None, xr.Dataset())
+
+    def candidates(self) -> Candidates:
+        shape = self.cost.shape
+        return Candidates(
+            np.asarray(self.widths, dtype=float),
+            np.asarray(self.depths, dtype=float),
+            np.arange(1.0, self.rates + 1),
+            self._seeds.astype(float),
+            self.cost,
+            np.zeros(shape),
+            np.ones(shape, dtype=bool),
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look saw: what was spent so far, the interval, and what had been forecast for both."""
+
+    spent: float
+    estimate: Estimate
+    forecast: float = float("nan")
+
+
+def refined(sweep: SyntheticLaw, half_width: float, most_rounds: int = 12) -> Iterator[Look]:
+    """Looks of a sweep that is refined until its interval is as short as wanted."""
+    forecast = float("nan")
+    for _ in range(most_rounds):
+        evidence = sweep.evidence()
+        (finding,) = weight_drift.LAW.find(evidence)
+        yield Look(sweep.spent, finding.estimate, forecast)
+        candidates = sweep.candidates()
+        (prospect,) = _prospects(sweep, evidence, [finding])
+        if prospect.forecast is None or is_reached(prospect.forecast, candidates, half_width):
+            return
+        step = next_round([prospect.forecast], candidates, [half_width], sweep.spent)
+        if step is None or not step.added.any():
+            return
+        forecast = step.half_widths[0]
+        sweep.add(step.added, step.rates)
+
+
+def _prospects(sweep: SyntheticLaw, evidence: Evidence, findings: list) -> list[Prospect]:  # type: ignore[type-arg]
+    widths, depths = (np.asarray(each, dtype=float) for each in (sweep.widths, sweep.depths))
+    return prospects(evidence, findings, widths, depths, {})
+
+
+def uniform(sweep: SyntheticLaw, half_width: float) -> Iterator[Look]:
+    """Looks of the same sweep with as many more seeds everywhere, an eighth more each time."""
+    while True:
+        (finding,) = weight_drift.LAW.find(sweep.evidence())
+        yield Look(sweep.spent, finding.estimate)
+        if finding.estimate.half_width <= half_width:
+            return
+        more = max(1, int(sweep._seeds.max()) // 8)
+        sweep.add(np.full(sweep.cost.shape, more), np.ones(sweep.rates, dtype=bool))

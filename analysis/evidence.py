@@ -154,5 +154,6 @@ def _theory(tree: xr.DataTree) -> xr.Dataset:
     if "theory" not in tree.children:
         return xr.Dataset()
     group = tree["theory"].to_dataset()
-    wanted = ("lambda_min", "lambda_max", "lambda_rounding_error", "rate_predicted", "cumulant_predicted")
+    wanted = ["lambda_min", "lambda_max", "lambda_rounding_error", "rate_predicted", "cumulant_predicted"]
+    wanted += [str(n) for n in group if str(n).endswith("_predicted") and group[n].dims == ("width", "depth")]
     return group[[name for name in wanted if name in group]].drop_dims(["sample"], errors="ignore")

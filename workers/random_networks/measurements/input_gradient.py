@@ -61,12 +61,13 @@ def _unit(case: Case) -> float:
 
 
 def summary(case: Case) -> Callable[[np.ndarray], np.ndarray]:
-    """Mean and relative variance."""
-    unit = _unit(case)
+    """Mean, relative variance, and what of that the layers after the first have added."""
+    unit, own = _unit(case), 1.0 + 2.0 / _inputs(case)
 
     def moments(pooled: np.ndarray) -> np.ndarray:
         first, second = pooled[..., 0], pooled[..., 1]
-        return np.stack([unit * first, second / first**2 - 1.0], axis=-1)
+        ratio = second / first**2
+        return np.stack([unit * first, ratio - 1.0, ratio / own - 1.0], axis=-1)
 
     return moments
 
@@ -82,6 +83,7 @@ def predict(case: Case) -> dict[str, Prediction]:
     return {
         "input_gradient_mean_predicted": (mean, kind),
         "input_gradient_variance_predicted": (variance, kind),
+        "input_gradient_excess_predicted": ((1.0 + variance) / (1.0 + 2.0 / _inputs(case)) - 1.0, kind),
     }
 
 
@@ -93,19 +95,22 @@ def draw_s(case: Case) -> float:
 
 
 _MEAN, _VARIANCE = "E‖∂z/∂x‖² at an input of unit norm", "Var‖∂z/∂x‖² / E[‖∂z/∂x‖²]²"
+_EXCESS = "(1 + Var‖∂z/∂x‖² / E[‖∂z/∂x‖²]²) / (1 + 2/inputs) − 1: what layers after the first add"
 MEASUREMENT = Measurement(
     variables=(
         *with_error("input_gradient_mean", _MEAN),
-        *with_error("input_gradient_variance", f"{_VARIANCE}; of 1 + it, layer 1 gives 1 + 2/inputs"),
+        *with_error("input_gradient_variance", _VARIANCE),
+        *with_error("input_gradient_excess", _EXCESS),
     ),
     predicted=(
         Variable("input_gradient_mean_predicted", PLACE, f"{_MEAN}, predicted"),
         Variable("input_gradient_variance_predicted", PLACE, f"{_VARIANCE}, predicted"),
+        Variable("input_gradient_excess_predicted", PLACE, f"{_EXCESS}, predicted"),
     ),
     statistics=lambda settings: 2,
     means=means,
     summary=summary,
-    store=pairs("input_gradient_mean", "input_gradient_variance"),
+    store=pairs("input_gradient_mean", "input_gradient_variance", "input_gradient_excess"),
     predict=predict,
     draw_s=draw_s,
     part_draws=lambda case: conditional_variance.part_draws(case) if case.scale_invariant else FEW_DRAWS,

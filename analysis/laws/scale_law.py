@@ -22,6 +22,7 @@ FEWEST_SCALES = 3
 EXPECTED = -1.0
 CORRECTION = 5.0  # |c|·α₀ of the factor 1 + c/α, in relative changes of the kernel at the smallest α₀
 LARGEST_CORRECTION = 0.5
+STABLE = 2.0  # relative learning rate from which the linearised model diverges
 CONVERGED = 0.01  # share of ‖r(0)‖ below which training has ended, where α changes its pace
 UNCENTERED = "The model is not centred: its first residual grows with α, and theory gives no exponent."
 
@@ -50,7 +51,11 @@ class ScaleLaw:
     concerns: Callable[[Evidence], bool] = lambda evidence: True
 
     def find(self, evidence: Evidence) -> list[Finding]:
-        """The law's finding; none where α is no axis, or the quantity was not measured or cannot move."""
+        """The law's finding; none where α is no axis, or the quantity was not measured or cannot move.
+
+        >>> ScaleLaw("name", "title", "loss", "y").find(Evidence({}, None, None, None, xr.Dataset()))
+        []
+        """
         cells = evidence.cells
         if cells is None or AXIS not in cells.dims or self.variable not in cells:
             return []
@@ -100,7 +105,8 @@ class ScaleLaw:
         for w, d, r in np.ndindex(len(widths), len(depths), len(rates)):
             log_y = np.log(values[w, d, :, :, r]).T
             if np.isfinite(log_y).any():
-                label = f"m = {widths[w]}, depth {depths[d]}"
+                label = f"depth {depths[d]}"
+                label += f", m = {widths[w]}" if len(widths) > 1 else ""
                 label += f", η = {rates[r]:g}" if len(rates) > 1 else ""
                 series.append(point_series(label, alpha, log_y, int(depths[d]), r % 2 == 1, 1.0))
                 curves.append(fitted_curve(alpha, log_y[..., None], slope, int(depths[d])))
@@ -140,11 +146,15 @@ class _Line:
 
 
 def _on_equal_paths(evidence: Evidence, cells: xr.Dataset, values: Array) -> tuple[Array, str]:
-    """Cells whose movements can be compared: all at the same ηα²λ, else those that have converged."""
+    """Cells whose movements can be compared: at the same stable ηα²λ, else those that have converged."""
     section = evidence.config.get("training")
-    unit = section.get("learning_rate_unit", "relative") if isinstance(section, dict) else "relative"
-    if unit == "relative":
-        return values, ""
+    settings = section if isinstance(section, dict) else {}
+    if settings.get("learning_rate_unit", "relative") == "relative":
+        stable = np.asarray(cells["learning_rate"].values) < STABLE
+        if settings.get("optimizer", "gd") != "gd" or stable.all():
+            return values, ""
+        text = f"Learning rates from {STABLE:g} are left out: the linearised model diverges there."
+        return np.where(stable, values, np.nan), text
     left = np.asarray(cells["residual_left"].transpose(*DIMS).values, dtype=np.float64)
     ended = left <= CONVERGED
     lost = int((np.isfinite(values) & ~ended).sum())

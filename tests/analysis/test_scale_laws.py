@@ -141,6 +141,13 @@ def test_absolute_learning_rates_count_only_where_training_has_ended() -> None:
     assert found(unit="relative", left=left)["movement_by_scale"].points == 30
 
 
+def test_learning_rates_at_which_the_linear_model_diverges_are_left_out() -> None:
+    """η = 3/λ_max: what trains there is not lazy; it is no evidence, and the note says so."""
+    movement = found(rates=(1.0, 3.0))["movement_by_scale"]
+    assert movement.points == 30
+    assert "Learning rates from 2 are left out" in movement.note
+
+
 def test_two_scales_are_inconclusive_and_no_axis_is_no_law() -> None:
     """Two points make a slope of anything; a sweep with one α is not about α."""
     laws = found(scales=(1.0, 2.0))

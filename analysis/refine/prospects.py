@@ -15,6 +15,7 @@ from analysis.laws.finding import Finding
 from analysis.laws.width_law import WidthLaw, finite_size_bend
 from analysis.refine import obstacles, spread
 from analysis.refine.law_forecast import LawForecast, LimitForecast, PowerLawForecast
+from analysis.scale_axis import pooled
 
 Array = NDArray[np.float64]
 
@@ -58,6 +59,7 @@ def prospects(
     >>> prospects(Evidence({}, None, None, None, xr.Dataset()), [], np.ones(1), np.ones(1), {})
     []
     """
+    evidence = pooled(evidence)  # as the laws in width see an axis of output scales
     laws = {law.name: law for law in _width_laws(evidence)}
     found = []
     for finding in findings:
@@ -80,6 +82,8 @@ def _width_laws(evidence: Evidence) -> list[WidthLaw]:
 def _elsewhere(name: str) -> str:
     if name.startswith("cumulant"):
         return "It rests on random networks and not on trained cells: raise initialization.draws."
+    if name.endswith("by_scale"):
+        return "It is a law against the output scale at fixed width: lengthen network.output_scale."
     return (
         "It is the median over all networks, to which each counts alike: adding the cheapest ones would "
         "narrow the interval and say nothing of the others."

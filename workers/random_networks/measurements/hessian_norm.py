@@ -16,7 +16,7 @@ from workers.random_networks.measurement import Case, Measurement, Prediction, p
 PRODUCTS = 40.0  # Lanczos steps, about
 PRODUCT_FLOPS_PER_S = 2e9  # matrix-vector products run at the memory's speed
 DISPATCH_S = 3e-4  # of one layer's product
-BATCH_NUMBERS = 2**24  # held by a batch's Lanczos vectors
+BATCH_NUMBERS = 2**21  # parameters of a batch
 
 
 def means(case: Case, draws: int, random: np.random.Generator) -> np.ndarray:
@@ -28,7 +28,7 @@ def means(case: Case, draws: int, random: np.random.Generator) -> np.ndarray:
     layers = case.network.layers(case.width, case.depth, 1)
     function = hessian.output(layers, case.network.activation, torch.ones(1, dtype=torch.float64))
     stds = _stds(layers)
-    batch = max(1, int(BATCH_NUMBERS / (PRODUCTS * len(stds))))
+    batch = max(1, BATCH_NUMBERS // len(stds))
     sums = np.zeros(5)
     for first in range(0, draws, batch):
         size = min(batch, draws - first)

@@ -1,22 +1,86 @@
-"""Chunks that are no longer what was written: found by their checksums, and given back to the plan."""
+"""Chunks that are no longer what was written, or are gone: found, and given back to the plan."""
 
 from __future__ import annotations
 
+import functools
 import json
+from collections import defaultdict
+from typing import Any
 
 import google_crc32c
+import numpy as np
+import zarr
 
-from pipeline import storage
+from pipeline import storage, store_address
+from workers.variable import DONE
 
 GROUPS = ("training", "initialization", "parts", "theory", "run")  # ours: every chunk ends with its crc32c
 MEASURED = ("training", "initialization", "parts")
 NOT_MEASURED = ("learning_rate_absolute",)  # has a width and a depth, and is of the template
 
 
+ALWAYS_THERE = {"training": "loss", "initialization": "draws", "parts": "draws"}  # of every finished cell
+
+
 def find(url: str) -> list[str]:
-    """Keys of all damaged chunks, sorted; reads the whole store. A chunk that is missing is not noticed."""
+    """Keys of all chunks that are damaged or missing, sorted; reads the whole store."""
+    _dims.cache_clear()
     keys = [key for group in GROUPS for key in storage.keys_below(url, group) if "/c" in key]
-    return [key for key in keys if _is_chunk(key) and not is_whole(storage.get(url, key) or b"")]
+    damaged = [key for key in keys if _is_chunk(key) and not is_whole(storage.get(url, key) or b"")]
+    gone = [key for group in MEASURED for key in _missing(url, group, keys, set(damaged))]
+    return sorted([*damaged, *gone])
+
+
+def _missing(url: str, group: str, keys: list[str], damaged: set[str]) -> list[str]:
+    """Chunks that a block with a finished cell lacks, though another block of its depth has them.
+
+    A chunk of fill values alone is not stored, so its absence says nothing by itself; but which numbers do
+    not exist depends on the network and the depth, not on a cell.
+    """
+    chunks = [_parted(key) for key in keys if _is_chunk(key) and key.startswith(f"{group}/")]
+    done = _finished(url, group, {numbers for name, numbers in chunks if name == "status"}, damaged)
+    if not done:
+        return []
+    axes = len(next(iter(done)))
+    names = {name for name, _ in chunks if name not in ("status", "failure")} | {ALWAYS_THERE[group]}
+    names = {name for name in names if _is_of_blocks(url, group, name)}
+    rest = len(_dims(url, group, ALWAYS_THERE[group])) - axes
+    wanted = defaultdict(set, {block[1]: {(ALWAYS_THERE[group], (0,) * rest)} for block in done})
+    for name, numbers in chunks:
+        if name in names and numbers[:axes] in done:
+            wanted[numbers[1]].add((name, numbers[axes:]))
+    present = set(chunks)
+    return [
+        "/".join((group, name, "c", *map(str, (*block, *tail))))
+        for block in done
+        for name, tail in wanted[block[1]]
+        if name in names and (name, (*block, *tail)) not in present
+    ]
+
+
+def _finished(url: str, group: str, blocks: set[tuple[int, ...]], damaged: set[str]) -> set[tuple[int, ...]]:
+    """Blocks with a cell that is done, by the numbers of their status chunk."""
+    array: Any = None
+    found = set()
+    for block in blocks:
+        if "/".join((group, "status", "c", *map(str, block))) in damaged:
+            continue
+        path = f"{group}/status"
+        if array is None:
+            array = zarr.open_array(store_address.zarr_store(url), path=path, mode="r", zarr_format=3)
+        if (np.asarray(array.blocks[block]) == DONE).any():
+            found.add(block)
+    return found
+
+
+def _parted(key: str) -> tuple[str, tuple[int, ...]]:
+    """An array's name and a chunk's numbers.
+
+    >>> _parted("training/loss/c/0/1/0/0/0")
+    ('loss', (0, 1, 0, 0, 0))
+    """
+    _, name, _, *numbers = key.split("/")
+    return name, tuple(map(int, numbers))
 
 
 def is_whole(content: bytes) -> bool:
@@ -53,9 +117,13 @@ def _is_chunk(key: str) -> bool:
 def _status_of(url: str, key: str) -> str | None:
     """The status chunk of a measured chunk's block: every array begins with the axes of `status`."""
     group, name, c, *numbers = key.split("/")
-    if group not in MEASURED or name in NOT_MEASURED or _dims(url, group, name)[:2] != ["width", "depth"]:
+    if group not in MEASURED or not _is_of_blocks(url, group, name):
         return None
     return "/".join((group, "status", c, *numbers[: len(_dims(url, group, "status"))]))
+
+
+def _is_of_blocks(url: str, group: str, name: str) -> bool:
+    return name not in NOT_MEASURED and _dims(url, group, name)[:2] == ["width", "depth"]
 
 
 def _pair_of(status: str) -> str:
@@ -63,6 +131,7 @@ def _pair_of(status: str) -> str:
     return "/".join(("initialization", *status.split("/")[1:5]))
 
 
+@functools.lru_cache(maxsize=256)  # dimensions never change
 def _dims(url: str, group: str, name: str) -> list[str]:
     metadata = json.loads(storage.get(url, f"{group}/{name}/zarr.json") or b"{}")
     return list(metadata.get("dimension_names", []))

@@ -137,7 +137,9 @@ def _prepare(sweep: SweepFile, url: str, data: Data | None, cores: int, *, repai
     """Damaged chunks away, and room for a grid that has grown."""
     damaged, template = damage.discard(url) if repair else ([], False)
     for key in damaged:
-        print(f"{url}: {key} was damaged; its block is computed again", file=sys.stderr, flush=True)
+        print(
+            f"{url}: {key} was damaged or missing; its block is computed again", file=sys.stderr, flush=True
+        )
     store = Store(url)
     if template or growth.is_needed(sweep, store):
         plan = data_source.make_plan(

@@ -213,3 +213,49 @@ def test_a_damaged_chunk_is_named_and_repaired(
     }
     assert len(trained) == (6 if key.startswith("training/") and "width" not in key else 0)
     assert np.isfinite(xr.open_datatree(url, engine="zarr")["training"]["loss"]).all()
+
+
+@pytest.mark.parametrize("name", ["loss", "ntk_min_eigenvalue", "layer_relative_change"])
+@pytest.mark.usefixtures("cluster")
+def test_a_deleted_chunk_is_noticed_and_repaired(
+    name: str, write_config: Write, tmp_path: Path, trained: list[Any]
+) -> None:
+    """A chunk that is gone under status done: its block alone is computed again, to the old bits."""
+    path, url = write_config(grid={"seed": 2}), tmp_path / "a.zarr"
+    run_to(path, url)
+    before = measured_bytes(url)
+    (gone, *_) = sorted((url / "training" / name / "c" / "1" / "0").rglob("0"))[-1:]
+    gone.unlink()
+    trained.clear()
+    for cells in (4, 0):
+        repaired = CliRunner().invoke(app, ["run", str(path), "--store", str(url), "--repair"])
+        assert repaired.exit_code == 0, repaired.stderr
+        assert ("missing" in repaired.stderr) is bool(cells)
+        assert len(trained) == cells
+        trained.clear()
+    assert {k: v for k, v in measured_bytes(url).items() if "/c" in k} == {
+        k: v for k, v in before.items() if "/c" in k
+    }
+
+
+@pytest.mark.usefixtures("cluster")
+def test_numbers_that_do_not_exist_are_not_missed(
+    write_config: Write, tmp_path: Path, trained: list[Any]
+) -> None:
+    """Diverged cells, layers that a depth lacks, conditions of fixed layers: --repair finds nothing."""
+    training = {"measure": ["loss", "drift", "du_conditions"]}
+    path = write_config(
+        network={"trains": "last"},
+        training=training,
+        grid={"learning_rate": [0.5, 1e300]},
+        initialization=None,
+    )
+    url = tmp_path / "a.zarr"
+    run_to(path, url)
+    run_to(path, url, "grid.depth=[1, 2, 3]")
+    trained.clear()
+    repaired = CliRunner().invoke(
+        app, ["run", str(path), "--store", str(url), "--set", "grid.depth=[1, 2, 3]", "--repair"]
+    )
+    assert repaired.exit_code == 0, repaired.stderr
+    assert not trained

@@ -119,9 +119,9 @@ def section() -> str:
         lines.append((label, *cells))
     head = (
         "## What a measurement costs\n\n"
-        f"One record in steps of training: median of {PAIRS} paired runs (least to largest), then operations\n"
-        f"of a record in those of a step. {CELLS} cells of depth {DEPTH}, float64, one core. What is not asked\n"
-        "for costs nothing: the first row is the noise of the others.\n\n"
+        f"One record in steps of training: median of {PAIRS} paired runs (least to largest), then the\n"
+        f"operations of a record in those of a step. {CELLS} cells of depth {DEPTH}, float64, one core.\n"
+        "What is not asked for costs nothing: the first row is the noise of the others.\n\n"
     )
     return head + "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -142,7 +142,7 @@ def steps_to_tolerance(
 
     Args:
         ntk: Θ, shape (n, n), symmetric.
-        residual_0: r(0), shape (n,).
+        residual_0: r(0), shape (n,), or (n, outputs) where outputs share Θ.
         learning_rate: η > 0.
         tolerance: relative residual, in (0, 1).
 
@@ -162,7 +162,7 @@ def steps_to_tolerance(
     eigenvalues, modes = _modes(ntk, residual_0)
     _, error = eigenvalues_with_error(ntk)
     eigenvalues = np.where(eigenvalues > error, eigenvalues, 0.0)
-    power = np.square(modes)
+    power = np.square(modes).reshape(len(eigenvalues), -1).sum(axis=1)
     target = tolerance**2 * float(power.sum())
     if learning_rate * float(eigenvalues[-1]) > 2.0:
         return math.inf
@@ -183,6 +183,6 @@ def steps_to_tolerance(
 
 
 def _modes(ntk: ArrayLike, residual_0: ArrayLike) -> tuple[Array, Array]:
-    """Eigenvalues of Θ and the residual's coefficients, both of shape (n,)."""
+    """Eigenvalues of Θ, shape (n,), and the residual's coefficients, in the residual's shape."""
     eigenvalues, vectors = np.linalg.eigh(as_symmetric(ntk, "ntk"))
     return eigenvalues, vectors.T @ np.asarray(residual_0, dtype=np.float64)

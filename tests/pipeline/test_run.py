@@ -17,11 +17,13 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
+import analysis
 from pipeline import config, data_source, execute, plan, status
 from pipeline.cli import app
 from pipeline.run import run
 from pipeline.store import Store
 from tests.pipeline.conftest import measured_bytes, start, wait_until
+from tests.tolerances import EXACT
 
 Write = Callable[..., Path]
 LONG = {
@@ -81,6 +83,27 @@ def test_past_the_stability_edge_cells_diverge_and_others_finish(write_config: W
         tree = xr.open_datatree(tmp_path / "small.zarr", engine="zarr")
     assert (tree["training"]["status"].sel(learning_rate=100.0) == 2).all()
     assert tree["run"].attrs["state"] == "finished"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_classes_are_outputs_all_the_way(write_config: Write, tmp_path: Path) -> None:
+    """Three digits: modes for every sample and output, one target for each, one kernel for all."""
+    data = {"source": "digits", "inputs": None, "labels": "class", "classes": [3, 5, 8]}
+    training = {"measure": ["loss", "kernel", "spectrum"], "steps": 30}
+    path = write_config(data=data, training=training, initialization=None)
+    assert CliRunner().invoke(app, ["theory", str(path), "--json"]).exit_code == 0
+    run_to(path, tmp_path / "a.zarr")
+    tree = xr.open_datatree(tmp_path / "a.zarr", engine="zarr")
+    theory, measured = tree["theory"].ds, tree["training"].ds
+    assert dict(theory.target.sizes) == {"sample": 4, "output": 3}
+    assert theory.output.values.tolist() == [3, 5, 8]
+    assert theory.infinite_ntk.shape == (2, 4, 4)
+    assert measured.sizes["mode"] == 12
+    assert (measured.status == 1).all()
+    np.testing.assert_allclose(
+        measured.ntk_eigenvalue.isel(mode=-1), measured.ntk_min_eigenvalue, rtol=EXACT, atol=EXACT
+    )
+    assert "laws" in analysis.analyze(str(tmp_path / "a.zarr"))
 
 
 @pytest.mark.usefixtures("cluster")

@@ -78,3 +78,6 @@ def test_several_outputs_share_the_kernel() -> None:
     joint = residual_norm(NTK, both, 0.1, [5])
     single = [residual_norm(NTK, both[:, j], 0.1, [5])[0] for j in range(2)]
     assert joint[0] == pytest.approx(np.hypot(*single), rel=EXACT)
+    mean = mean_residual_norm(NTK, KERNELS.nngp, both, 0.1, [5])
+    means = [mean_residual_norm(NTK, KERNELS.nngp, both[:, j], 0.1, [5])[0] for j in range(2)]
+    assert mean[0] == pytest.approx(np.hypot(*means), rel=EXACT)

@@ -95,3 +95,11 @@ def test_what_never_arrives_takes_for_ever() -> None:
     singular = np.outer([1.0, 2.0], [1.0, 2.0]) * (1 + 1e-16)
     assert steps_to_tolerance(singular, [1.0, 0.0], 0.1, 1e-3) == math.inf
     assert steps_to_tolerance(NTK, R0, 2.1 / TOP, 0.1) == math.inf
+
+
+def test_steps_of_several_outputs_are_those_of_their_norm_together() -> None:
+    """Whole steps: at k the norm of two outputs is below the tolerance, one step before it is not."""
+    both = np.stack([R0, R0[::-1] ** 3], axis=1)
+    k = steps_to_tolerance(NTK, both, 0.5 / TOP, 1e-3)
+    before, at = residual_norm(NTK, both, 0.5 / TOP, [k - 1, k]) / np.linalg.norm(both)
+    assert at <= 1e-3 < before

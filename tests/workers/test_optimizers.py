@@ -212,3 +212,14 @@ def test_an_epoch_of_mini_batches_holds_every_point_once() -> None:
     batches = run(block(SMOOTH, training=small, **rates), data)
     moved = batches.loss.isel(step=[0, -1]).diff("step") / full.loss.isel(step=[0, -1]).diff("step")
     np.testing.assert_allclose(moved, 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("training", [training for training, _ in PATHS], ids=NAMES)
+def test_the_predicted_norm_of_three_outputs_is_that_of_three_single_ones(training: Training) -> None:
+    """Root of the sum of squares, the optimiser's noise in each of them."""
+    random = np.random.default_rng(2)
+    root, targets = random.standard_normal((5, 7)) / 4, random.standard_normal((5, 3))
+    ntk, steps = root @ root.T, [0, 4, 9]
+    together = training.mean_residual_norm(ntk, np.eye(5), targets, 0.1, steps)
+    single = [training.mean_residual_norm(ntk, np.eye(5), targets[:, a], 0.1, steps) for a in range(3)]
+    np.testing.assert_allclose(together, np.sqrt(np.square(single).sum(0)), rtol=EXACT)

@@ -135,3 +135,16 @@ def test_float32_follows_float64_before_rounding_rules() -> None:
     single = run(block(network, 64, training=GradientDescent(steps=6, records=7, dtype="float32")), data)
     for name in ("loss", "ntk_max_eigenvalue", "ntk_min_eigenvalue"):
         np.testing.assert_allclose(single[name], double[name], rtol=FLOAT32)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_one_neuron_in_every_layer_is_a_network_too(outputs: int) -> None:
+    """Every product has a single column: the same brute force at width 1."""
+    network, data = FullyConnected(activation="tanh", bias_variance=0.3), sphere(outputs=outputs)
+    rate = {"learning_rates": (0.03,), "learning_rates_absolute": (0.03,), "seeds": (3,)}
+    b = block(network, 1, 3, **rate)
+    x, y = torch.from_numpy(data.x), torch.from_numpy(data.y.ravel())
+    expected = reference.train(network, 1, 3, start_parameters(b, 3, 4, outputs), x, y, 0.03, 6)
+    measured = run(b, data).squeeze()
+    for name, values in expected.items():
+        np.testing.assert_allclose(measured[name], values, rtol=EXACT, atol=EXACT, err_msg=name)

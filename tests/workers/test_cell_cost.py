@@ -1,0 +1,81 @@
+"""Costs: what is not measured is not counted, a quantity that two measurements share is counted once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.workers.blocks import sphere
+from workers.cell_cost import memory_bytes, record_flops, step_flops
+from workers.data import Dimensions
+from workers.ensemble import Ensemble
+from workers.networks import FullyConnected, TwoLayer
+from workers.networks.base import Network
+from workers.observables import OBSERVABLES, cost
+from workers.observables import needs as needed
+from workers.optimizers import GradientDescent
+from workers.parameters import initial_parameters
+from workers.tangent_kernels import tangent_kernel
+
+SIZE = Dimensions(samples=32, inputs=16, outputs=3, test_samples=8)
+NETWORK = FullyConnected(weight_variance=2.0)
+
+
+def flops(*names: str) -> float:
+    return record_flops(NETWORK, GradientDescent(steps=1, measure=names), 64, 3, SIZE)
+
+
+def test_a_record_of_the_loss_alone_costs_nothing_and_every_other_one_something() -> None:
+    """Zero operations beside the step; each measurement's own, and no more memory than all together."""
+    assert flops("loss") == 0.0
+    assert all(flops(name) > 0 for name in OBSERVABLES if name != "loss")
+    few, everything = (GradientDescent(steps=1, measure=each) for each in (("loss",), tuple(OBSERVABLES)))
+    assert memory_bytes(NETWORK, few, 64, 3, SIZE) < memory_bytes(NETWORK, everything, 64, 3, SIZE)
+
+
+def test_what_measurements_share_is_counted_once() -> None:
+    """Modes and spectrum read one set of eigenpairs; the kernel's own eigenvalues come on top."""
+    assert flops("spectrum", "modes") == flops("spectrum")
+    assert flops("spectrum", "kernel") < flops("spectrum") + flops("kernel")
+
+
+def test_every_need_is_a_quantity_that_is_counted() -> None:
+    """No measurement names what the model does not know, and no quantity is without a reader."""
+    assert set(needed(tuple(OBSERVABLES))) == set(cost.QUANTITIES)
+
+
+class Products(TorchDispatchMode):
+    """Counts the operations of batched matrix products."""
+
+    flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if "bmm" in str(func):
+            left, right = args[-2:]
+            self.flops += 2 * left.shape[0] * left.shape[1] * left.shape[2] * right.shape[2]
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("network", [NETWORK, TwoLayer()], ids=["deep", "two-layer"])
+@pytest.mark.parametrize("outputs", [2, 5])
+def test_operations_are_those_of_the_products_that_are_made(network: Network, outputs: int) -> None:
+    """A step, and a kernel after it: K outputs share a cotangent row in the one, not in the other."""
+    width, depth, data = 24, 1 if network.allowed_depths() else 3, sphere(6, 5, outputs)
+    layers, cpu = network.layers(width, depth, 5, outputs), torch.device("cpu")
+    start = initial_parameters(layers, (0, width, depth, 0), torch.float64, cpu)
+    batch = Ensemble(network, layers, [start], [0], np.array([1e-3]), torch.from_numpy(data.x))
+    with Products() as step:
+        batch.backward(batch.forward() - torch.from_numpy(data.y.ravel()))
+        batch.descend()
+    batch.forward()
+    with Products() as record:
+        tangent_kernel(batch)
+    size, training = Dimensions(6, 5, outputs), GradientDescent(steps=1)
+    assert step.flops == step_flops(network, training, width, depth, size)
+    assert record.flops == cost.flops(("unit_cotangents", "kernel"), cost.Sizes(layers, 6))

@@ -82,7 +82,8 @@ class Store:
         """Widths, depths, values of α, and blocks along `seed` and `learning_rate`."""
         grid = self.config.grid
         seeds = math.ceil(len(grid.seeds) / (self.seeds_per_block or 1)) if self.config.training else 0
-        rates = math.ceil(len(grid.learning_rates) / (self.rates_per_block or 1))
+        every_rate = max(1, len(grid.learning_rates))
+        rates = math.ceil(len(grid.learning_rates) / (self.rates_per_block or every_rate))
         return len(grid.width), len(grid.depth), len(self.config.scales), seeds, rates
 
     @property

@@ -7,6 +7,7 @@ network from layer to layer: q_{l+1} = C_b + (C_W/m) Σ_j σ(√q_l g_j)².
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -47,6 +48,7 @@ def power_means(
     return mean_of_chunks(powers, draws, _numbers(network, width))
 
 
+@lru_cache(maxsize=64)
 def limit(network: Network, depth: int) -> float:
     """K: the output's variance in the limit of infinite width, for one input of unit norm."""
     return float(network.kernels(np.ones((1, 1)), depth).nngp[0, 0])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from theory.depth import finite_width_mean, kernel_by_depth
+from workers.networks.fully_connected import FullyConnected
 from workers.random_networks import conditional_covariance
 from workers.random_networks.measurement import (
     EXACT,
@@ -26,15 +28,20 @@ from workers.variable import Variable
 
 def _limits(case: Case) -> np.ndarray:
     """K and ∂∂'K of the output as width grows."""
-    first, others = case.fully_connected.variances()
+    return np.array(_recursion(case.fully_connected, case.depth))
+
+
+@lru_cache(maxsize=64)
+def _recursion(network: FullyConnected, depth: int) -> tuple[float, float]:
+    first, others = network.variances()
     found = kernel_by_depth(
-        case.depth,
-        case.network.activation_object(),
+        depth,
+        network.activation_object(),
         weight_variance=others,
-        bias_variance=case.fully_connected.bias_variance,
+        bias_variance=network.bias_variance,
         first_weight_variance=first,
     )
-    return np.array([float(found.kernel[-1]), float(found.derivative[-1])])
+    return float(found.kernel[-1]), float(found.derivative[-1])
 
 
 def means(case: Case, draws: int, random: np.random.Generator) -> np.ndarray:

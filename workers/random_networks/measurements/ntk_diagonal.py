@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from theory import finite_width
+from workers.networks.base import Network
 from workers.random_networks import backward
 from workers.random_networks.measurement import (
     EXACT,
@@ -26,9 +28,12 @@ from workers.variable import Variable
 
 def limit(case: Case) -> float:
     """Θ(x, x) as width grows, at the kernel's scale of this width; the output scale is left out."""
-    kernels = case.network.kernels(np.ones((1, 1)), case.depth)
-    scale = case.network.kernel_scale(case.width, case.depth)
-    return float(kernels.ntk(case.network.trains)[0, 0]) * scale
+    return _diagonal(case.network, case.depth) * case.network.kernel_scale(case.width, case.depth)
+
+
+@lru_cache(maxsize=64)
+def _diagonal(network: Network, depth: int) -> float:
+    return float(network.kernels(np.ones((1, 1)), depth).ntk(network.trains)[0, 0])
 
 
 def means(case: Case, draws: int, random: np.random.Generator) -> np.ndarray:

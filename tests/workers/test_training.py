@@ -140,7 +140,8 @@ def test_float32_follows_float64_before_rounding_rules() -> None:
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_one_neuron_in_every_layer_is_a_network_too(outputs: int) -> None:
     """Every product has a single column: the same brute force at width 1."""
-    network, data = FullyConnected(activation="tanh", bias_variance=0.3), sphere(outputs=outputs)
+    network = FullyConnected(activation="tanh", weight_variance=1.7, bias_variance=0.3)
+    data = sphere(outputs=outputs)
     rate = {"learning_rates": (0.03,), "learning_rates_absolute": (0.03,), "seeds": (3,)}
     b = block(network, 1, 3, **rate)
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.y.ravel())

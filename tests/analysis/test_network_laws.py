@@ -1,0 +1,138 @@
+"""Laws of random networks: yes to what obeys them, no to what does not, and calibrated intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from analysis.evidence import Evidence
+from analysis.laws import (
+    depth_criticality,
+    gradient_variance,
+    hessian_norm,
+    ntk_variance,
+    output_covariance,
+)
+from analysis.laws.finding import Finding
+from theory import finite_width
+from theory.activations import RELU, TANH
+from theory.depth import finite_width_mean
+
+WIDTHS, DEPTHS = (32, 64, 128, 256), (1, 2, 4, 8)
+PLACE = ("width", "depth")
+
+
+def exact(name: str, width: int, depth: int) -> float:
+    """What ReLU networks have."""
+    widths = [width] * depth
+    if name == "ntk_variance":
+        return finite_width.ntk_second_moment(widths, RELU) - 1.0
+    if name == "input_gradient_excess":
+        return (1.0 + finite_width.gradient_variance(widths, 8, RELU)) / (1.0 + 2.0 / 8) - 1.0
+    return finite_width.squared_output_covariance(widths, RELU)
+
+
+def evidence(
+    variable: str, truth: np.ndarray, predicted: np.ndarray | None, *, noise: float, seed: int = 0
+) -> Evidence:
+    """A sweep that measured `truth` with relative errors `noise`; `network` as in the config."""
+    draws = np.random.default_rng(seed).standard_normal(truth.shape)
+    coordinates = {"width": list(WIDTHS), "depth": list(DEPTHS)}
+    group = xr.Dataset(
+        {
+            variable: (PLACE, truth * (1 + noise * draws)),
+            f"{variable}_standard_error": (PLACE, noise * np.abs(truth)),
+            "status": (PLACE, np.ones(truth.shape, dtype=np.int8)),
+        },
+        coordinates,
+    )
+    theory = xr.Dataset(coords=coordinates)
+    if predicted is not None:
+        theory[f"{variable}_predicted"] = (PLACE, predicted, {"approximation": "exact"})
+    return Evidence({"network": {"activation": "relu"}}, None, None, group, theory)
+
+
+def grid(function: object) -> np.ndarray:
+    return np.array([[function(width, depth) for depth in DEPTHS] for width in WIDTHS])  # type: ignore[operator]
+
+
+LAWS = {
+    "output_covariance": output_covariance.LAW,
+    "input_gradient_excess": gradient_variance.LAW,
+    "ntk_variance": ntk_variance.LAW,
+}
+
+
+@pytest.mark.parametrize("variable", LAWS)
+@pytest.mark.parametrize(("power", "verdict"), [(0.0, "consistent"), (0.15, "inconsistent")])
+def test_exact_values_are_consistent_and_another_power_is_not(
+    variable: str, power: float, verdict: str
+) -> None:
+    """Measured values about the exact ones; and, as the control, those times (L/n)^0.15."""
+    truth = grid(lambda width, depth: exact(variable, width, depth))
+    ratio = grid(lambda width, depth: depth / width)
+    (found,) = LAWS[variable].find(evidence(variable, truth * ratio**power, truth, noise=0.01))
+    assert found.verdict == verdict
+    assert found.expected == 1.0
+    assert found.points == 16
+
+
+@pytest.mark.parametrize(
+    ("power", "verdict"), [(1.0, "consistent"), (1.6, "inconsistent"), (0.0, "inconsistent")]
+)
+def test_the_hessian_is_judged_by_its_order_alone(power: float, verdict: str) -> None:
+    """No constant is predicted: ½ L/n (1 + L/n) is consistent; (L/n)^1.6 and a constant are not."""
+    ratio = grid(lambda width, depth: depth / width)
+    truth = 0.5 * ratio**power * (1.0 + ratio)
+    (found,) = hessian_norm.LAW.find(evidence("hessian_gradient", truth, None, noise=0.02))
+    assert found.verdict == verdict
+    assert "order alone" in found.note
+
+
+def depth_finding(
+    activation: str, truth: np.ndarray, predicted: np.ndarray, **network: object
+) -> list[Finding]:
+    facts = evidence("kernel_mean", truth, predicted, noise=0.002)
+    facts.config["network"] = {"activation": activation, **network}
+    return depth_criticality.find(facts)
+
+
+def test_tanh_falls_and_relu_stays() -> None:
+    """tanh about its recursion has the expected exponent −1, ReLU 0; K ~ L^−½ is neither (control)."""
+    tanh = grid(lambda width, depth: finite_width_mean(width, depth, TANH, weight_variance=1.0))
+    relu, layer = np.full(tanh.shape, 2.0), grid(lambda width, depth: depth + 1.0)
+    (falls,) = depth_finding("tanh", tanh, tanh)
+    (stays,) = depth_finding("relu", relu, relu)
+    assert (falls.verdict, falls.expected) == ("consistent", -1.0)
+    assert (stays.verdict, stays.expected) == ("consistent", 0.0)
+    assert depth_finding("tanh", layer**-0.5, tanh)[0].verdict == "inconsistent"
+    assert depth_finding("relu", 2.0 * layer**-0.5, relu)[0].verdict == "inconsistent"
+
+
+def test_networks_off_criticality_have_no_law_of_depth() -> None:
+    """C_W = 1.5 for tanh, or a bias: no exponent is promised."""
+    truth = np.ones((4, 4))
+    assert depth_finding("tanh", truth, truth, weight_variance=1.5) == []
+    assert depth_finding("relu", truth, truth, bias_variance=0.1) == []
+
+
+def test_draws_that_resolve_nothing_are_inconclusive() -> None:
+    """Relative errors of 50 %: no pair stands out of its error, and the note says so."""
+    truth = grid(lambda width, depth: exact("ntk_variance", width, depth))
+    (found,) = ntk_variance.LAW.find(evidence("ntk_variance", truth, truth, noise=0.5))
+    assert found.verdict == "inconclusive"
+    assert "Draws resolve 0" in found.note
+
+
+def test_false_alarms_stay_under_five_percent_and_intervals_cover() -> None:
+    """400 lawful sweeps: intervals about the exact slope cover 92–98 %, and hardly any is inconsistent."""
+    truth = grid(lambda width, depth: exact("ntk_variance", width, depth))
+    covered = alarms = 0
+    for seed in range(400):
+        (found,) = ntk_variance.LAW.find(evidence("ntk_variance", truth, truth, noise=0.05, seed=seed))
+        centre = (found.expected_low + found.expected_high) / 2
+        covered += found.estimate.low <= centre <= found.estimate.high
+        alarms += found.verdict == "inconsistent"
+    assert 368 <= covered <= 392
+    assert alarms < 20

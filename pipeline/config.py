@@ -32,8 +32,8 @@ class SweepConfig(BaseModel):
     `hash` covers what changes a number; name, store and compute do not.
 
     Attributes:
-        name: of the sweep; default: the file's name without its ending.
-        store: where results go, a path or a URL such as s3://…; default: results/NAME.zarr.
+        name: of the sweep.
+        store: where results go, a path or a URL such as s3://….
         seed: of all that is drawn; a cell's own seed comes on top.
     """
 

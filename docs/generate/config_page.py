@@ -13,6 +13,10 @@ from docs.generate.markdown import attributes, prose, table
 from pipeline.config import SweepConfig
 
 HEADER = ("key", "takes", "default", "meaning")
+_FILLED = {
+    "name": "the file's name, without its ending",
+    "store": "`results/NAME.zarr`",
+}  # by `pipeline.config.load`
 _LARGE = 2**31 - 1  # bounds from here up keep numbers in range and tell a reader nothing
 
 
@@ -72,10 +76,10 @@ def _keys(model: type[BaseModel], names: list[str]) -> str:
     meanings = attributes(model)
     rows = []
     for name in names:
-        default = model.model_fields[name].get_default(call_default_factory=True, validated_data={})
-        rows.append(
-            (f"`{name}`", takes(_schema(model, name), model), _default(default), meanings.get(name, ""))
-        )
+        default = _default(model.model_fields[name].get_default(call_default_factory=True, validated_data={}))
+        if model is SweepConfig:
+            default = _FILLED.get(name, default)
+        rows.append((f"`{name}`", takes(_schema(model, name), model), default, meanings.get(name, "")))
     return table(HEADER, rows)
 
 

@@ -42,22 +42,26 @@ def page() -> str:
 
 
 def entries(law: Law) -> Iterator[Entry]:
-    """What a law is called: from the object that it is a method of, else from what it finds in a sweep.
+    """What a law is called: from the object that it is a method of, by case, or from what it finds.
 
-    A law that finds nothing where nothing has run gives `NAME`, and `TITLES` and `EXPECTED` by case.
+    A law whose expectation depends on the sweep gives `NAME`, and by case `TITLES` and `EXPECTED`.
     """
     owner: Any = getattr(law, "__self__", None)
+    file = module(law)
     if owner is not None:
-        constants = sys.modules[type(owner).__module__]
-        allowed = owner.allowed if hasattr(owner, "allowed") else (constants.EXPECTED, constants.EXPECTED)
-        yield Entry(owner.name, owner.title, *allowed)
-        return
-    findings = law(everything.evidence())
-    yield from (Entry(f.name, f.title, f.expected, f.expected) for f in findings)
-    if not findings:
-        file = module(law)
-        title = "; ".join(file.TITLES.values())
-        yield Entry(file.NAME, title, min(file.EXPECTED.values()), max(file.EXPECTED.values()))
+        yield Entry(owner.name, owner.title, *_allowed(owner))
+    elif hasattr(file, "TITLES"):
+        for case, title in file.TITLES.items():
+            yield Entry(file.NAME, title, file.EXPECTED[case], file.EXPECTED[case])
+    else:
+        yield from (Entry(f.name, f.title, f.expected, f.expected) for f in law(everything.evidence()))
+
+
+def _allowed(owner: Any) -> tuple[float, float]:
+    if hasattr(owner, "allowed"):
+        return owner.allowed[0], owner.allowed[1]
+    expected = owner.expected if hasattr(owner, "expected") else sys.modules[type(owner).__module__].EXPECTED
+    return expected, expected
 
 
 def module(law: Law) -> ModuleType:

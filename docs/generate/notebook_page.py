@@ -23,8 +23,8 @@ def _cell(cell: dict[str, Any]) -> str:
     source = "".join(cell["source"])
     if cell["cell_type"] == "markdown":
         return source
-    language = "bash" if source.startswith("!") else "python"
-    code = source.removeprefix("!") if language == "bash" else source
+    language = "bash" if source.startswith("%%bash\n") else "python"
+    code = source.removeprefix("%%bash\n")
     return "\n\n".join([f"```{language}\n{code}\n```", *(_output(each) for each in cell["outputs"])])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from workers.networks.base import Network
 
 SCALE_INVARIANT_S = 110e-9  # a binomial and a gamma number: one layer of one draw, at any width
-NEURON_S = {"tanh": 22e-9, "erf": 38e-9, "gelu": 52e-9}  # a normal number and σ of it
+NEURON_S = {"tanh": 18e-9, "erf": 28e-9, "gelu": 50e-9}  # a normal number and σ of it
 PIECEWISE_LINEAR_S = 15e-9
 FEW_DRAWS, MANY_DRAWS = 2**16, 2**22  # draws of a part: seconds of work, and few parts at 10⁹ draws
 
@@ -15,6 +15,6 @@ def neuron_s(network: Network) -> float:
 
     >>> from workers.networks import FullyConnected
     >>> neuron_s(FullyConnected(activation="tanh"))
-    2.2e-08
+    1.8e-08
     """
     return NEURON_S.get(str(network.activation), PIECEWISE_LINEAR_S)

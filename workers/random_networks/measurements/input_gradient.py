@@ -91,7 +91,7 @@ def draw_s(case: Case) -> float:
     """As a draw of q where that will do; else a forward and a backward pass."""
     if case.scale_invariant:
         return conditional_variance.draw_s(case)
-    return case.depth * case.width * (2.0 * neuron_s(case.network) + 20e-9)
+    return case.depth * case.width * (2.0 * neuron_s(case.network) + 30e-9)
 
 
 _MEAN, _VARIANCE = "E‖∂z/∂x‖² at an input of unit norm", "Var‖∂z/∂x‖² / E[‖∂z/∂x‖²]²"

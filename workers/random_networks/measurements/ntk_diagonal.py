@@ -86,6 +86,6 @@ MEASUREMENT = Measurement(
     summary=summary,
     store=pairs("ntk_mean", "ntk_variance"),
     predict=predict,
-    draw_s=lambda case: case.depth * case.width * (2.0 * neuron_s(case.network) + 20e-9),
+    draw_s=lambda case: case.depth * case.width * (2.0 * neuron_s(case.network) + 30e-9),
     part_draws=lambda case: FEW_DRAWS,
 )

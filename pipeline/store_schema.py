@@ -40,7 +40,12 @@ COORDINATES = {
     "learning_rate": Variable("learning_rate", ("learning_rate",), "learning rate as in the config"),
     "step": Variable("step", ("step",), "gradient steps taken", dtype="int64"),
     "layer": Variable("layer", ("layer",), "layer, 1 to depth hidden, depth + 1 the output", dtype="int64"),
-    "mode": Variable("mode", ("mode",), "eigenvector of the kernel, largest eigenvalue first", dtype="int64"),
+    "mode": Variable(
+        "mode",
+        ("mode",),
+        "eigenvector of the kernel over samples and outputs, largest eigenvalue first",
+        dtype="int64",
+    ),
     "output": Variable("output", ("output",), "output of the network: a class, or its place", dtype="int64"),
     "order": Variable("order", ("order",), "order of the cumulant", dtype="int64"),
     "part": Variable("part", ("part",), "part of the draws, keyed by its number", dtype="int64"),

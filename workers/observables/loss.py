@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workers.observables.record import Record
 
 VARIABLES = (
-    Variable("loss", (*CELL, "step"), "loss ½ Σ_i (αf(x_i) − y_i)², summed over training points"),
+    Variable("loss", (*CELL, "step"), "loss ½ Σ_i (αf(x_i) − y_i)², summed over training points and outputs"),
     Variable("residual_norm", (*CELL, "step"), "residual ‖r‖₂, r = αf − y on the training points"),
 )
 NEEDS: tuple[str, ...] = ()

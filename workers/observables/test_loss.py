@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from workers.observables.record import Record
 
-VARIABLES = (Variable("test_loss", (*CELL, "step"), "½ Σ_i (αf(x_i) − y_i)², summed over test points"),)
+VARIABLES = (
+    Variable("test_loss", (*CELL, "step"), "½ Σ_i (αf(x_i) − y_i)², summed over test points and outputs"),
+)
 NEEDS = ("test_outputs",)
 
 

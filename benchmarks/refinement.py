@@ -146,3 +146,73 @@ def uniform(sweep: SyntheticLaw, half_width: float) -> Iterator[Look]:
             return
         more = max(1, int(sweep._seeds.max()) // 8)
         sweep.add(np.full(sweep.cost.shape, more), np.ones(sweep.rates, dtype=bool))
+
+
+@dataclass(frozen=True)
+class Race:
+    """Both ways to one interval: cost and interval at each look."""
+
+    refined: list[Look]
+    uniform: list[Look]
+
+    @property
+    def ratio(self) -> float:
+        """Cost of refining over cost of seeds everywhere, each when it first had the interval."""
+        return self.refined[-1].spent / self.uniform[-1].spent
+
+
+def race(seed: int, shrink: float = 0.5, **options: object) -> Race:
+    """One synthetic sweep, its interval shrunk by a factor in both ways from the same pilot."""
+    one, other = (SyntheticLaw(seed, **options) for _ in range(2))  # type: ignore[arg-type]
+    (first,) = weight_drift.LAW.find(one.evidence())
+    wanted = shrink * first.estimate.half_width
+    return Race(list(refined(one, wanted)), list(uniform(other, wanted)))
+
+
+def figure(races: list[Race], path: str) -> None:
+    """Half-width against cost, each look a point, medians of both ways as lines."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    drawn, axes = plt.subplots(figsize=(3.5, 3.1), layout="constrained")
+    for name, colour in (("uniform", "#D55E00"), ("refined", "#0072B2")):
+        costs = np.geomspace(30, 2e4, 60)
+        at = []
+        for each in races:
+            looks: list[Look] = getattr(each, name)
+            spent = np.array([look.spent for look in looks])
+            half = np.array([look.estimate.half_width for look in looks]) / looks[0].estimate.half_width
+            axes.plot(spent[1:], half[1:], ".", ms=1.5, alpha=0.25, color=colour)
+            at.append(np.interp(np.log(costs), np.log(np.maximum(spent, 1.0)), half, right=np.nan))
+        enough = np.isfinite(at).mean(0) > 0.5
+        label = "seeds everywhere" if name == "uniform" else "widesweep refine"
+        axes.plot(costs[enough], np.nanmedian(at, axis=0)[enough], color=colour, label=label)
+    axes.set(xscale="log", xlabel="cost of added cells (1: a cell of the smallest width)")
+    axes.set_ylabel("half-width of the interval (1: before)")
+    axes.legend(frameon=False, fontsize=7)
+    drawn.savefig(path, dpi=200)
+    plt.close(drawn)
+
+
+def main() -> None:
+    """200 sweeps: the median ratio of costs, and the figure."""
+    for widths in ((64, 128, 256, 512), (64, 128, 256, 512, 1024), (64, 128, 256, 512, 1024, 2048)):
+        races = [race(seed, widths=widths) for seed in range(200)]
+        done = [
+            each
+            for each in races
+            if each.refined[-1].estimate.half_width <= each.uniform[0].estimate.half_width / 2
+        ]
+        ratios = np.array([each.ratio for each in done])
+        print(
+            f"widths to {widths[-1]}: {len(done)} of 200 reached, cost ratio {np.quantile(ratios, [0.25, 0.5, 0.75]).round(3)}",
+            flush=True,
+        )
+        if widths[-1] == 1024:
+            figure(races, "docs/refine.png")
+
+
+if __name__ == "__main__":
+    main()

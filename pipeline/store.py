@@ -183,11 +183,13 @@ class Store:
 
     def block_costs(self) -> tuple[np.ndarray, np.ndarray]:
         """Cells and core seconds of each training block's last attempt, in `plan_shape`; 0 where unknown."""
-        size = int(np.prod(self.plan_shape))
-        if "block_core_s" not in self._groups["run"]:
-            return np.zeros(self.plan_shape), np.zeros(self.plan_shape)
-        found = (self._read("run", name)[:size] for name in ("block_cells", "block_core_s"))
-        cells, core_s = (np.nan_to_num(each).reshape(self.plan_shape) for each in found)
+        size, names = int(np.prod(self.plan_shape)), ("block_cells", "block_core_s")
+        if any(n not in self._groups["run"] or self._array("run", n).shape[0] < size for n in names):
+            return np.zeros(self.plan_shape), np.zeros(
+                self.plan_shape
+            )  # an older version's, or still growing
+        found = (np.nan_to_num(self._read("run", name)[:size]) for name in names)
+        cells, core_s = (each.reshape(self.plan_shape) for each in found)
         return cells, core_s
 
     def run_attributes(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from analysis.refine.program import Program
 Array = NDArray[np.float64]
 
 FEWEST_NEW = 4  # seeds of a width or depth that was not there: fewer say nothing of their own spread
-WORTH_A_SEED = 0.25  # part of a seed that the design must ask for where rounding may add one
 STEPS_UP = 200  # seeds are rounded up in so many steps at most, whatever their number
 
 
@@ -28,7 +27,7 @@ class Allocation:
         rates: learning rates at which they train, mask of shape (rate,).
         cost_s: forecast seconds.
         half_widths: forecast half-width of each law, in the order asked.
-        reached: share of the way to the goals, 1: all are met by the forecast.
+        reached: share of the way to the goals, in the logs; 1: all are met by the forecast.
     """
 
     added: NDArray[np.int64]
@@ -66,12 +65,26 @@ def allocate(
         [np.ones(rates, dtype=bool)] if rates > 1 else []
     )
     programs = [Program(tuple(laws), candidates, tuple(goals), mask) for mask in masks]
-    found = [each for each in (_cheapest(p) for p in programs) if each is not None]
-    best = min(found, key=lambda each: each.cost_s, default=None)
-    if budget_s is None or (best is not None and best.cost_s <= budget_s):
-        return best
+    if budget_s is None:
+        found = [each for each in (_cheapest(p) for p in programs) if each is not None]
+        return min(found, key=lambda each: each.cost_s, default=None)
     found = [each for each in (_nearest(p, budget_s) for p in programs) if each is not None]
     return max(found, key=lambda each: each.reached, default=None)
+
+
+def share_of(
+    step: Allocation, share: float, laws: Sequence[LawForecast], candidates: Candidates
+) -> Allocation:
+    """The same design with that share of its seeds, rounded up; a new width or depth keeps a few."""
+    whole = np.ceil(share * step.added)
+    new = candidates.seeds.max(-1) == 0
+    whole[new] = np.maximum(whole, np.minimum(step.added, FEWEST_NEW))[new]
+    counts = candidates.counts(whole, step.rates)
+    halves = tuple(float(law.half_width(counts)) for law in laws)
+    cost_s = candidates.cost_s(whole, step.rates)
+    return replace(
+        step, added=whole.astype(np.int64), cost_s=cost_s, half_widths=halves, reached=share * step.reached
+    )
 
 
 def _cheapest(program: Program) -> Allocation | None:
@@ -108,9 +121,10 @@ def _nearest(program: Program, budget_s: float) -> Allocation | None:
 def _rounded_down(program: Program, solution: Array) -> tuple[Array, NDArray[np.bool_]]:
     """Whole seeds, of a new width or depth a few or none, and where rounding up may add."""
     whole = np.floor(solution + 1e-6)
-    few = (program.candidates.seeds.max(-1) == 0) & (solution < FEWEST_NEW)
+    new = program.candidates.seeds.max(-1) == 0
+    few = new & (solution < FEWEST_NEW)
     whole[few] = np.where(solution[few] < FEWEST_NEW / 2, 0, FEWEST_NEW)
-    return whole, (whole > 0) | ((solution > WORTH_A_SEED) & ~few)
+    return whole, program.candidates.allowed & ((whole > 0) | ~new)
 
 
 def _step(whole: Array) -> float:

@@ -15,7 +15,7 @@ from analysis.refine.law_forecast import LawForecast
 Array = NDArray[np.float64]
 
 SLACK_GROWTH = 1.25  # cheap widths are narrow ones: what finite size leaves open may grow by this factor
-STARTS = 3
+STARTS = 2
 SEED = 9
 MOST_SEEDS = 1e6
 NUDGE = 1e-4
@@ -92,7 +92,7 @@ class Program:
         result = optimize.minimize(
             cost, first, jac=slope, method="SLSQP", bounds=bounds,
             constraints=optimize.NonlinearConstraint(held, 0.0, np.inf, jac=jacobian),
-            options={"maxiter": 150, "ftol": 1e-6},
+            options={"maxiter": 100, "ftol": 1e-5},
         )  # fmt: skip
         x = np.asarray(result.x)
         good = np.isfinite(x).all() and bool((held(x) >= FEASIBLE).all())

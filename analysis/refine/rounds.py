@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.refine.allocation import Allocation, allocate
+from analysis.refine.allocation import Allocation, allocate, share_of
 from analysis.refine.candidates import Candidates
 from analysis.refine.law_forecast import LawForecast
 
@@ -42,7 +42,8 @@ def next_round(
     aims = [AIM * goal / scale for goal, scale in zip(goals, scales, strict=True)]
     step = allocate(laws, candidates, aims, left_s)
     if step is not None and step.cost_s > spent_s:
-        step = allocate(laws, candidates, aims, max(FIRST_SHARE * step.cost_s, spent_s)) or step
+        share = max(FIRST_SHARE, spent_s / step.cost_s)
+        step = share_of(step, share, laws, candidates)
     if step is None:
         return None
     halves = tuple(half * scale for half, scale in zip(step.half_widths, scales, strict=True))

@@ -9,6 +9,7 @@ import analysis
 from analysis.refine.rounds import next_round
 from pipeline import store_address
 from pipeline.forecast import duration
+from pipeline.growth import GROWING
 from pipeline.refine import proposal, record
 from pipeline.refine.goal import Goal
 from pipeline.refine.look import Look, look_at, refinable
@@ -46,8 +47,7 @@ def refine(url: str, goal: Goal, address: str | None = None, *, dry_run: bool = 
         look = look_at(url, goal, book.of(goal))
         step, stopped = _next(look, goal, book.of(goal))
         return _result(look, book.of(goal), stopped) | {"proposal": step and _shown(step)}
-    if len(Store(url).blocks_with(PENDING)):
-        look_at(url, goal, book.of(goal))  # refuses a wrong law before anything runs
+    if Store(url).attributes.get(GROWING) or len(Store(url).blocks_with(PENDING)):
         run(sweep, url, address)
     while True:
         look = look_at(url, goal, book.of(goal))

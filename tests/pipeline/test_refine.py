@@ -1,0 +1,263 @@
+"""`widesweep refine`: what it adds and what it leaves, its record, its resumption, its refusals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import analysis
+from pipeline import config, execute, ray_environment
+from pipeline.cli import app
+from pipeline.errors import InputError
+from pipeline.refine import measured_cost, record, refine
+from pipeline.refine.goal import Goal, duration_s
+from pipeline.run import run
+from pipeline.store import Store
+from tests.pipeline.conftest import measured_bytes
+
+Write = Callable[..., Path]
+Cell = tuple[int, int, int, float]
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
+    """Every cell that is trained, in this process, without a cluster."""
+    from pipeline import schedule
+
+    cells: list[Cell] = []
+    real = execute._train_cells
+
+    def counted(sweep: Any, block: Any, seeds: list[int], rates: list[int], *others: Any) -> Any:
+        grid = sweep.config.grid
+        w, d = grid.width[block.width], grid.depth[block.depth]
+        cells.extend((w, d, grid.seeds[s], grid.learning_rates[r]) for s in seeds for r in rates)
+        return real(sweep, block, seeds, rates, *others)
+
+    def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
+        for block in blocks:
+            listener.started(block)
+            listener.finished(block, execute.execute(sweep, block))
+
+    cluster = schedule.Cluster(cores=2, node_cores=2, node_memory_bytes=2**33, gpus=0.0, local=True)
+    monkeypatch.setattr(execute, "_train_cells", counted)
+    monkeypatch.setattr(schedule, "run", inline)
+    monkeypatch.setattr(schedule, "connect", lambda address, cores: contextlib.nullcontext(cluster))
+    monkeypatch.setattr(ray_environment, "prepare", lambda local: None)
+    return cells
+
+
+@pytest.fixture
+def sweep(write_config: Write, tmp_path: Path, trained: list[Cell]) -> tuple[Path, str]:
+    """A finished sweep of three widths: its config and its store."""
+    grid = {"width": [8, 16, 32], "depth": [1, 2], "seed": 4, "learning_rate": [0.5, 1.0]}
+    path, url = write_config(grid=grid, initialization=None), str(tmp_path / "a.zarr")
+    run(config.load(path), url)
+    trained.clear()
+    return path, url
+
+
+def interval(url: str, law: str = "weight_drift") -> float:
+    found = next(f for f in analysis.examine(url).findings if f.name == law)
+    return found.estimate.high - found.estimate.low
+
+
+def test_an_interval_is_reached_by_cells_that_are_trained_once(
+    sweep: tuple[Path, str], trained: list[Cell]
+) -> None:
+    """Rounds end below the interval asked for; old cells and cells nobody asked for are not trained."""
+    path, url = sweep
+    wanted = 0.7 * interval(url)
+    found = refine(url, Goal(("weight_drift",), interval=wanted))
+    assert found["stopped"] == "reached"
+    assert interval(url) <= wanted
+    assert len(trained) == len(set(trained)) > 0
+    old = set(config.load(path).config.grid.seeds)
+    assert not {c for c in trained if c[2] in old and c[0] in (8, 16, 32)}
+    store = Store(url)
+    assert store.asked is not None
+    assert store.cell_counts() == {"done": 48 + len(trained), "diverged": 0, "failed": 0, "pending": 0}
+    laws = analysis.analyze(url)
+    assert laws["cells"]["pending"] == 0
+    assert "left out" not in laws["laws"]["weight_drift"]["note"]
+
+
+def test_the_same_goal_again_finds_it_reached(sweep: tuple[Path, str], trained: list[Cell]) -> None:
+    """A goal that is met costs nothing more; the old rounds stay on record."""
+    _, url = sweep
+    goal = Goal(("weight_drift",), interval=0.7 * interval(url))
+    before = refine(url, goal)
+    trained.clear()
+    again = refine(url, goal)
+    assert again["stopped"] == "reached"
+    assert not trained
+    assert again["rounds"] == []
+    assert len(record.read(url).rounds) == len(before["rounds"])
+
+
+def test_every_round_is_on_record(sweep: tuple[Path, str]) -> None:
+    """What was known, proposed, forecast, spent and found, readable by plain xarray."""
+    _, url = sweep
+    found = refine(url, Goal(("weight_drift",), interval=0.7 * interval(url)))
+    tree = xr.open_datatree(url, engine="zarr")
+    rounds = json.loads(tree["refinement"].attrs["rounds"])
+    assert rounds == found["rounds"]
+    for each in rounds:
+        assert each["state"] == "done"
+        assert each["cost_s"] > 0
+        assert each["cost_forecast_s"] > 0
+        assert {"known", "proposed", "found", "interval_forecast", "goal"} <= set(each)
+        assert all(group["seeds"] > 0 and group["why"] for group in each["proposed"])
+    assert rounds[-1]["ended"] == "reached"
+
+
+def test_a_round_that_dies_is_ended_by_the_same_command(
+    sweep: tuple[Path, str], trained: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between blocks, or while the store grows: the same command trains the rest, each cell once."""
+    from pipeline import growth, schedule
+
+    _, url = sweep
+    goal = Goal(("weight_drift",), interval=0.7 * interval(url))
+    inline = schedule.run
+
+    def dying(cluster: Any, shared: Any, blocks: Any, listener: Any, stop: Any) -> None:
+        inline(cluster, shared, [next(iter(blocks))], listener, stop)
+        raise KeyError("the process died here")
+
+    for place, name, broken in ((growth, "_fit", _die), (schedule, "run", dying)):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, broken)
+            with pytest.raises(KeyError):
+                refine(url, goal)
+    assert record.read(url).unfinished is not None
+    found = refine(url, goal)
+    assert found["stopped"] == "reached"
+    assert len(trained) == len(set(trained))
+    assert record.read(url).unfinished is None
+    assert sum(len(g["learning_rate"]) * g["seeds"] for r in found["rounds"] for g in r["proposed"]) == len(
+        trained
+    )
+
+
+def _die(*arguments: Any) -> None:
+    raise KeyError("the process died here")
+
+
+def test_the_config_of_a_refined_sweep_still_runs_and_still_grows(
+    sweep: tuple[Path, str], trained: list[Cell]
+) -> None:
+    """`run` with the first config computes nothing; with more seeds just those, at the config's widths."""
+    path, url = sweep
+    refine(url, Goal(("weight_drift",), interval=0.7 * interval(url)))
+    added = set(trained)
+    trained.clear()
+    run(config.load(path), url)
+    assert not trained
+    run(config.load(path, ["grid.seed=5"]), url)
+    grid = {(w, d, 4, r) for w in (8, 16, 32) for d in (1, 2) for r in (0.5, 1.0)}
+    assert set(trained) == grid - added
+    assert Store(url).cell_counts()["pending"] == 0
+    with pytest.raises(InputError):
+        run(config.load(path, ["grid.width=[8, 16]"]), url)
+
+
+def test_refined_cells_have_the_bits_of_a_full_grid(
+    sweep: tuple[Path, str], trained: list[Cell], tmp_path: Path
+) -> None:
+    """Whoever asked for a cell, its numbers depend on its coordinates alone."""
+    path, url = sweep
+    refine(url, Goal(("weight_drift",), interval=0.8 * interval(url)))
+    store = Store(url)
+    grid = store.config.grid
+    full = str(tmp_path / "full.zarr")
+    settings = [f"grid.width={list(grid.width)}", f"grid.seed={len(grid.seeds)}"]
+    run(config.load(path, settings), full)
+    one, other = (analysis.open_sweep(each)["training"].ds.load() for each in (url, full))
+    done = one["status"] == 1
+    assert int(done.sum()) > 48
+    for name in ("loss", "neuron_change_max"):
+        xr.testing.assert_identical(one[name].where(done), other[name].where(done))
+
+
+def test_a_dry_run_writes_nothing(sweep: tuple[Path, str], trained: list[Cell]) -> None:
+    """Proposal, cost and intervals are shown; no file changes and no cell is trained."""
+    _, url = sweep
+    before = measured_bytes(Path(url)), sorted(str(f) for f in Path(url).rglob("*"))
+    found = refine(url, Goal(("weight_drift",)), dry_run=True)
+    step = found["proposal"]
+    assert step["cells"] > 0
+    assert step["cost_forecast_s"] > 0
+    assert step["interval_forecast"]["weight_drift"] < interval(url)
+    assert "instead of" in step["proposed"][0]["why"]
+    assert not trained
+    assert before == (measured_bytes(Path(url)), sorted(str(f) for f in Path(url).rglob("*")))
+
+
+def test_a_budget_is_kept(sweep: tuple[Path, str]) -> None:
+    """The forecast of every round lies within what is left of the budget."""
+    _, url = sweep
+    cost_s = refine(url, Goal(("weight_drift",)), dry_run=True)["proposal"]["cost_forecast_s"]
+    found = refine(url, Goal(("weight_drift",), budget_s=cost_s))
+    left_s = cost_s
+    for each in found["rounds"]:
+        assert each["cost_forecast_s"] <= left_s
+        left_s -= each["cost_s"]
+    assert "budget" in found["stopped"] or found["stopped"] == "reached"
+
+
+def test_a_law_that_seeds_cannot_tighten_costs_nothing(sweep: tuple[Path, str], trained: list[Cell]) -> None:
+    """The reason is told, no round begins."""
+    _, url = sweep
+    found = refine(url, Goal(("convergence_rate",), interval=1e-3))
+    assert found["stopped"] == "nothing here can be tightened by more seeds"
+    assert found["laws"]["convergence_rate"]["obstacle"]
+    assert not trained
+    assert found["rounds"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "neither is given"),
+        (["--interval", "0.1", "--budget", "1h"], "both are given"),
+        (["--interval", "-1"], "it is no length"),
+        (["--budget", "soon"], "durations look like"),
+        (["--law", "weight_drif", "--interval", "0.1"], "the nearest is weight_drift"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_message(
+    arguments: list[str], told: str, sweep: tuple[Path, str]
+) -> None:
+    """Exit 2, one message, nothing written."""
+    before = sorted(str(f) for f in Path(sweep[1]).rglob("*"))
+    result = CliRunner().invoke(app, ["refine", sweep[1], *arguments])
+    assert result.exit_code == 2
+    assert told in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert before == sorted(str(f) for f in Path(sweep[1]).rglob("*"))
+
+
+def test_costs_follow_measured_blocks() -> None:
+    """Second route: blocks made by a known overhead and factors are forecast; without any the model stays."""
+    model, cells = np.array([[0.1, 0.2], [0.5, 1.0]]), np.tile([1.0, 2.0, 4.0], 4)
+    pair = np.repeat(np.arange(4), 3)
+    exact = measured_cost.correct(model, pair, cells, 0.3 + cells * 2.0 * model.ravel()[pair])
+    assert np.allclose([exact.block_s, *exact.cell_s.ravel()], [0.3, 0.2, 0.4, 1.0, 2.0])
+    core_s = 0.3 + cells * np.array([0.2, 0.4, 0.75, 1.5])[pair]
+    found = measured_cost.correct(model, pair, cells, core_s)
+    assert np.allclose(found.block_s + cells * found.cell_s.ravel()[pair], core_s, rtol=0.1)
+    bare = measured_cost.correct(model, pair[:0], cells[:0], core_s[:0])
+    assert np.array_equal(bare.cell_s, model)
+
+
+def test_durations_are_read() -> None:
+    """Seconds, minutes, hours, days."""
+    assert [duration_s(t) for t in ("5", "5s", "2m", "1.5h", "1d")] == [5.0, 5.0, 120.0, 5400.0, 86400.0]

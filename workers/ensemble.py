@@ -2,11 +2,11 @@
 
 With K outputs a sample's outputs lie side by side: αf and residuals are (B, n·K), sample-major.
 
-With one output the backward pass carries that output's cotangent, D_h(i) = ∂(αf_i)/∂z_h(i), in place of the
-loss's: the gradient is A_{h−1}ᵀ(r ∘ D_h), and the tangent kernel takes the same arrays. With K outputs the
-gradient takes Σ_a r_ia D_h(ia), carried as one row for each sample: 1/K of the operations of K unit
-cotangents. Those are carried when a measurement asks for them, so that a step costs what it costs with one
-output, and no measurement has a say in the trajectory.
+At a look the backward pass of one output carries that output's cotangent, D_h(i) = ∂(αf_i)/∂z_h(i), in place
+of the loss's: the gradient is A_{h−1}ᵀ(r ∘ D_h), and the tangent kernel takes the same arrays. With K outputs
+and between looks the gradient takes Σ_a r_ia D_h(ia), carried as one row for each sample: 1/K of the
+operations of K unit cotangents. Those are carried when a measurement asks for them, so that a step costs what
+it costs with one output, and no measurement has a say in the trajectory.
 
 A product with a single column is made of elementwise products and a sum: batched matrix libraries are slow
 there.
@@ -24,6 +24,7 @@ from torch import Tensor
 from workers import aligned
 from workers.activations import tensor_activation
 from workers.cotangents import Cotangents
+from workers.held_layer import HeldLayer
 from workers.networks.base import Network
 from workers.networks.layers import Layer
 from workers.parameters import Parameters
@@ -41,6 +42,8 @@ class Ensemble:
         pre_activations: z_h of the hidden layers, shape (B, n, m); the activations where they suffice.
         outputs: αf (minus its start, if centred), shape (B, n·K), sample-major.
         output_count: K.
+        lowest_moving: the lowest layer that the forward pass computes; those below are as they were.
+        held_layer: the first layer in a stretch of descent; see `held_layer.held`.
     """
 
     def __init__(
@@ -76,6 +79,8 @@ class Ensemble:
         self.biases = [None if b is None else b[self.start] for b in self.initial_biases]
         self.learning_rates = torch.as_tensor(learning_rates, dtype=x.dtype, device=x.device)[:, None, None]
         self.x = x[None]
+        self.held_layer: HeldLayer | None = None
+        self.lowest_moving = 0
         self._allocate()
         self.offset: Tensor | None = None
         self.forward()
@@ -100,29 +105,17 @@ class Ensemble:
         self._columns = {h: make(layer.fan_in) for h, layer in enumerate(self.layers) if layer.fan_out == 1}
         self._units: Cotangents | None = None
         self._units_are_fresh = False
-        self._weighted = Cotangents(self, 1) if self.output_count > 1 else None
+        self._weighted: Cotangents | None = None
 
     def forward(self) -> Tensor:
         """Outputs αf of every cell on every sample (minus those at the start, if centred), shape (B, n·K)."""
-        for h, layer in enumerate(self.layers):
+        for h in range(self.lowest_moving, len(self.layers)):
             last = h == len(self.layers) - 1
             z = self._output if last else self.pre_activations[h]
-            bias = self.biases[h]
-            if layer.fan_out == 1:
-                torch.mul(self.inputs[h], self.weights[h].transpose(1, 2), out=self._columns[h])
-                torch.sum(self._columns[h], 2, keepdim=True, out=z)
-                z.mul_(layer.weight_scale)
-                if bias is not None:
-                    z.add_(bias, alpha=layer.bias_scale)
+            if h == 0 and self.held_layer is not None:
+                self.held_layer.product(z)
             else:
-                torch.baddbmm(
-                    z if bias is None else bias.expand_as(z),
-                    self.inputs[h],
-                    self.weights[h],
-                    beta=0.0 if bias is None else layer.bias_scale,
-                    alpha=layer.weight_scale,
-                    out=z,
-                )
+                self.product(h, z)
             if not last:
                 self._activate(h)
         self._units_are_fresh = False
@@ -130,6 +123,30 @@ class Ensemble:
         if self.offset is not None:
             self.outputs -= self.offset
         return self.outputs
+
+    def product(self, h: int, z: Tensor) -> None:
+        """z = s_h A_{h−1} W_h + t_h b_h.
+
+        Args:
+            h: the layer's place, from 0.
+            z: where it goes, shape (B, n, fan_out).
+        """
+        layer, bias = self.layers[h], self.biases[h]
+        if layer.fan_out == 1:
+            torch.mul(self.inputs[h], self.weights[h].transpose(1, 2), out=self._columns[h])
+            torch.sum(self._columns[h], 2, keepdim=True, out=z)
+            z.mul_(layer.weight_scale)
+            if bias is not None:
+                z.add_(bias, alpha=layer.bias_scale)
+        else:
+            torch.baddbmm(
+                z if bias is None else bias.expand_as(z),
+                self.inputs[h],
+                self.weights[h],
+                beta=0.0 if bias is None else layer.bias_scale,
+                alpha=layer.weight_scale,
+                out=z,
+            )
 
     def _activate(self, h: int) -> None:
         """A_h from z_h; where a branch is scaled or added, z_h keeps what the derivative needs."""
@@ -159,15 +176,32 @@ class Ensemble:
         Args:
             residual: r = αf − y, or r times weights of its entries, shape (B, n·K).
         """
-        if self._weighted is None:
+        if self.output_count == 1:
             self._gradient = self.unit_cotangents, residual[..., None]
         else:
-            self._weighted.carry(self, residual.view(len(self), self.x.shape[1], self.output_count))
-            self._gradient = self._weighted, residual.new_ones(())
+            self._gradient = self._carried(residual), residual.new_ones(())
+
+    def _carried(self, residual: Tensor) -> Cotangents:
+        """Σ_a r_a D_h(a): one row for each sample."""
+        if self._weighted is None:
+            self._weighted = Cotangents(self, 1)
+        self._weighted.carry(self, residual.view(len(self), self.x.shape[1], self.output_count))
+        return self._weighted
 
     def descend(self) -> None:
         """One step of gradient descent in place, W_h ← W_h − η s_h A_{h−1}ᵀ Σ_a r_a D_h(a), biases too."""
         self.subtract_gradient(self.learning_rates, self.trained)
+
+    def descend_from(self, residual: Tensor) -> None:
+        """The same from the residual at once: the cotangents carry ηr, and need no scaling after.
+
+        Args:
+            residual: r = αf − y at the last forward pass, shape (B, n·K).
+        """
+        carried, target = self._carried(residual * self.learning_rates[:, 0]), self.trained
+        for h, layer in enumerate(self.layers):
+            if layer.trains:
+                self._move(h, carried.layers[h], target)
 
     def subtract_gradient(self, size: Tensor | float, target: Parameters) -> None:
         """T_h ← T_h − size · s_h A_{h−1}ᵀ Σ_a r_a D_h(a) in place for all that trains; biases likewise.
@@ -178,18 +212,34 @@ class Ensemble:
         """
         cotangents, weight = self._gradient
         step = weight * size
-        for h, layer in enumerate(self.layers):
-            scaled, weights, bias = self._scaled[h], target.weights[h], target.biases[h]
-            if scaled is None or weights is None:
-                continue
-            torch.mul(cotangents.layers[h], step, out=scaled)
-            if layer.fan_out == 1:
-                torch.mul(self.inputs[h], scaled, out=self._columns[h])
-                weights.sub_(self._columns[h].sum(1)[..., None], alpha=layer.weight_scale)
-            else:
-                weights.baddbmm_(self.inputs[h].transpose(1, 2), scaled, alpha=-layer.weight_scale)
-            if bias is not None:
-                bias.sub_(scaled.sum(1, keepdim=True), alpha=layer.bias_scale)
+        for h, scaled in enumerate(self._scaled):
+            if scaled is not None:
+                self._move(h, torch.mul(cotangents.layers[h], step, out=scaled), target)
+
+    def _move(self, h: int, scaled: Tensor, target: Parameters) -> None:
+        if h == 0 and self.held_layer is not None:
+            self.held_layer.moved.add_(scaled)
+        else:
+            self.subtract_from_layer(h, scaled, target)
+
+    def subtract_from_layer(self, h: int, scaled: Tensor, target: Parameters) -> None:
+        """T_h ← T_h − s_h A_{h−1}ᵀ δ, and t_h Σ_i δ_i from its bias.
+
+        Args:
+            h: the layer's place, from 0.
+            scaled: δ, shape (B, n, fan_out).
+            target: the arrays to subtract from.
+        """
+        layer, weights, bias = self.layers[h], target.weights[h], target.biases[h]
+        if weights is None:
+            return
+        if layer.fan_out == 1:
+            torch.mul(self.inputs[h], scaled, out=self._columns[h])
+            weights.sub_(self._columns[h].sum(1)[..., None], alpha=layer.weight_scale)
+        else:
+            weights.baddbmm_(self.inputs[h].transpose(1, 2), scaled, alpha=-layer.weight_scale)
+        if bias is not None:
+            bias.sub_(scaled.sum(1, keepdim=True), alpha=layer.bias_scale)
 
     @property
     def trained(self) -> Parameters:

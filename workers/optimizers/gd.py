@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from workers.held_layer import held
 from workers.optimizers.base import Stepper, Training
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ class _Descent(Stepper):
     """No gradient array: every layer takes its product of activations and cotangents directly."""
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
-        for step in range(first, last):
-            if step > first:
-                residual = self.ensemble.forward() - self.start.targets
-                self.ensemble.backward(residual)
+        with held(self.ensemble, last - first):
             self.ensemble.descend()
+            for _ in range(first + 1, last):
+                self.ensemble.descend_from(self.ensemble.forward() - self.start.targets)

@@ -14,16 +14,18 @@ from workers.variable import DONE, PENDING
 
 def reopen(store: Store, plan: Plan) -> None:
     """Makes the pairs pending, and those of their parts whose draws grow; before anything is lengthened."""
-    if not store.has_parts or sampling.draws(plan.config) == sampling.draws(store.config):
+    if sampling.draws(plan.config) == sampling.draws(store.config):
         return
     changed = sampling.parts_that_change(store.config, plan.config)
 
     def write() -> None:
-        _status(store.url, "initialization")[...] = PENDING
-        parts = _status(store.url, "parts")
-        values = np.asarray(parts[...])
-        values[:, :, changed] = PENDING
-        parts[...] = values
+        _array(store.url, "initialization", "status")[...] = PENDING
+        if store.has_parts:
+            parts = _array(store.url, "parts", "status")
+            values = np.asarray(parts[...])
+            values[:, :, changed] = PENDING
+            values[_without_sums(store)] = PENDING
+            parts[...] = values
 
     storage.patiently(store.url, write)
 
@@ -32,12 +34,12 @@ def add(store: Store, groups: dict[str, Group]) -> None:
     """The group /parts in a store of before there were parts; what is done there is not drawn again."""
     if store.has_parts:
         return
-    pairs = store.initialization_status()
+    pairs = Store(store.url).initialization_status()  # as `reopen` left it
 
     def write() -> None:
         root = zarr.open_group(store_address.zarr_store(store.url), mode="r+", use_consolidated=False)
         store_create.write_group(root, "parts", groups["parts"])
-        status = _status(store.url, "parts")
+        status = _array(store.url, "parts", "status")
         values = np.zeros(status.shape, dtype=status.dtype)
         old = np.where(pairs == DONE, DONE, PENDING)[..., None]
         values[: pairs.shape[0], : pairs.shape[1]] = old
@@ -46,5 +48,13 @@ def add(store: Store, groups: dict[str, Group]) -> None:
     storage.patiently(store.url, write)
 
 
-def _status(url: str, group: str) -> zarr.Array:  # type: ignore[type-arg]
-    return zarr.open_array(store_address.zarr_store(url), path=f"{group}/status", mode="r+", zarr_format=3)
+def _without_sums(store: Store) -> np.ndarray:
+    """Parts that count as done in a store of before there were parts, and whose sums nobody has."""
+    settings = store.config.initialization
+    assert settings is not None
+    sums = _array(store.url, "parts", f"{settings.measure[0]}_sums")[:, :, :, 0, 0]
+    return np.asarray(np.isnan(np.asarray(sums)))
+
+
+def _array(url: str, group: str, name: str) -> zarr.Array:  # type: ignore[type-arg]
+    return zarr.open_array(store_address.zarr_store(url), path=f"{group}/{name}", mode="r+", zarr_format=3)

@@ -14,7 +14,7 @@ from workers.networks.layers import Layer
 from workers.random_networks.measurement import Case, Measurement, Prediction, pairs, with_error
 
 PRODUCTS = 40.0  # Lanczos steps, about
-PRODUCT_FLOPS_PER_S = 2e9  # matrix-vector products run at the memory's speed
+PRODUCT_FLOPS_PER_S = 4e9  # matrix-vector products run at the memory's speed
 DISPATCH_S = 3e-4  # of one layer's product
 BATCH_NUMBERS = 2**21  # parameters of a batch
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from workers.held_layer import held
 from workers.optimizers.base import Stepper, Training
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ class _Descent(Stepper):
     """No gradient array: every layer takes its product of activations and cotangents directly."""
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
+        from workers.held_layer import held
+
         with held(self.ensemble, last - first):
             self.ensemble.descend()
             for _ in range(first + 1, last):

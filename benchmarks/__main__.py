@@ -7,7 +7,15 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import engine, infinite_ntk, measurements
+from benchmarks import (
+    engine,
+    infinite_ntk,
+    measurements,
+    narrow_cells,
+    samplers,
+    scheduler,
+    whole_sweeps,
+)
 from benchmarks.rows import table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -26,9 +34,10 @@ def machine() -> str:
 
 
 def main() -> None:
-    rows = [row for module in (infinite_ntk, engine) for row in module.rows()]
+    rows = [row for module in (narrow_cells, engine, infinite_ntk, samplers) for row in module.rows()]
     head = f"# Ours beside the peers\n\n{machine()}. Ratios of paired runs in one process tree."
-    text = f"{head}\n\n{table(rows)}\n\n{measurements.section()}\n"
+    sections = (whole_sweeps.section(), scheduler.section(), measurements.section())
+    text = "\n\n".join((head, table(rows), *sections)) + "\n"
     RESULTS.write_text(text)
     print(text)
 

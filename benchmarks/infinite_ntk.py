@@ -8,37 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 import tracemalloc
-import venv
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.environments import peer_python, run_peer
 from benchmarks.rows import Row, table
 from theory.activations import get
 from theory.kernels import fully_connected_cross_kernels, infinite_ntk
 
-REQUIREMENTS = ("jax==0.4.30", "jaxlib==0.4.30", "numpy<2", "scipy<1.13", "neural-tangents==0.6.5")
-ROOT = Path(__file__).resolve().parents[1]
-ENVIRONMENT = ROOT / "build" / "peers" / "neural-tangents"
-PROGRAM = Path(__file__).with_name("peers") / "neural_tangents_kernels.py"
+REQUIREMENTS = ("jax==0.4.23", "jaxlib==0.4.23", "numpy<2", "scipy<1.13", "neural-tangents==0.6.5")
 AGREEMENT = 1e-6
 POINTS, DEPTH, REPEATS = 1000, 10, 7
-
-
-def peer_python() -> Path:
-    """The interpreter of the peer's environment; a file written last says that it is complete."""
-    python, ready = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "ready"
-    if not ready.exists():
-        print(f"making {ENVIRONMENT.relative_to(ROOT)}", file=sys.stderr)
-        venv.create(ENVIRONMENT, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
-        ready.touch()
-    return python
 
 
 def agreement_cases() -> list[dict]:
@@ -110,7 +94,7 @@ def measure(case: dict, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray
     return np.array(walls), peak / (8.0 * case["points"] ** 2)
 
 
-def run_peer(
+def their_kernels(
     cases: list[dict], train: np.ndarray, test: np.ndarray, *, float64: bool
 ) -> dict[str, np.ndarray]:
     """What neural-tangents computes and how long it takes, in the one precision."""
@@ -118,18 +102,16 @@ def run_peer(
         inputs, listed, output = (Path(folder) / name for name in ("in.npz", "cases.json", "out.npz"))
         np.savez(inputs, train=train, test=test)
         listed.write_text(json.dumps(cases))
-        command = [str(part) for part in (peer_python(), PROGRAM, inputs, listed, output)]
+        python = peer_python("neural-tangents", REQUIREMENTS)
         environment = {**os.environ, "JAX_ENABLE_X64": "1" if float64 else "0"}
-        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-        if done.returncode:
-            raise SystemExit(f"neural-tangents failed:\n{done.stderr[-2000:]}")
+        run_peer(python, "neural_tangents_kernels.py", inputs, listed, output, environment=environment)
         return dict(np.load(output))
 
 
 def largest_difference(train: np.ndarray, test: np.ndarray) -> float:
     """Largest relative difference of any entry of any kernel of the agreement cases, in float64."""
     cases = agreement_cases()
-    peer = run_peer(cases, train, test, float64=True)
+    peer = their_kernels(cases, train, test, float64=True)
     return max(
         float(np.abs(value / peer[f"{name}_{index}"] - 1).max())
         for index, case in enumerate(cases)
@@ -146,7 +128,7 @@ def rows() -> list[Row]:
     found = []
     for dtype in ("float64", "float32"):
         cases = timing_cases(dtype)
-        peer = run_peer(cases, train, test, float64=dtype == "float64")
+        peer = their_kernels(cases, train, test, float64=dtype == "float64")
         for index, case in enumerate(cases):
             walls, arrays = measure(case, train, test)
             note = f"agree to {worst:.0e}; {arrays:.1f} n × n arrays at peak"

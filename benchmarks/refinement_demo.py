@@ -1,8 +1,8 @@
 """The demo's weight drift, its interval halved: by `refine`, and by more seeds everywhere, in core seconds.
 
-From the root: python -m benchmarks.refinement_demo [KEY=VALUE ...], settings as with `run --set`. Three repeats,
-each with seeds of its own; both ways start from copies of one store. Core seconds are those of the blocks'
-processes, so a busy machine changes them little.
+From the root: python -m benchmarks.refinement_demo [KEY=VALUE ...], settings as with `run --set`. Three
+repeats, each with seeds of its own; both ways start from copies of one store. Core seconds are those of the
+blocks' processes, so a busy machine changes them little.
 """
 
 from __future__ import annotations

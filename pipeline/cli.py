@@ -268,7 +268,9 @@ def _damage_told(url: str) -> Iterator[None]:
 
 def _check_store(url: str) -> None:
     """The same refusal of a wrong store as everywhere, before anything reads it."""
+    from pipeline import storage
     from pipeline.store import Store
 
     if not Store(url).finished_blocks().any():
         fail(f"{url}: no cell is finished yet. Let `widesweep run` finish a block first.", 2)
+    storage.lend_patience(url)

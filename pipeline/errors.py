@@ -10,6 +10,7 @@ class WidesweepError(Exception):
     WidesweepError
     ├── InputError     the user changes the input and tries again; exit 2, nothing was written
     ├── ClusterError   Ray did not start; the machine is at fault, not the input; exit 1
+    │   └── ClusterLostError  its head has gone while a sweep ran; what is stored is safe; exit 1
     ├── StorageError   the store cannot be read or written now; what is stored is safe; exit 1
     ├── DamagedError   a chunk of the store is not what was written; `run --repair` recomputes it; exit 1
     └── Interrupted    the user (130) or the system (143) stopped a run; the same command resumes it
@@ -71,6 +72,21 @@ class ClusterError(WidesweepError):
         return (
             f"Ray did not start on this machine: {self.args[0]}\nA full /tmp or /dev/shm is the usual reason."
         )
+
+
+class ClusterLostError(ClusterError):
+    """The cluster's head does not answer any more.
+
+    >>> print(ClusterLostError("wide.zarr"))
+    wide.zarr: the Ray cluster that worked on it does not answer any more. What was finished is stored.
+    Run the same command again, with the --address of a cluster that answers.
+    """
+
+    def __str__(self) -> str:
+        """What was found, and the next step."""
+        found = "the Ray cluster that worked on it does not answer any more. What was finished is stored."
+        help_ = "Run the same command again, with the --address of a cluster that answers."
+        return f"{self.args[0]}: {found}\n{help_}"
 
 
 class StorageError(WidesweepError):

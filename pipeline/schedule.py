@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
-import math
 import socket
 import sys
 import time
@@ -16,14 +16,14 @@ from typing import Any, Protocol
 import ray
 from ray import exceptions
 
-from pipeline.errors import ClusterError, InputError, StorageError
+from pipeline.errors import ClusterError, ClusterLostError, InputError, StorageError
 from pipeline.execute import Outcome, Sweep, execute
+from pipeline.head_watch import HeadWatch
 from pipeline.plan import Block
 
 LOSSES = 25  # times that a block may lose its process or machine before its cells count as failed
 HANGS = 3  # times that it may show no sign of life for longer than its limit
 SHORTAGES = 6  # times that it may run out of memory; its batches are halved each time
-LOOK_S = 5.0  # time between looks at the cluster's size
 CONNECT_S = 5.0
 WAIT_S = 0.2  # longest time without a look at signals
 LOST = (
@@ -74,6 +74,7 @@ class Cluster:
         node_memory_bytes: memory of that node which Ray lends to tasks.
         gpus: GPUs in all.
         local: whether this process started it.
+        watch: whether its head still answers.
     """
 
     cores: int
@@ -81,6 +82,17 @@ class Cluster:
     node_memory_bytes: int
     gpus: float
     local: bool
+    watch: HeadWatch | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether its head has gone."""
+        return self.watch is not None and self.watch.lost
+
+    @property
+    def cores_now(self) -> int:
+        """CPU cores in all, of the nodes that are there now."""
+        return self.watch.cores if self.watch is not None else self.cores
 
 
 @contextlib.contextmanager
@@ -108,10 +120,16 @@ def connect(address: str | None, cores: int) -> Iterator[Cluster]:
             raise ClusterError(reason) from error
         raise _no_cluster(address, reason) from None
     with contextlib.redirect_stdout(sys.stderr):  # Ray prints of lost nodes where only results belong
+        cluster = _describe(local=address is None)
         try:
-            yield _describe(local=address is None)
+            yield cluster
         finally:
-            ray.shutdown()
+            if cluster.watch is not None:
+                cluster.watch.stop()
+            if cluster.lost:
+                atexit.unregister(ray.shutdown)  # it would ask the head, and hang
+            else:
+                ray.shutdown()
 
 
 def _check_answers(address: str) -> None:
@@ -149,10 +167,12 @@ def run(cluster: Cluster, sweep: Sweep, blocks: Iterable[Block], listener: Liste
                 ready, _ = ray.wait(list(flight.tasks), num_returns=len(flight.tasks), timeout=0)
             for task in ready:
                 flight.land(task)
+            if cluster.lost:
+                raise ClusterLostError(sweep.url)
         if stop:
             flight.put_down(stop.grace_s)
     finally:
-        for task in flight.tasks:
+        for task in flight.tasks if not cluster.lost else ():
             ray.cancel(task, force=True)
 
 
@@ -199,12 +219,10 @@ class _Flight:
     blocks: Iterator[Block]
     tasks: dict[Any, _Attempt] = field(default_factory=dict)
     again: deque[_Attempt] = field(default_factory=deque)
-    cores: int = 0
-    looked: float = -math.inf
 
     def fill(self, stop: Stop) -> bool:
         """Starts blocks until enough are in flight to keep every core fed; whether any is in flight."""
-        while not stop and len(self.tasks) < 2 * self._cores_now() + 4:
+        while not stop and len(self.tasks) < 2 * self.cluster.cores_now + 4:
             attempt = self.again.popleft() if self.again else self._first()
             if attempt is None:
                 break
@@ -217,14 +235,6 @@ class _Flight:
     def _first(self) -> _Attempt | None:
         block = next(self.blocks, None)
         return None if block is None else _Attempt(block)
-
-    def _cores_now(self) -> int:
-        """Cores of the cluster, looked up now and then: nodes come and go."""
-        if time.monotonic() - self.looked > LOOK_S:
-            resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-            self.cores = max(1, int(resources.get("CPU", 1)))
-            self.looked = time.monotonic()
-        return self.cores
 
     def land(self, task: Any) -> None:
         """Takes a task that ended, well or not."""
@@ -289,7 +299,13 @@ def _describe(*, local: bool) -> Cluster:
         node_memory_bytes=int(largest.get("memory", 2**30)),
         gpus=float(total.get("GPU", 0.0)),
         local=local,
+        watch=HeadWatch(ray.get_runtime_context().gcs_address, _cores),
     )
+
+
+def _cores() -> int:
+    """Cores of the cluster now: nodes come and go."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
 
 
 def _reason(error: exceptions.RayTaskError) -> str:

@@ -23,7 +23,7 @@ def status(url: str) -> dict[str, Any]:
     Raises:
         InputError: nothing is there, or no sweep's store.
     """
-    store = Store(url)
+    store = Store(url, snapshot=True)
     run = store.run_attributes()
     finished = store.finished_blocks()[store.asked_blocks()]
     running = is_running(run)

@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from pipeline import store_address
 from pipeline.errors import StorageError
 
 PATIENCE_S = 300.0  # how long an object store may be gone before a run gives up
+MANY = 256  # objects asked for together
 ONE_REQUEST_BYTES = 32 * 2**20
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
@@ -59,12 +60,36 @@ def is_transient(url: str, error: Exception) -> bool:
     )
 
 
+def lend_patience(url: str) -> None:
+    """Lets this process's other readers of an S3 store, which know nothing of `patiently`, wait as long.
+
+    They are botocore's own retries, by the environment variables that it reads; the user's values rule.
+    """
+    if store_address.is_remote(url):
+        os.environ.setdefault("AWS_RETRY_MODE", "standard")
+        os.environ.setdefault("AWS_MAX_ATTEMPTS", "25")  # pauses up to 20 s: three to four minutes in all
+
+
 def get(url: str, key: str) -> bytes | None:
     """An object's bytes; None where there is none."""
     try:
         return patiently(url, lambda: _read(url, key))
     except FileNotFoundError:
         return None
+
+
+def get_many(url: str, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Those of the objects that are there; of an object store many at once."""
+    if not store_address.is_remote(url):
+        for key in keys:
+            if (content := get(url, key)) is not None:
+                yield key, content
+        return
+    system, path = store_address.filesystem(url)
+    for first in range(0, len(keys), MANY):
+        names = {f"{path}/{key}": key for key in keys[first : first + MANY]}
+        found = patiently(url, partial(_cat_those_there, system, list(names)))
+        yield from ((names[name], bytes(content)) for name, content in found.items())
 
 
 def put(url: str, files: Mapping[str, bytes], patience_s: float = PATIENCE_S) -> None:
@@ -146,6 +171,15 @@ def _read(url: str, key: str) -> bytes:
         return (store_address.local_path(url) / key).read_bytes()
     system, path = store_address.filesystem(url)
     return bytes(system.cat_file(f"{path}/{key}"))
+
+
+def _cat_those_there(system: Any, names: list[str]) -> dict[str, bytes]:
+    """Contents by name; an object that is not there is left out, any other trouble is raised."""
+    found = system.cat(names, on_error="return")
+    for content in found.values():
+        if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+            raise content
+    return {name: content for name, content in found.items() if not isinstance(content, Exception)}
 
 
 def _create(url: str, key: str, content: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from pipeline import asked, damage, sampling, storage, store_address, store_schema
+from pipeline import asked, damage, sampling, storage, store_address, store_chunks, store_schema
 from pipeline import config as configs
 from pipeline.config import SweepConfig
 from pipeline.errors import DamagedError, InputError
@@ -29,13 +29,18 @@ class Store:
         attributes: the root's.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, snapshot: bool = False) -> None:
         """Opens a store.
+
+        Args:
+            url: its address.
+            snapshot: whether statuses are read once, at one moment, and not at every question.
 
         Raises:
             InputError: nothing is there, or no sweep's store.
         """
         self.url = url
+        self._seen: dict[str, np.ndarray] | None = {} if snapshot else None
         if not store_address.exists(url):
             raise InputError(
                 url, "there is no store", "STORE is what `widesweep run` printed", "Nothing was read."
@@ -219,6 +224,8 @@ class Store:
         Raises:
             DamagedError: a chunk does not fit its checksum; names it.
         """
+        if name == "status" and part is ...:
+            return self._status(group)
         try:
             return np.asarray(storage.patiently(self.url, lambda: self._array(group, name)[part]))
         except (ValueError, RuntimeError, TypeError):
@@ -236,6 +243,14 @@ class Store:
             return None
         status = self._array("training", "status")
         return int(status.chunks[status.metadata.dimension_names.index(axis)])
+
+    def _status(self, group: str) -> np.ndarray:
+        if self._seen is not None and group in self._seen:
+            return self._seen[group]
+        values = store_chunks.read_all(self.url, self._array(group, "status"))
+        if self._seen is not None:
+            self._seen[group] = values
+        return values
 
     def _array(self, group: str, name: str) -> Any:
         return self._groups[group][name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import os
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -16,7 +17,8 @@ import xarray as xr
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-from pipeline import storage, store_address
+from pipeline import damage, storage, store_address
+from pipeline.errors import DamagedError
 from pipeline.plan import Block
 from workers.variable import FAILED, PENDING
 
@@ -140,6 +142,38 @@ class ChunkWriter:
 
 def _pick(array: Any, width: int, depth: int) -> Any:
     return array[width, depth]
+
+
+def read_all(url: str, array: Any) -> np.ndarray:
+    """A whole array of many small chunks, ten times as fast as through Zarr's own reads.
+
+    Raises:
+        DamagedError: a chunk is not what was written; names it.
+    """
+    if tuple(map(type, array.compressors)) != tuple(map(type, COMPRESSORS)):
+        return np.asarray(storage.patiently(url, lambda: array[...]))  # of another hand
+    values = np.full(array.shape, array.fill_value, dtype=array.dtype)
+    counts = [math.ceil(length / chunk) for length, chunk in zip(array.shape, array.chunks, strict=True)]
+    places = {"/".join((array.path, "c", *map(str, n))): n for n in itertools.product(*map(range, counts))}
+    for key, content in storage.get_many(url, list(places)):
+        chunk = _decode(url, key, array, content)
+        starts = [n * length for n, length in zip(places[key], array.chunks, strict=True)]
+        region = tuple(
+            slice(s, min(s + c, total)) for s, c, total in zip(starts, array.chunks, array.shape, strict=True)
+        )
+        values[region] = chunk[tuple(slice(0, part.stop - part.start) for part in region)]
+    return values
+
+
+def _decode(url: str, key: str, array: Any, content: bytes) -> np.ndarray:
+    """What `_encode` made bytes of."""
+    try:
+        if not damage.is_whole(content):
+            raise ValueError("checksum")
+        whole = bytes(_zstd().decode(content[:-4]))
+        return np.frombuffer(whole, dtype=array.dtype.newbyteorder("<")).reshape(array.chunks)
+    except (ValueError, RuntimeError):
+        raise DamagedError(url, [key]) from None
 
 
 def _open_arrays(url: str) -> dict[str, dict[str, Any]]:

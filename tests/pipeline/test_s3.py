@@ -16,19 +16,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import claim, storage
+from pipeline import checkpoints, claim, storage
 from pipeline.errors import InputError
 from tests.pipeline.conftest import ROOT, measured_bytes, start, wait_until
 
 pytest.importorskip("s3fs")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WEED = Path(sys.executable).with_name("weed")
 KEY, SECRET = "AKIDWIDESWEEPTEST001", "sEcReT0widesweep0nobody0may0read"
 Write = Callable[..., Path]
 LONG = {
     "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
-    "training": {"steps": 1000},
+    "training": {"steps": 8000},
     "initialization": None,
+    "compute": {"flush_s": 0.5},
 }
 
 
@@ -120,29 +121,41 @@ def remote_bytes(url: str) -> dict[str, bytes]:
 def test_a_server_that_goes_and_comes_back_loses_nothing(
     bucket: str, server: Server, write_config: Write, tmp_path: Path
 ) -> None:
-    """SIGKILL of the server in mid-sweep, back after seconds: the objects equal a calm local run's files.
+    """SIGKILL of the server in mid-sweep and under readers: the objects equal a calm local run's files.
 
     A second driver is refused meanwhile; the credentials are in no object, no output, and no error.
     """
     path, url = write_config(**LONG), f"{bucket}/deep/small.zarr"
-    calm = start("run", str(path))
-    said = [*calm.communicate(timeout=200)]
-    assert calm.returncode == 0, said
-    process = start("run", str(path), "--store", url, "--json")
-    wait_until(lambda: process.poll() is not None or storage.names(url, "training/loss/c/0"), what="a chunk")
-    second = start("run", str(path), "--store", url)
-    said += second.communicate(timeout=100)
-    assert second.returncode == 2, said
-    assert f"process {process.pid}" in said[-1]
-    server.stop(signal.SIGKILL)
-    server.start()
-    said += process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    assert json.loads(said[-2])["cells"] == {"done": 48, "diverged": 0, "failed": 0, "pending": 0}
-    for command in (["status", url], ["analyze", url, "--json"]):
-        reader = start(*command)
-        said += reader.communicate(timeout=200)
-        assert reader.returncode == 0, said
+    processes = [start("run", str(path))]
+    try:
+        said = [*processes[0].communicate(timeout=280)]
+        assert processes[0].returncode == 0, said
+        processes.append(start("run", str(path), "--store", url, "--json"))
+        driver = processes[-1]
+        wait_until(lambda: driver.poll() is not None or checkpoints.names(url), what="a flush")
+        driver.send_signal(signal.SIGSTOP)  # it lives, and cannot finish under our eyes
+        assert driver.poll() is None, "the sweep is too short to be interrupted"
+        processes.append(start("run", str(path), "--store", url))
+        said += processes[-1].communicate(timeout=100)
+        assert processes[-1].returncode == 2, said
+        assert f"process {driver.pid}" in said[-1]
+        server.stop(signal.SIGKILL)
+        driver.send_signal(signal.SIGCONT)
+        server.start()
+        said += driver.communicate(timeout=300)
+        assert driver.returncode == 0, said
+        assert json.loads(said[-2])["cells"] == {"done": 48, "diverged": 0, "failed": 0, "pending": 0}
+        for command in (["status", url], ["analyze", url, "--json"]):
+            processes.append(start(*command))
+            server.stop(signal.SIGKILL)
+            server.start()
+            said += processes[-1].communicate(timeout=280)
+            assert processes[-1].returncode == 0, said
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    assert not checkpoints.names(url)
     found = remote_bytes(url)
     local = measured_bytes(tmp_path / "small.zarr")
     assert {key: found[key] for key in local if "/c" in key} == {k: v for k, v in local.items() if "/c" in k}

@@ -1,0 +1,281 @@
+"""Faults done to real processes, each of a table: the final store has the bits of an undisturbed run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import xarray as xr
+
+from pipeline import checkpoints, config, execute
+from pipeline import run as runs
+from pipeline.run import run
+from pipeline.store import Store
+from tests.pipeline.conftest import measured_bytes, start, wait_until
+
+Write = Callable[..., Path]
+KILLS = 20
+LONG = {
+    "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
+    "training": {"steps": 4000},
+    "initialization": None,
+    "compute": {"flush_s": 0.3},
+}
+FEW = {**LONG, "grid": {"width": [48], "depth": [2], "seed": 2}, "training": {"steps": 400_000}}
+
+
+@pytest.fixture
+def calm(write_config: Write, tmp_path: Path, cluster: Any) -> Callable[[Path], dict[str, bytes]]:
+    """The bytes that an undisturbed run of a config leaves."""
+
+    def bytes_of(path: Path) -> dict[str, bytes]:
+        run(config.load(path), str(tmp_path / "calm.zarr"))
+        return measured_bytes(tmp_path / "calm.zarr")
+
+    return bytes_of
+
+
+def finished(url: Path, calm: dict[str, bytes]) -> None:
+    """Exactly the grid, the same bits, nothing left over."""
+    counts = Store(str(url)).cell_counts()
+    assert (counts["failed"], counts["pending"]) == (0, 0)
+    assert measured_bytes(url) == calm
+    assert not checkpoints.names(str(url))
+    assert not list(url.rglob("*.partial"))
+
+
+@contextlib.contextmanager
+def driver(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The command, killed with all that it started when the test ends."""
+    process = start(*arguments)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(psutil.Error):
+            children = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            for child in children:
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
+        process.communicate()
+
+
+def workers(pid: int, cpu_s: float = 0.0) -> list[psutil.Process]:
+    """Ray workers below a process that execute a block."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.name().startswith("ray::_remote_ex") and sum(process.cpu_times()[:2]) > cpu_s:
+                found.append(process)
+    return found
+
+
+def checkpointed(url: Path) -> bool:
+    return (url / checkpoints.PLACE).is_dir() and bool(checkpoints.names(str(url)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_twenty_killed_workers_change_no_bit(write_config: Write, tmp_path: Path, calm: Any) -> None:
+    """SIGKILL of a worker at 20 seeded moments of one sweep: each block goes on, no cell is lost."""
+    path = write_config(**{**LONG, "training": {"steps": 12000}})
+    expected, url, moments = calm(path), tmp_path / "small.zarr", random.Random(6)
+    killed = 0
+    with driver("run", str(path), "--json") as process:
+        while killed < KILLS and process.poll() is None:
+            at_work = workers(process.pid)
+            if not at_work:
+                continue
+            victim = moments.choice(at_work)
+            with contextlib.suppress(psutil.TimeoutExpired, psutil.Error):
+                victim.wait(moments.uniform(0.0, 1.0))
+            with contextlib.suppress(psutil.Error):
+                if victim.is_running() and victim.name().startswith("ray::_remote_ex"):
+                    victim.kill()
+                    killed += 1
+        said, told = process.communicate(timeout=400)
+    assert killed == KILLS
+    assert process.returncode == 0, told
+    assert json.loads(said)["cells"] == {"done": 48, "diverged": 0, "failed": 0, "pending": 0}
+    assert "Traceback" not in told
+    finished(url, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_first_signal_flushes(
+    number: int, code: int, write_config: Write, tmp_path: Path, calm: Any
+) -> None:
+    """With no flush due for an hour, a signal leaves checkpoints; the same command goes on."""
+    path = write_config(**{**FEW, "compute": {"flush_s": 3600}})
+    expected, url = calm(path), tmp_path / "small.zarr"
+    with driver("run", str(path)) as process:
+        wait_until(lambda: workers(process.pid, cpu_s=4.0), deadline_s=200, what="a busy worker")
+        assert not checkpointed(url)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == code, told
+    assert "Traceback" not in told
+    assert checkpointed(url)
+    seen = xr.open_datatree(url, engine="zarr")["training"]
+    assert np.isfinite(seen["loss"].values).any()
+    assert (seen["status"].values == 0).any()
+    run(config.load(path), str(url))
+    finished(url, expected)
+
+
+@pytest.mark.slow
+def test_the_second_signal_ends_at_once(write_config: Write, tmp_path: Path) -> None:
+    """Ctrl-C twice while a worker cannot answer: no grace; the store is read by status."""
+    path = write_config(**FEW)
+    with driver("run", str(path)) as process:
+        (victim, *_) = wait_until(
+            lambda: workers(process.pid, cpu_s=3.0), deadline_s=200, what="a busy worker"
+        )
+        victim.suspend()
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2.0)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert Store(str(tmp_path / "small.zarr")).cell_counts()["failed"] == 0
+
+
+def in_thread(path: Path, url: Path) -> threading.Thread:
+    thread = threading.Thread(target=run, args=(config.load(path), str(url)), daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_killed_and_its_block_goes_on(
+    write_config: Write, tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is stopped (SIGSTOP) answers nobody: its guard kills it after the block's limit."""
+    path, url = write_config(**LONG), tmp_path / "hit.zarr"
+    expected = calm(path)
+    monkeypatch.setattr(runs, "LIMIT_FLOOR_S", 8.0)
+    monkeypatch.setattr(runs, "LIMIT_FACTOR", 0.0)
+    thread = in_thread(path, url)
+    (victim, *_) = wait_until(lambda: workers(os.getpid(), cpu_s=0.5), what="a busy worker")
+    victim.suspend()
+    try:
+        thread.join(200)
+    finally:
+        with contextlib.suppress(psutil.Error):
+            victim.resume()
+    assert not thread.is_alive()
+    assert not victim.is_running()
+    finished(url, expected)
+
+
+def test_memory_that_runs_out_makes_batches_smaller(
+    write_config: Write, tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's own out-of-memory error until batches are a quarter as large: the same bits; a cap ends it."""
+    from pipeline import schedule
+
+    path, url = write_config(initialization=None), tmp_path / "hit.zarr"
+    expected = calm(path)
+    monkeypatch.setattr(schedule, "_remote_execute", short_of_memory(enough=4))
+    run(config.load(path), str(url))
+    finished(url, expected)
+    monkeypatch.setattr(schedule, "_remote_execute", short_of_memory(enough=2**30))
+    monkeypatch.setattr(schedule, "SHORTAGES", 2)
+    hopeless = run(config.load(path), str(tmp_path / "no.zarr"))
+    assert hopeless.cell_counts()["failed"] == 24
+    assert "out of memory, 2 of 2 times" in hopeless.failures(1)["0"]
+
+
+def short_of_memory(enough: int) -> Any:
+    """What runs a block, and finds no memory at its first record until it is split so many times."""
+    import ray
+
+    def hungry(sweep: Any, block: Any) -> Any:
+        import torch
+
+        from workers import training
+
+        record = training._record
+        if block.split < enough:
+            training._record = lambda *_: torch.empty(2**60, dtype=torch.uint8)
+        try:
+            return execute.execute(sweep, block)
+        finally:
+            training._record = record
+
+    return ray.remote(max_retries=0)(hungry)
+
+
+@pytest.fixture
+def nodes() -> Iterator[Any]:
+    """Makes clusters of raylets of their own, and takes them away."""
+    from ray.cluster_utils import Cluster
+
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_a_node_that_dies_and_one_that_joins_late(
+    write_config: Write, tmp_path: Path, calm: Any, nodes: Any
+) -> None:
+    """SIGKILL of the only working raylet; nothing runs until another node joins, which ends the sweep."""
+    path, url = write_config(**LONG), tmp_path / "small.zarr"
+    expected, ray_cluster = calm(path), nodes()
+    first = ray_cluster.add_node(num_cpus=1)
+    with driver("run", str(path), "--address", ray_cluster.address) as process:
+        wait_until(lambda: checkpointed(url), what="a flush")
+        ray_cluster.remove_node(first, allow_graceful=False)
+        ray_cluster.add_node(num_cpus=2)
+        _, told = process.communicate(timeout=400)
+    assert process.returncode == 0, told
+    assert "Traceback" not in told
+    finished(url, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_a_head_that_dies(write_config: Write, tmp_path: Path, calm: Any, nodes: Any) -> None:
+    """The head is killed: exit 1 with one message; the same command on a new head ends in the same bits."""
+    path, url = write_config(**LONG), tmp_path / "small.zarr"
+    expected, ray_cluster = calm(path), nodes()
+    ray_cluster.add_node(num_cpus=1)
+    with driver("run", str(path), "--address", ray_cluster.address) as process:
+        wait_until(lambda: checkpointed(url), what="a flush")
+        for node in list(ray_cluster.worker_nodes):
+            ray_cluster.remove_node(node, allow_graceful=False)
+        ray_cluster.remove_node(ray_cluster.head_node, allow_graceful=False)
+        _, told = process.communicate(timeout=200)
+    assert process.returncode == 1, told
+    assert "Run the same command again" in told
+    assert "Traceback" not in told
+    assert Store(str(url)).cell_counts()["failed"] == 0
+    again = nodes()
+    again.add_node(num_cpus=2)
+    with driver("run", str(path), "--address", again.address) as process:
+        _, told = process.communicate(timeout=400)
+    assert process.returncode == 0, told
+    finished(url, expected)

@@ -94,17 +94,17 @@ def section() -> str:
     if counts["done"] != len(plan):
         raise SystemExit(f"cells: {counts}")
     pace = (
-        f"{len(plan):,} blocks of nothing through the scheduler and a store of as many chunks, {CORES} cores: "
-        f"**{len(plan) / wall_s:.0f} blocks/s** (wanted ≥ 200), {1e3 * wall_s / len(plan):.1f} ms a block of "
+        f"{len(plan):,} blocks of nothing through the scheduler and a store of as many chunks, "
+        f"{CORES} cores: **{len(plan) / wall_s:.0f} blocks/s** (wanted ≥ 200), {1e3 * wall_s / len(plan):.1f} ms a block of "
         "any number of cells"
     )
     growth = (
-        f"the driver's memory is {memory.growth:.3f} times what it was a quarter into the run (wanted: flat), "
-        f"{max(memory.bytes) / 1e6:.0f} MB at most"
+        f"the driver's memory is {memory.growth:.3f} times what it was a quarter into the run "
+        f"(wanted: flat), {max(memory.bytes) / 1e6:.0f} MB at most"
     )
     others = (
-        f"Ray Tune publishes {1e3 * RAY_TUNE_S:.0f} ms a trial; xsweep publishes {XSWEEP_RATIO} times the time "
-        "of a plain loop"
+        f"Ray Tune publishes {1e3 * RAY_TUNE_S:.0f} ms a trial; xsweep publishes {XSWEEP_RATIO} times "
+        "the time of a plain loop"
     )
     return f"{pace}; {growth}. {others}."
 

@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SITE := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
 
-.PHONY: help setup demo test test-slow test-compose test-slurm check docs bench clean
+.PHONY: help setup demo test test-slow test-notebooks test-compose test-slurm check docs bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up if needed, run configs/demo.yaml, print the laws and the report's path"
 	@echo "make test    set up if needed, run the default tests"
-	@echo "make test-slow, test-slurm, test-compose    the long tests; a real Slurm; real containers"
+	@echo "make test-slow, test-notebooks, test-slurm, test-compose    the long tests; of these the notebooks; a real Slurm; real containers"
 	@echo "make check   format, lint, types, and the site without a warning"
 	@echo "make docs    the site, into site/"
 	@echo "make bench   ours beside the peers, on this machine"
@@ -32,6 +32,10 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -q -m slow
+
+# Every notebook from top to bottom, each with a small sweep of its own.
+test-notebooks: setup
+	$(BIN)/python -m pytest -q -m slow tests/notebooks
 
 # Real components, installed where they are missing (Debian, root); exit code 77 says why one cannot run here.
 test-compose: setup

@@ -22,7 +22,7 @@ def page(name: str) -> str:
 def _cell(cell: dict[str, Any]) -> str:
     source = "".join(cell["source"])
     if cell["cell_type"] == "markdown":
-        return source
+        return source.replace(".ipynb)", ".md)")  # links between notebooks, which are pages here
     language = "bash" if source.startswith("%%bash\n") else "python"
     code = source.removeprefix("%%bash\n")
     return "\n\n".join([f"```{language}\n{code}\n```", *(_output(each) for each in cell["outputs"])])

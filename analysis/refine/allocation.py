@@ -93,11 +93,25 @@ def _cheapest(program: Program) -> Allocation | None:
     if solution is None:
         return None
     whole, open_ = _rounded_down(program, solution)
-    for _ in range(int(STEPS_UP + solution.size)):
+    for turn in range(STEPS_UP):
         if program.met(whole) or not open_.any():
             break
-        whole = whole + _best_step(program, whole, open_, _step(whole))
-    return _allocation(program, whole) if program.met(whole) else None
+        step = 1.0 if turn < STEPS_UP / 2 else max(1.0, float(np.floor(whole.sum() / STEPS_UP)))
+        whole = whole + _best_step(program, whole, open_, step)
+    return _allocation(program, _trimmed(program, whole)) if program.met(whole) else None
+
+
+def _trimmed(program: Program, whole: Array) -> Array:
+    """Seeds that rounding added and the goals do not need are taken away, costliest first."""
+    price = program.candidates.unit_s(program.rates)
+    for place in sorted(np.argwhere(whole > 0).tolist(), key=lambda each: -price[each[0], each[1]]):
+        for _ in range(STEPS_UP):
+            less = whole.copy()
+            less[place[0], place[1]] -= 1.0
+            if less.min() < 0 or not program.met(less):
+                break
+            whole = less
+    return whole
 
 
 def _nearest(program: Program, budget_s: float) -> Allocation | None:
@@ -127,18 +141,16 @@ def _rounded_down(program: Program, solution: Array) -> tuple[Array, NDArray[np.
     return whole, program.candidates.allowed & ((whole > 0) | ~new)
 
 
-def _step(whole: Array) -> float:
-    return max(1.0, float(np.floor(whole.sum() / STEPS_UP)))
-
-
 def _best_step(program: Program, whole: Array, where: NDArray[np.bool_], step: float) -> Array:
-    """The few seeds that bring the worst law nearer to its goal by most per second."""
+    """The cheapest few seeds that are enough, else those that bring the worst law nearest per second."""
     places = np.argwhere(where)
     more = np.zeros((len(places), *whole.shape))
     more[np.arange(len(places)), places[:, 0], places[:, 1]] = step
-    gain = program.progress(whole + more) - program.progress(whole)
+    after = program.progress(whole + more)
     price = program.candidates.unit_s(program.rates)[places[:, 0], places[:, 1]]
-    return np.asarray(more[int(np.argmax(gain / price))])
+    if (after >= 1.0).any():
+        return np.asarray(more[int(np.argmin(np.where(after >= 1.0, price, np.inf)))])
+    return np.asarray(more[int(np.argmax((after - program.progress(whole)) / price))])
 
 
 def _allocation(program: Program, whole: Array) -> Allocation:

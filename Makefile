@@ -49,6 +49,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(SITE)
+	$(BIN)/python -m tests.audit
 
 docs: setup
 	$(SITE)

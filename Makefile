@@ -2,7 +2,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-SITE := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs site
+# All pages anew each time: what is generated changes with the code, not with the pages.
+SITE := $(BIN)/python -m sphinx --fresh-env --write-all --fail-on-warning --keep-going --quiet docs site
 
 .PHONY: help setup demo test test-slow test-notebooks test-compose test-slurm check docs bench clean
 .DEFAULT_GOAL := help

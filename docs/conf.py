@@ -25,6 +25,7 @@ html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 
+_FILE = re.compile(r"^<!-- file: (.+?) -->$", re.MULTILINE)
 _MARK = re.compile(r"^<!-- generated: (\w+)(?: (\w+))? -->$", re.MULTILINE)
 
 
@@ -34,4 +35,6 @@ def setup(app: Any) -> None:
 
 
 def _filled(text: str) -> str:
-    return _MARK.sub(lambda match: pages.page(*(word for word in match.groups() if word)), text)
+    """What is generated, and the name of each file above its content."""
+    text = _MARK.sub(lambda match: pages.page(*(word for word in match.groups() if word)), text)
+    return _FILE.sub(r"`\1`\n", text)

@@ -32,7 +32,7 @@ LONG = {
     "initialization": None,
     "compute": {"flush_s": 0.3},
 }
-FEW = {**LONG, "grid": {"width": [48], "depth": [2], "seed": 2}, "training": {"steps": 400_000}}
+FEW = {**LONG, "grid": {"width": [48], "depth": [2], "seed": 2}, "training": {"steps": 1_000_000}}
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_the_first_signal_flushes(
     path = write_config(**{**FEW, "compute": {"flush_s": 3600}})
     expected, url = calm(path), tmp_path / "small.zarr"
     with driver("run", str(path)) as process:
-        wait_until(lambda: workers(process.pid, cpu_s=4.0), deadline_s=200, what="a busy worker")
+        wait_until(lambda: workers(process.pid, cpu_s=3.0), deadline_s=200, what="a busy worker")
         assert not checkpointed(url)
         process.send_signal(number)
         _, told = process.communicate(timeout=60)

@@ -95,8 +95,8 @@ def section() -> str:
         raise SystemExit(f"cells: {counts}")
     pace = (
         f"{len(plan):,} blocks of nothing through the scheduler and a store of as many chunks, "
-        f"{CORES} cores: **{len(plan) / wall_s:.0f} blocks/s** (wanted ≥ 200), {1e3 * wall_s / len(plan):.1f} ms "
-        "a block of any number of cells"
+        f"{CORES} cores: **{len(plan) / wall_s:.0f} blocks/s** (wanted ≥ 200), "
+        f"{1e3 * wall_s / len(plan):.1f} ms a block of any number of cells"
     )
     growth = (
         f"the driver's memory is {memory.growth:.3f} times what it was a quarter into the run "

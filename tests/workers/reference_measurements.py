@@ -56,6 +56,10 @@ def measure(
         "residual_mode_current": np.abs(vk.T @ r)[::-1],
         "information_rank": (np.sqrt(np.maximum(lk, 0)) >= cutoff * np.sqrt(lk[-1])).sum(),
     }
+    g, y = j @ j.T, points.y
+    found["label_alignment"] = (
+        np.trace(g @ np.outer(y, y)) / np.linalg.norm(g) / np.linalg.norm(np.outer(y, y))
+    )
     for suffix, values, vectors in (("", l0, v0), ("_current", lk, vk)):
         kept = vectors[:, np.sqrt(np.maximum(values, 0)) >= cutoff * np.sqrt(values[-1])]
         for name, vector in (("residual", r), ("label", points.y)):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from workers import choice
 from workers.observables import (
+    alignment,
     drift,
     du_conditions,
     kernel,
@@ -66,6 +67,7 @@ _MODULES = (
     linearized,
     linearized_test,
     du_conditions,
+    alignment,
 )
 OBSERVABLES = {m.__name__.rpartition(".")[2]: Observable(m.VARIABLES, m.NEEDS, m.measure) for m in _MODULES}
 DEFAULT = ("loss", "kernel", "drift", "patterns")

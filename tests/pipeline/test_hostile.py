@@ -118,3 +118,25 @@ def test_a_disk_that_fills_up_and_is_freed_loses_nothing(
     same = {k: v for k, v in measured_bytes(tmp_path / "calm.zarr").items() if "/c" in k}
     assert {k: v for k, v in measured_bytes(url).items() if "/c" in k} == same
     assert not list(url.rglob("*.partial"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_data_file_with_pickle_runs_nothing(write_config: Write, tmp_path: Path) -> None:
+    """A .zarr source whose points are pickles: exit 2, one message, and nothing of it runs."""
+    mark, source = tmp_path / "ran", tmp_path / "points.zarr"
+    group = zarr.open_group(source, mode="w", zarr_format=2)
+    array = group.create_array(
+        "x", shape=(1, 1), chunks=(1, 1), dtype="int64", filters=[numcodecs.Zstd()], compressors=None
+    )
+    array[...] = np.array([[1]])
+    metadata = source / "x" / ".zarray"
+    text = metadata.read_text().replace("<i8", "|O").replace('"fill_value": 0', '"fill_value": null')
+    metadata.write_text(text.replace('"id": "zstd"', '"id": "pickle"'))
+    (source / "x" / "0.0").write_bytes(pickle.dumps(_Bomb(mark)))
+    path = write_config(data={"source": "points.zarr", "inputs": None})
+    path.write_text(path.read_text().replace("inputs: null", ""))
+    for command in ("plan", "theory", "run"):
+        told = CliRunner().invoke(app, [command, str(path)])
+        assert told.exit_code == 2, told.output
+        assert "points.zarr" in told.stderr
+        assert not mark.exists()

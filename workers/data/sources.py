@@ -154,11 +154,11 @@ def _zarr(path: Path) -> dict[str, np.ndarray]:
     import zarr
 
     try:
-        group = zarr.open_group(str(path), mode="r")
+        group = zarr.open_group(str(path), mode="r", zarr_format=3)  # format 2 may name pickle as its codec
         return {name: array for name, array in group.arrays() if name in ("x", "y")}  # type: ignore[misc]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            "source", f"{path} cannot be read ({error})", "a Zarr group with arrays x, y"
+            "source", f"{path} cannot be read ({error})", "a Zarr group of format 3 with arrays x, y"
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json as jsons
 import sys
 import time
 from collections.abc import Iterator
@@ -258,6 +259,9 @@ def _damage_told(url: str) -> Iterator[None]:
     """What a damaged chunk makes readers raise, told as the chunk's name."""
     try:
         yield
+    except jsons.JSONDecodeError:
+        wanted = "a store whose zarr.json files are whole: copy them from where the store was made"
+        raise InputError(url, "metadata of an array are no JSON", wanted, "Nothing was written.") from None
     except (ValueError, RuntimeError, TypeError):
         from pipeline import damage
 

@@ -15,6 +15,7 @@ from analysis.refine.program import Program
 Array = NDArray[np.float64]
 
 FEWEST_NEW = 4  # seeds of a width or depth that was not there: fewer say nothing of their own spread
+NEARLY_BEST = 0.8  # of the most that a second brings: among such groups the cheapest seed is taken
 STEPS_UP = 200  # seeds are rounded up in so many steps at most, whatever their number
 
 
@@ -150,7 +151,8 @@ def _best_step(program: Program, whole: Array, where: NDArray[np.bool_], step: f
     price = program.candidates.unit_s(program.rates)[places[:, 0], places[:, 1]]
     if (after >= 1.0).any():
         return np.asarray(more[int(np.argmin(np.where(after >= 1.0, price, np.inf)))])
-    return np.asarray(more[int(np.argmax((after - program.progress(whole)) / price))])
+    worth = (after - program.progress(whole)) / price
+    return np.asarray(more[int(np.argmin(np.where(worth >= NEARLY_BEST * worth.max(), price, np.inf)))])
 
 
 def _allocation(program: Program, whole: Array) -> Allocation:

@@ -122,7 +122,7 @@ def test_the_first_signal_flushes(
     number: int, code: int, write_config: Write, tmp_path: Path, calm: Any
 ) -> None:
     """A signal between two flushes leaves newer checkpoints than the last; the same command goes on."""
-    path = write_config(**{**FEW, "compute": {"flush_s": 15}})
+    path = write_config(**{**FEW, "compute": {"flush_s": 4}})
     expected, url = calm(path), tmp_path / "small.zarr"
     with driver("run", str(path)) as process:
         wait_until(lambda: checkpointed(url), deadline_s=200, what="a flush")

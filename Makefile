@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 # All pages anew each time: what is generated changes with the code, not with the pages.
 SITE := $(BIN)/python -m sphinx --fresh-env --write-all --fail-on-warning --keep-going --quiet docs site
 
-.PHONY: help setup demo test test-slow test-notebooks test-compose test-slurm check docs bench clean
+.PHONY: help setup demo test test-slow test-notebooks test-components test-compose check docs bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up if needed, run configs/demo.yaml, print the laws and the report's path"
 	@echo "make test    set up if needed, run the default tests"
-	@echo "make test-slow, test-notebooks, test-slurm, test-compose    the long tests; of these the notebooks; a real Slurm; real containers"
+	@echo "make test-slow, test-notebooks    the long tests; of these the notebooks"
+	@echo "make test-components, test-compose    a real S3 server, Slurm and several hosts; real containers"
 	@echo "make check   format, lint, types, and the site without a warning"
 	@echo "make docs    the site, into site/"
 	@echo "make bench   ours beside the peers, on this machine"
@@ -38,12 +39,12 @@ test-slow: setup
 test-notebooks: setup
 	$(BIN)/python -m pytest -q -m slow tests/notebooks
 
-# Real components, installed where they are missing (Debian, root); exit code 77 says why one cannot run here.
+# Real components, installed where they are missing (Debian, root); a word says why one cannot run here.
+test-components: setup
+	tests/deploy/components.sh
+
 test-compose: setup
 	tests/deploy/compose.sh
-
-test-slurm: setup
-	tests/deploy/slurm.sh
 
 check: setup
 	$(BIN)/ruff format --check .

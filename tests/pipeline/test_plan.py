@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
@@ -115,19 +114,16 @@ def test_a_store_has_few_objects(widths: int, seeds: int, rates: int, objects: i
     assert made.training_blocks * len(TRAINING_VARIABLES) + plan.OTHER_OBJECTS <= objects
 
 
-def test_a_million_cells_are_planned_in_seconds_and_little_memory() -> None:
-    """Planning 10⁶ cells, down to the order of blocks, takes under 5 s and 500 MB."""
+def test_a_million_cells_are_planned_in_little_memory() -> None:
+    """Planning 10⁶ cells, down to the order of blocks, takes under 500 MB; its time is in the benchmarks."""
     tracemalloc.start()
-    began = time.perf_counter()
     made = plan.make(make(list(range(16, 516)), [1, 2, 4, 8], 250, 2), SIZE, cores=64)
     order = made.longest_first(np.arange(len(made)))
     blocks = [made.block(int(i)) for i in order]
-    wall_s = time.perf_counter() - began
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert made.config.cells == 10**6
     assert len(blocks) == len(made)
-    assert wall_s < 5.0
     assert peak_bytes < 500e6
 
 

@@ -15,7 +15,7 @@ from analysis.refine.law_forecast import LawForecast
 Array = NDArray[np.float64]
 
 SLACK_GROWTH = 1.25  # cheap widths are narrow ones: what finite size leaves open may grow by this factor
-STARTS = 2
+STARTS = 3
 SEED = 9
 MOST_SEEDS = 1e6
 NUDGE = 1e-4
@@ -92,11 +92,22 @@ class Program:
         result = optimize.minimize(
             cost, first, jac=slope, method="SLSQP", bounds=bounds,
             constraints=optimize.NonlinearConstraint(held, 0.0, np.inf, jac=jacobian),
-            options={"maxiter": 100, "ftol": 1e-5},
+            options={"maxiter": 300, "ftol": 1e-5},
         )  # fmt: skip
         x = np.asarray(result.x)
         good = np.isfinite(x).all() and bool((held(x) >= FEASIBLE).all())
-        return self._placed(x[:size] ** 2) if good else None
+        if not good:
+            return None
+        added = self._placed(x[:size] ** 2)
+        return self._no_more_than_needed(added) if budget_s is None else added
+
+    def _no_more_than_needed(self, added: Array) -> Array:
+        """The same shares and as few seeds as reach the goals: a start may end in the interior."""
+        low, high = 0.0, 1.0
+        for _ in range(20):
+            middle = (low + high) / 2
+            low, high = (low, middle) if self.met(middle * added) else (middle, high)
+        return high * added
 
     def _first(self, start: int, budget_s: float | None) -> Array:
         """Seeds as 1/√price, more or less, at random about that; a budget spent by half."""

@@ -44,7 +44,10 @@ def candidates(sweep: SweepFile, store: Store) -> Candidates:
     Depths stay as they are: a law of layers is about the deepest networks, and would become another law.
     """
     config = sweep.config
-    widths = widths_between_and_beyond(np.array(config.grid.width))
+    first = dict((store.asked or asking.of_config(config)).grid)[
+        "width"
+    ]  # not between those of earlier rounds
+    widths = np.union1d(widths_between_and_beyond(np.array(first)), config.grid.width)
     depths = np.sort(np.array(config.grid.depth, dtype=np.float64))
     grid = {"width": tuple(map(int, widths)), "depth": tuple(map(int, depths))}
     wide = config.model_copy(update={"grid": config.grid.model_copy(update=grid)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,24 +14,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
 
+from analysis import bounds
 from analysis.laws.finding import Curve, Finding, Series
+from analysis.legend import MUTED, Look, columns, entries, looks
 
-COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-)  # Okabe and Ito, colour-blind safe
-MARKERS = ("o", "s", "^", "D", "v", "P")
-INK, MUTED = "#1a1a1a", "#767676"
+INK = "#1a1a1a"
 COLUMN_INCHES = (3.5, 3.1)
 DOTS_PER_INCH = 300
 MANY_POINTS = 1500
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.labelsize": 8,
     "axes.linewidth": 0.7,
     "axes.edgecolor": INK,
@@ -54,6 +50,9 @@ STYLE: dict[Any, Any] = {
 def draw(finding: Finding) -> Figure:
     """The figure of a finding, one journal column wide, on white.
 
+    In SVG, series i is the group `series-i` with its bars in `bars-i` and `caps-i…`, one element a point in
+    the points' order, and the fit of a depth the group `fit-<depth>`.
+
     >>> from analysis.laws.finding import undecided
     >>> draw(undecided("weight_drift", "drift", -0.5, "No cell is done.")).get_size_inches()
     array([3.5, 3.1])
@@ -68,20 +67,20 @@ def draw(finding: Finding) -> Figure:
             return figure
         axes.set_xscale("log")
         axes.set_yscale("log")
-        depths = sorted({s.depth for s in plot.series})
+        look = looks(sorted({s.depth for s in plot.series}))
         for curve in plot.curves:
-            _curve(axes, curve, depths)
-        for series in plot.series:
-            _series(axes, series, depths)
+            _curve(axes, curve, look)
+        for i, series in enumerate(plot.series):
+            _series(axes, i, series, look[series.depth])
         axes.set_xlabel(plot.x_label)
         axes.set_ylabel(plot.y_label)
         _ticks(axes, list(plot.series))
         axes.set_title(_headline(finding), loc="left", fontsize=7.2, color=INK)
-        handles, labels = axes.get_legend_handles_labels()
-        columns = 3 if len(labels) > 4 else 2
+        shown = entries(axes, plot.series, look)
         figure.legend(
-            handles, labels, loc="outside lower center", ncols=columns, handlelength=1.8, columnspacing=1.2
-        )
+            list(shown.values()), list(shown), loc="outside lower center", ncols=columns(list(shown)),
+            handlelength=1.8, columnspacing=1.2,
+        )  # fmt: skip
         engine = figure.get_layout_engine()
         if engine is not None:
             engine.execute(figure)
@@ -102,16 +101,16 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     return png, pdf
 
 
-def as_data_uri(figure: Figure) -> str:
-    """The figure as an SVG in a data URI, for a page that needs no other file.
+def as_svg(figure: Figure) -> str:
+    """The figure as the text of an SVG file, letters as paths; the same figure gives the same text.
 
-    >>> as_data_uri(Figure())[:26]
-    'data:image/svg+xml;base64,'
+    >>> as_svg(Figure()).startswith("<?xml")
+    True
     """
     with _style():
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue().decode("utf-8")
 
 
 @contextmanager
@@ -120,13 +119,12 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _series(axes: Axes, series: Series, depths: list[int]) -> None:
+def _series(axes: Axes, place: int, series: Series, look: Look) -> None:
     """Points with bars, in their depth's colour and marker."""
-    place = depths.index(series.depth)
-    colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+    colour, marker = look
     bars = np.stack([series.y - series.low, series.high - series.y]).clip(min=0)
     crowd = len(series.x) > 40
-    axes.errorbar(
+    points, caps, lines = axes.errorbar(
         series.x * series.shift,
         series.y,
         yerr=bars if bars.any() else None,
@@ -143,14 +141,19 @@ def _series(axes: Axes, series: Series, depths: list[int]) -> None:
         label=series.label,
         rasterized=len(series.x) > MANY_POINTS,
         zorder=3 if series.hollow else 4,
-    )
+    ).lines
+    points.set_gid(f"series-{place}")
+    for i, cap in enumerate(caps):
+        cap.set_gid(f"caps-{place}-{i}")
+    for line in lines:
+        line.set_gid(f"bars-{place}")
 
 
-def _curve(axes: Axes, curve: Curve, depths: list[int]) -> None:
+def _curve(axes: Axes, curve: Curve, look: dict[int, Look]) -> None:
     """Theory dashed and dark, the fit solid in its depth's colour, a guide dotted."""
     colour = INK
     if curve.kind == "fit":
-        colour = COLOURS[depths.index(curve.depth) % len(COLOURS)] if curve.depth in depths else MUTED
+        colour = look[curve.depth][0] if curve.depth in look else MUTED
     style = {"theory": (0, (5, 2)), "guide": (0, (1, 1.6)), "fit": "-"}[curve.kind]
     axes.plot(
         curve.x,
@@ -161,6 +164,7 @@ def _curve(axes: Axes, curve: Curve, depths: list[int]) -> None:
         alpha=0.7 if curve.kind == "fit" else 1.0,
         label=curve.label or None,
         zorder=2 if curve.kind == "fit" else 1.5,
+        gid=f"fit-{curve.depth}" if curve.kind == "fit" else None,
     )
 
 
@@ -191,6 +195,7 @@ def _headline(finding: Finding) -> str:
     estimate = finding.estimate
     if not np.isfinite(estimate.value):
         return finding.verdict
-    theory = f"theory {finding.expected:g}" if np.isfinite(finding.expected) else "no exponent expected"
+    limit = bounds.limit(finding.expected, finding.expected_low, finding.expected_high)
+    theory = f"theory {limit}" if np.isfinite(finding.expected) else "no exponent expected"
     text = f"slope {estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}], {theory}"
     return f"{text}: {finding.verdict}".replace("-", "−")

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from analysis import bounds
+
 HEADER = ("law", "slope [95 % interval]", "expected", "verdict", "points")
 
 
@@ -48,9 +50,8 @@ def _row(name: str, law: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _expected(law: Mapping[str, Any]) -> str:
     """The limit, and what a finite grid may show where that differs."""
-    limit, low, high = (law.get(key) for key in ("expected", "expected_low", "expected_high"))
-    if limit is None:
-        return "none"
-    if low is None or high is None or (low == high == limit):
-        return f"{limit:g}"
-    return f"{limit:g} ({low:.2f} to {high:.2f})"
+    value, low, high = (law.get(key) for key in ("expected", "expected_low", "expected_high"))
+    text = bounds.limit(value, low, high)
+    if value is None or low == high:
+        return text
+    return f"{text} ({bounds.allowed(low, high)})"

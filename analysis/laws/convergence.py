@@ -11,6 +11,7 @@ from analysis.asked import NOT_ASKED
 from analysis.evidence import Evidence
 from analysis.extrapolate import Extrapolation
 from analysis.laws.finding import INCONCLUSIVE, Curve, Finding, Plot, Series, judge, undecided
+from analysis.laws.points import constant, coordinates, rate_axis
 from analysis.rates import FLAGS
 from analysis.rates import OK as WINDOW_OK
 from analysis.scale_axis import scales
@@ -61,7 +62,7 @@ def _finding(evidence: Evidence, ratio: Array, shared: float, extrapolation: Ext
     verdict, power = _verdict(estimate, lost)
     predicted, excluded = _predictions(evidence)
     widths = _widths(evidence.fits)
-    plot, limits = _plot(ratio, predicted, widths, [int(d) for d in evidence.fits["depth"].values])
+    plot, limits = _plot(ratio, predicted, evidence.fits)
     limits_note, r_squared = _log_slope(limits)
     sentences = (
         power, _in_the_interval(extrapolation.systematic, shared), limits_note, excluded,
@@ -172,14 +173,13 @@ def _by_width(ratio: Array, widths: Array) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _plot(
-    ratio: Array, predicted: Array, widths: Array, depths: list[int]
-) -> tuple[Plot, list[tuple[float, float]]]:
+def _plot(ratio: Array, predicted: Array, fits: xr.Dataset) -> tuple[Plot, list[tuple[float, float]]]:
     """Extrapolated rates over predicted ones, the finite widths behind them."""
     series: list[Series] = []
     limits: list[tuple[float, float]] = []
-    for d, depth in enumerate(depths):
-        rows = []
+    widths, along_rates = _widths(fits), rate_axis(fits)
+    for d, depth in enumerate(int(d) for d in fits["depth"].values):
+        rows, there = [], np.zeros(ratio.shape[3], dtype=bool)
         for r in range(ratio.shape[3]):
             x = predicted[d, r]
             one = Extrapolation(ratio[:, d : d + 1, :, r : r + 1], widths)
@@ -189,14 +189,22 @@ def _plot(
             estimate = estimate.widened(one.systematic)
             rows.append((x, estimate.value * x, max(estimate.low, 1e-3) * x, estimate.high * x))
             limits.append((x, estimate.value * x))
+            there[r] = True
         if rows:
             x_, y_, low_, high_ = (np.array(c) for c in zip(*rows, strict=True))
-            series.append(Series(f"depth {depth}, m → ∞", x_, y_, low_, high_, depth))
+            of = (
+                constant("width", np.inf, len(rows)),
+                constant("depth", depth, len(rows)),
+                *coordinates(there, along_rates),
+            )
+            series.append(Series(f"depth {depth}, m → ∞", x_, y_, low_, high_, depth, of=of))
         y = fit.means_over_seeds(ratio[:, d : d + 1])[:, 0] * predicted[d]
         x = np.broadcast_to(predicted[d], y.shape)
         ok = np.isfinite(y)
         if ok.any():
-            series.append(Series(f"depth {depth}, finite m", x[ok], y[ok], y[ok], y[ok], depth, True, 1.03))
+            along_widths = (("width", widths), constant("depth", depth, len(widths)))
+            of, label = coordinates(ok, along_widths, along_rates), f"depth {depth}, finite m"
+            series.append(Series(label, x[ok], y[ok], y[ok], y[ok], depth, True, 1.03, of))
     every = predicted[np.isfinite(predicted)]
     ends = np.array([0.8 * every.min(), 1.25 * every.max()]) if every.size else np.array([0.1, 1.0])
     curves = (Curve("theory: slope 1", ends, ends, "theory"),)

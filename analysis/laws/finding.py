@@ -17,7 +17,10 @@ RESOLUTION = 0.25  # an interval with a longer half-width tells no exponent of i
 
 @dataclass(frozen=True)
 class Series:
-    """Points with bars from `low` to `high`, of one `depth`, `hollow` or filled, drawn at x times `shift`."""
+    """Points with bars from `low` to `high`, of one `depth`, `hollow` or filled, drawn at x times `shift`.
+
+    `of` tells what each point is of: pairs (name, one value a point), such as its width and its seeds.
+    """
 
     label: str
     x: Array
@@ -27,6 +30,7 @@ class Series:
     depth: int = 0
     hollow: bool = False
     shift: float = 1.0
+    of: tuple[tuple[str, Array], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,9 @@ def judge(estimate: Estimate, low: float, high: float, *, resolution: float = RE
     """
     if not np.isfinite([estimate.low, estimate.high]).all():
         return INCONCLUSIVE, "No interval could be formed."
-    below, above = low - estimate.half_width, high + estimate.half_width
-    power = f"A slope below {below:.2f} or above {above:.2f} would have been told apart."
+    ends = (("below", low - estimate.half_width), ("above", high + estimate.half_width))
+    sides = " or ".join(f"{side} {end:.2f}" for side, end in ends if np.isfinite(end))
+    power = f"A slope {sides} would have been told apart." if sides else ""
     if estimate.high < low or estimate.low > high:
         side = "below" if estimate.high < low else "above"
         gap = low - estimate.high if side == "below" else estimate.low - high

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from analysis import fit
 from analysis.evidence import Evidence
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+from analysis.laws.points import constant, coordinates
 from analysis.laws.width_law import geometric_bars
 
 Array = NDArray[np.float64]
@@ -87,16 +88,19 @@ def _points(evidence: Evidence) -> tuple[Array, Array]:
 
 def _plot(evidence: Evidence, log_x: Array, log_y: Array, slope: float) -> Plot:
     assert evidence.cells is not None
-    rates = evidence.cells["learning_rate"].values
-    series, x = [], log_x[:, 0, 0]
+    rates, x = evidence.cells["learning_rate"].values, log_x[:, 0, 0]
+    widths, depths = (evidence.cells[name].values for name in ("width", "depth"))
+    networks = (("width", np.repeat(widths, len(depths))), ("depth", np.tile(depths, len(widths))))
+    series = []
     for r, rate in enumerate(rates):
-        ok = np.isfinite(log_y[:, 0, :, r]).any(1)
+        ok = np.asarray(np.isfinite(log_y[:, 0, :, r]).any(1))
         if ok.any():
             mean, half = geometric_bars(log_y[ok, 0, :, r])
             low, high = np.exp(mean - half), np.exp(mean + half)
-            series.append(
-                Series(f"η = {rate:g}/λ_max", np.exp(x[ok]), np.exp(mean), low, high, 0, r % 2 == 1)
-            )
+            seeds = np.isfinite(log_y[ok, 0, :, r]).sum(1).astype(np.float64)
+            shared = (constant("η", rate, len(seeds)), ("seeds", seeds))
+            of, label = (*coordinates(ok, networks), *shared), f"η = {rate:g}/λ_max"
+            series.append(Series(label, np.exp(x[ok]), np.exp(mean), low, high, 0, r % 2 == 1, of=of))
     ends = np.array([np.nanmin(x), np.nanmax(x)])
     centre, level = np.nanmean(x), np.nanmean(fit.means_over_seeds(log_y))
     curve = Curve("", np.exp(ends), np.exp(level + slope * (ends - centre)), "fit")

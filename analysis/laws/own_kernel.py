@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.evidence import Evidence
 from analysis.fit import Estimate
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+from analysis.laws.points import cell_axes, coordinates
 
 Array = NDArray[np.float64]
 
@@ -53,7 +55,7 @@ def find(evidence: Evidence) -> list[Finding]:
         "on its kink for one sample makes a rate fall below its kernel's."
     )
     r_squared = _r_squared(np.log(own[present]), np.log(rate[present]))
-    plot = _plot(own, rate, [int(d) for d in fits["depth"].values])
+    plot = _plot(own, rate, fits)
     widths = fits["width"].values
     numbers = tuple(
         (f"median rate / own kernel's at m = {m:g}", f"{np.nanmedian(r):.3f}")
@@ -100,14 +102,15 @@ def _r_squared(x: Array, y: Array) -> float:
     return 1.0 - float(((y - x) ** 2).sum()) / spread if spread > 0 else float("nan")
 
 
-def _plot(own: Array, rate: Array, depths: list[int]) -> Plot:
+def _plot(own: Array, rate: Array, fits: xr.Dataset) -> Plot:
     """Every cell: fitted rate over its own kernel's."""
     series = []
-    for d, depth in enumerate(depths):
-        x, y = own[:, d].ravel(), rate[:, d].ravel()
+    for d, depth in enumerate(int(d) for d in fits["depth"].values):
+        x, y = own[:, d], rate[:, d]
         ok = np.isfinite(x) & np.isfinite(y) & (x > 0)
         if ok.any():
-            series.append(Series(f"depth {depth}", x[ok], y[ok], y[ok], y[ok], depth, True))
+            of = coordinates(ok, *cell_axes(fits, depth))
+            series.append(Series(f"depth {depth}", x[ok], y[ok], y[ok], y[ok], depth, True, of=of))
     every = np.concatenate([s.x for s in series])
     ends = np.array([0.85 * every.min(), 1.18 * every.max()])
     label = r"own kernel, $-\log(1 - \eta\,\lambda_{\min}(G))$ (per step)"

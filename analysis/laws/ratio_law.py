@@ -10,6 +10,7 @@ import xarray as xr
 from analysis.evidence import Evidence
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
 from analysis.laws.network_pairs import Logs, Pairs, line, pairs_of
+from analysis.laws.points import constant
 
 FEWEST_POINTS = 3
 EXACT_TOLERANCE = 0.01  # in the exponent, per power of L/n
@@ -98,7 +99,9 @@ class RatioLaw:
             here = resolved & (depth == each)
             value, half = np.abs(pairs.value[here]), 1.96 * np.nan_to_num(pairs.error[here])
             low = np.maximum(value - half, 0.05 * value)
-            series.append(Series(f"depth {each}", pairs.x[here], value, low, value + half, int(each)))
+            width = np.rint(depth[here] / pairs.ratio[here])
+            of = (("width", width), constant("depth", each, len(width)))
+            series.append(Series(f"depth {each}", pairs.x[here], value, low, value + half, int(each), of=of))
         ends = np.exp(np.array([x.min(), x.max()]))
         fitted = np.exp(np.mean(y - slope * x)) * ends**slope
         guide = 0.5 * np.exp(y[np.argmin(x)]) * (ends / ends[0]) ** self.expected

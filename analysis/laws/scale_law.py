@@ -108,7 +108,9 @@ class ScaleLaw:
                 label = f"depth {depths[d]}"
                 label += f", m = {widths[w]}" if len(widths) > 1 else ""
                 label += f", η = {rates[r]:g}" if len(rates) > 1 else ""
-                series.append(point_series(label, alpha, log_y, int(depths[d]), r % 2 == 1, 1.0))
+                of = (("width", float(widths[w])), ("depth", float(depths[d])), ("η", float(rates[r])))
+                depth, hollow = int(depths[d]), r % 2 == 1
+                series.append(point_series(label, ("α", alpha), log_y, depth, hollow, 1.0, of))
                 curves.append(fitted_curve(alpha, log_y[..., None], slope, int(depths[d])))
         if guide:
             ends = np.array([alpha.min(), alpha.max()])

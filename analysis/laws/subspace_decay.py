@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from analysis.evidence import Evidence
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
 from analysis.laws.own_kernel import FEWEST_NETWORKS, median_interval
+from analysis.laws.points import cell_axes, coordinates
 
 Array = NDArray[np.float64]
 
@@ -61,24 +63,23 @@ class SubspaceDecay:
         verdict, power = judge(estimate, low, high, resolution=np.inf)
         kept = float(np.mean((networks >= low) & (networks <= high)))
         note = f"{power} It holds in {100 * kept:.0f} % of {len(networks)} networks."
-        widths = np.asarray(cells["width"].values, dtype=np.float64)
-        depths = [int(d) for d in cells["depth"].values]
         return [
             Finding(
                 self.name, self.title, estimate, 1.0, low, high, float("nan"), points, verdict, note,
-                self._plot(widths, depths, decay),
+                self._plot(cells, decay),
             )
         ]  # fmt: skip
 
-    def _plot(self, widths: Array, depths: list[int], decay: Array) -> Plot:
+    def _plot(self, cells: xr.Dataset, decay: Array) -> Plot:
         """Every cell against its width, and the cut-off's own decay."""
+        widths = np.asarray(cells["width"].values, dtype=np.float64)
         series = []
-        for d, depth in enumerate(depths):
-            y = decay[:, d].reshape(len(widths), -1)
+        for d, depth in enumerate(int(d) for d in cells["depth"].values):
+            y = decay[:, d]
             ok = np.isfinite(y) & (y > 0)
             if ok.any():
-                x = np.broadcast_to(widths[:, None], y.shape)[ok]
-                series.append(Series(f"depth {depth}", x, y[ok], y[ok], y[ok], depth, True))
+                x, of = widths[np.nonzero(ok)[0]], coordinates(ok, *cell_axes(cells, depth))
+                series.append(Series(f"depth {depth}", x, y[ok], y[ok], y[ok], depth, True, of=of))
         ends = np.array([widths.min(), widths.max()])
         guide = Curve("the cut-off's mode", ends, np.ones(2))
         return Plot("width m (neurons per layer)", f"decay of the {self.space} part", tuple(series), (guide,))

@@ -14,6 +14,7 @@ from analysis import fit
 from analysis.evidence import DONE, Evidence
 from analysis.extrapolate import FINITE_SIZE, LARGEST_CORRECTION
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
+from analysis.laws.points import constant, rate_axis
 from analysis.scale_axis import scales
 from analysis.sweep import cell_counts
 
@@ -22,6 +23,7 @@ Array = NDArray[np.float64]
 FEWEST_WIDTHS = 3
 WORTH_SAYING = 0.4  # half-width of the slope with c left free beyond which it says nothing
 DODGE = 0.03  # series stand a little apart, so that their bars can be told apart
+SPREAD = 0.24  # but all of them together within a width's place
 
 
 @dataclass(frozen=True)
@@ -188,11 +190,12 @@ class WidthLaw:
             for r in range(len(rates))
             if np.isfinite(log_y[:, d, :, r]).any()
         ]
-        series = []
+        series, apart = [], min(DODGE, SPREAD / max(len(groups) - 1, 1))
         for i, (d, r) in enumerate(groups):
-            label = f"depth {depths[d]}{rates[r]}"
-            shift = 1.0 + DODGE * (i - (len(groups) - 1) / 2)
-            series.append(point_series(label, widths, log_y[:, d, :, r], depths[d], r % 2 == 1, shift))
+            of = (("depth", float(depths[d])), *((name, float(v[r])) for name, v in rate_axis(cells)))
+            shift = 1.0 + apart * (i - (len(groups) - 1) / 2)
+            label, values, hollow = f"depth {depths[d]}{rates[r]}", log_y[:, d, :, r], r % 2 == 1
+            series.append(point_series(label, ("width", widths), values, depths[d], hollow, shift, of))
         curves = [fitted_curve(widths, log_y[:, d], slope, depths[d]) for d in sorted({d for d, _ in groups})]
         ends = np.array([widths.min(), widths.max()])
         for exponent in sorted({self.expected, *self.allowed}, reverse=True):
@@ -226,13 +229,33 @@ def _pooled(evidence: Evidence) -> str:
     return f"{count} output scales are pooled, each with its own amplitude." if count > 1 else ""
 
 
-def point_series(label: str, widths: Array, log_y: Array, depth: int, hollow: bool, shift: float) -> Series:
-    """Geometric means over seeds (axis 1) with their bars, where there are any."""
+def point_series(
+    label: str,
+    axis: tuple[str, Array],
+    log_y: Array,
+    depth: int,
+    hollow: bool,
+    shift: float,
+    of: tuple[tuple[str, float], ...],
+) -> Series:
+    """Geometric means over seeds (axis 1) with their bars, where there are any.
+
+    Args:
+        label: of the legend.
+        axis: name and values of x, shape (x,).
+        log_y: logs of the cells, shape (x, seed).
+        depth: gives the colour.
+        hollow: instead of filled.
+        shift: of x in the figure, a factor.
+        of: coordinates that all points share.
+    """
     ok = np.isfinite(log_y).any(1)
     mean, half = geometric_bars(log_y[ok])
-    return Series(
-        label, widths[ok], np.exp(mean), np.exp(mean - half), np.exp(mean + half), depth, hollow, shift
-    )
+    shared = tuple(constant(name, value, int(ok.sum())) for name, value in of)
+    seeds = np.isfinite(log_y[ok]).sum(1).astype(np.float64)
+    behind = ((axis[0], axis[1][ok]), *shared, ("seeds", seeds))
+    low, high = np.exp(mean - half), np.exp(mean + half)
+    return Series(label, axis[1][ok], np.exp(mean), low, high, depth, hollow, shift, behind)
 
 
 def fitted_curve(widths: Array, log_y: Array, slope: float, depth: int) -> Curve:

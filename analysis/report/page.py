@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +14,12 @@ from typing import Any
 import jinja2
 import numpy as np
 import xarray as xr
+from markupsafe import Markup
 
-from analysis import figures
+from analysis import bounds, figures
 from analysis.laws.finding import Finding
+from analysis.report import point_table
+from analysis.report.inline_svg import inline_svg
 from analysis.study import examine
 from analysis.sweep import AXES, open_sweep
 
@@ -21,6 +27,7 @@ FOLDER = Path(__file__).parent
 PROVENANCE = ("created", "code_version", "schema_version", "config_hash")
 RUN = ("state", "host", "elapsed_s", "started")
 MOST_FAULTS = 200
+REFRESH = '<meta http-equiv="refresh" content="{}">'
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,13 @@ class Section:
     r_squared: str
     note: str
     numbers: tuple[tuple[str, str], ...]
-    picture: str
+    picture: Markup
+    table: point_table.PointTable
 
 
-def write(url: str | Path, output: Path | None = None, scheduler: str | None = None) -> Path:
+def write(
+    url: str | Path, output: Path | None = None, scheduler: str | None = None, *, refresh_s: int = 0
+) -> Path:
     """Write the report of a sweep: index.html, and each law's figure as PNG and PDF.
 
     The laws are found anew from the store, so that the page agrees with the cells that are there now;
@@ -52,9 +62,10 @@ def write(url: str | Path, output: Path | None = None, scheduler: str | None = N
         output: folder; by default `<store without .zarr>-report` beside a local store, and
             `./<name>-report` for a remote one.
         scheduler: address of a Dask scheduler; None for threads of this process.
+        refresh_s: seconds after which the page loads itself again; 0 for never.
 
     Returns:
-        Path of index.html.
+        Path of index.html, which is replaced as a whole.
 
     Raises:
         NotASweep: see `open_sweep`.
@@ -68,7 +79,11 @@ def write(url: str | Path, output: Path | None = None, scheduler: str | None = N
     folder = Path(output) if output is not None else default_folder(url)
     folder.mkdir(parents=True, exist_ok=True)
     sections = [_section(finding, folder) for finding in study.findings]
+    script = (FOLDER / "page.js").read_text(encoding="utf-8")
     page = _template().render(
+        policy=_policy(script),
+        refresh=Markup(REFRESH.format(refresh_s)) if refresh_s else "",
+        script=Markup(script),
         name=str(study.evidence.config.get("name", "sweep")),
         sections=sections,
         counts=study.evidence.counts(),
@@ -80,8 +95,18 @@ def write(url: str | Path, output: Path | None = None, scheduler: str | None = N
         address=str(url),
     )
     path = folder / "index.html"
-    path.write_text(page, encoding="utf-8")
+    _replace(path, page)
     return path
+
+
+def settle(path: Path) -> None:
+    """Let a page that loaded itself again and again rest as it is.
+
+    >>> settle.__name__
+    'settle'
+    """
+    text = path.read_text(encoding="utf-8")
+    _replace(path, re.sub(REFRESH.format(r"\d+"), "", text, count=1))
 
 
 def default_folder(url: str | Path) -> Path:
@@ -94,6 +119,22 @@ def default_folder(url: str | Path) -> Path:
     if "://" in address:
         return Path(f"{address.rsplit('/', 1)[-1].removesuffix('.zarr')}-report")
     return Path(f"{address.removesuffix('.zarr')}-report")
+
+
+def _replace(path: Path, text: str) -> None:
+    """The file is the old page or the new one, whenever a browser looks."""
+    beside = path.with_suffix(".part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def _policy(script: str) -> str:
+    """What the page may do: show itself and run this one script, whatever text a store brings along."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def _template() -> jinja2.Template:
@@ -109,20 +150,22 @@ def _section(finding: Finding, folder: Path) -> Section:
     figure = figures.draw(finding)
     figures.save(figure, folder, finding.name)
     estimate = finding.estimate
-    known, expects = bool(np.isfinite(estimate.value)), bool(np.isfinite(finding.expected))
+    known, low, high = bool(np.isfinite(estimate.value)), finding.expected_low, finding.expected_high
+    slope = _signed(f"{estimate.value:.3f}") if known else "none"
     return Section(
         name=finding.name,
         title=finding.title,
         verdict=finding.verdict,
-        slope=_signed(f"{estimate.value:.3f}") if known else "none",
+        slope=slope,
         interval=_signed(f"{estimate.low:.3f} to {estimate.high:.3f}") if known else "",
-        expected=_signed(f"{finding.expected:g}") if expects else "none",
-        allowed=_signed(f"{finding.expected_low:.2f} to {finding.expected_high:.2f}") if expects else "none",
+        expected=_signed(bounds.limit(finding.expected, low, high)),
+        allowed=_signed(bounds.allowed(low, high)),
         points=finding.points,
         r_squared=f"{finding.r_squared:.3f}" if np.isfinite(finding.r_squared) else "none",
         note=_signed(finding.note),
         numbers=finding.numbers,
-        picture=figures.as_data_uri(figure),
+        picture=inline_svg(figure, finding.name, f"{finding.title}: slope {slope}, {finding.verdict}"),
+        table=point_table.table(finding.plot),
     )
 
 

@@ -113,7 +113,8 @@ def last_records(training: xr.Dataset, variables: Iterable[str]) -> xr.Dataset:
     last = {name: _last(training[name]).where(done) for name in variables if name in training}
     norm = training["residual_norm"]
     last["residual_left"] = _last(norm).where(done) / norm.isel(step=0)
-    return xr.Dataset({**last, "status": training["status"]})
+    given = {name: training[name] for name in ("status", "learning_rate_absolute") if name in training}
+    return xr.Dataset({**last, **given})
 
 
 def _last(values: xr.DataArray) -> xr.DataArray:

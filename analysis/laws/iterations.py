@@ -14,7 +14,7 @@ from analysis.laws.width_law import geometric_bars
 Array = NDArray[np.float64]
 
 NAME = "iterations"
-READS = ("fits/rate", "training/ntk_min_eigenvalue", "training/ntk_max_eigenvalue")
+READS = ("fits/rate", "training/ntk_min_eigenvalue", "training/learning_rate_absolute")
 EXPECTED = {"gd": 1.0, "nesterov": 0.5}
 TITLES = {
     "gd": "Gradient descent takes steps in proportion to the condition number",
@@ -28,9 +28,9 @@ NARROWEST = np.log(4.0)  # range of κ below which an exponent says nothing
 def find(evidence: Evidence) -> list[Finding]:
     """The law's finding; none where nothing was trained, or the optimiser is another.
 
-    y = 1/rate, the late-time steps per e-fold of ‖r‖; x = λ_max/λ_min of the cell's own kernel at its last
-    record; one point for each (width, depth), their geometric means over seeds, one amplitude for each
-    learning rate, which must be relative to λ_max.
+    y = 1/rate, the late-time steps per e-fold of ‖r‖; x = 1/(ηλ_min) with the cell's own kernel at its last
+    record: the condition number λ_max/λ_min where η = 1/λ_max. One point for each (width, depth), their
+    geometric means over seeds, one amplitude for each learning rate, which must be relative to λ_max.
 
     Source: Nesterov, Introductory Lectures on Convex Optimization, 2004, sections 2.1.5 and 2.2.1.
 
@@ -72,12 +72,11 @@ def _points(evidence: Evidence) -> tuple[Array, Array]:
     assert evidence.fits is not None
     assert evidence.cells is not None
     dims = ("width", "depth", "seed", "learning_rate")
-    rate = evidence.fits["rate"].transpose(*dims).values
-    least, largest = (
-        evidence.cells[f"ntk_{end}_eigenvalue"].transpose(*dims).values for end in ("min", "max")
-    )
+    rates = evidence.fits["rate"].transpose(*dims)
+    rate, eta = rates.values, evidence.cells["learning_rate_absolute"].broadcast_like(rates).values
+    least = evidence.cells["ntk_min_eigenvalue"].transpose(*dims).values
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_kappa = np.where(np.isfinite(rate), np.log(largest / least), np.nan)
+        log_kappa = np.where(np.isfinite(rate), -np.log(eta * least), np.nan)
         log_y = np.where(np.isfinite(log_kappa), -np.log(rate), np.nan)
     shape = (rate.shape[0] * rate.shape[1], 1, *rate.shape[2:])
     x = log_kappa.reshape(shape)
@@ -104,4 +103,9 @@ def _plot(evidence: Evidence, log_x: Array, log_y: Array, slope: float) -> Plot:
     ends = np.array([np.nanmin(x), np.nanmax(x)])
     centre, level = np.nanmean(x), np.nanmean(fit.means_over_seeds(log_y))
     curve = Curve("", np.exp(ends), np.exp(level + slope * (ends - centre)), "fit")
-    return Plot("condition number κ = λ_max/λ_min", "steps per e-fold of ‖r‖", tuple(series), (curve,))
+    return Plot(
+        "condition number κ = 1/(ηλ_min), λ_max/λ_min at η = 1/λ_max",
+        "steps per e-fold of ‖r‖",
+        tuple(series),
+        (curve,),
+    )

@@ -115,9 +115,10 @@ def conditioned(power: float, optimizer: str) -> dict[str, Finding]:
     noise = np.random.default_rng(7).normal(size=training.status.shape) * 0.02
     rate = (kappa**-power)[None, :, None, None] * np.exp(noise)
     training["residual_norm"] = ((*CELL, "step"), np.exp(-rate[..., None] * training.step.values))
-    training["ntk_min_eigenvalue"] = training.ntk_max_eigenvalue / xr.DataArray(
-        kappa, dims="depth", coords={"depth": training.depth}
+    eta = (
+        xr.DataArray(kappa**-1, dims="depth", coords={"depth": training.depth}) / training.ntk_min_eigenvalue
     )
+    training["ntk_min_eigenvalue"] = training.ntk_min_eigenvalue * eta / training.learning_rate_absolute
     groups = {
         "/": xr.Dataset(
             attrs={"config": json.dumps({**synthetic._config(sweep), "training": {"optimizer": optimizer}})}

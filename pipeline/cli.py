@@ -240,18 +240,31 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="Folder of the report.")
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Write it anew as cells arrive, until the sweep is finished or stops."),
+    ] = False,
 ) -> None:
     """Write one HTML page about a sweep, and each figure as PNG and PDF."""
     import analysis.report
+    from pipeline import watch as watching
 
+    if watch:
+        with _folder_told(output), _damage_told(store):
+            watching.watch(store, output)
     _check_store(store)
+    with _folder_told(output), _damage_told(store):
+        print(analysis.report.write(store, output))
+
+
+@contextlib.contextmanager
+def _folder_told(output: Path | None) -> Iterator[None]:
+    """A folder that cannot be written, told as the option that names it."""
     try:
-        with _damage_told(store):
-            print(analysis.report.write(store, output))
+        yield
     except OSError as error:
-        raise InputError(
-            f"--output {output}", str(error), "a report needs a folder to write", "No report."
-        ) from None
+        wanted = "a report needs a folder to write"
+        raise InputError(f"--output {output}", str(error), wanted, "No report.") from None
 
 
 @contextlib.contextmanager

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.report.page import write
+from analysis.report.page import settle, write
 
-__all__ = ["write"]
+__all__ = ["settle", "write"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import (
     engine,
     infinite_ntk,
+    limits,
     measurements,
     narrow_cells,
     samplers,
@@ -36,7 +37,7 @@ def machine() -> str:
 def main() -> None:
     rows = [row for module in (narrow_cells, engine, infinite_ntk, samplers) for row in module.rows()]
     head = f"# Ours beside the peers\n\n{machine()}. Ratios of paired runs in one process tree."
-    sections = (whole_sweeps.section(), scheduler.section(), measurements.section())
+    sections = tuple(each.section() for each in (limits, whole_sweeps, scheduler, measurements))
     text = "\n\n".join((head, table(rows), *sections)) + "\n"
     RESULTS.write_text(text)
     print(text)

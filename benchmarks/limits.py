@@ -1,0 +1,99 @@
+"""What limits a narrow step: the share of the peak that batched products alone reach, and the whole step's.
+
+From the repository's root: python -m benchmarks.limits
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from benchmarks.engine import NETWORK, block, ensemble, product_peak
+from workers.data import DataConfig, load
+from workers.optimizers import GradientDescent
+from workers.start import Points, Start
+
+SAMPLES, DEPTH, CELLS, STEPS = 24, 2, 16, 64
+REPEATS = 15
+
+
+def least_s(work: Callable[[], object], count: int = 1) -> float:
+    """Least time of one call over some repeats."""
+    best = np.inf
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        for _ in range(count):
+            work()
+        best = min(best, (time.perf_counter() - began) / count)
+    return float(best)
+
+
+def product_shares(width: int, peak: float) -> tuple[float, float, float]:
+    """Forward, backward and update product of a hidden layer, 16 cells: shares of the peak."""
+    a, d, out = (torch.randn(CELLS, SAMPLES, width, dtype=torch.float64) for _ in range(3))
+    w = torch.randn(CELLS, width, width, dtype=torch.float64)
+    flops = 2.0 * CELLS * SAMPLES * width**2
+    products = (
+        lambda: torch.bmm(a, w, out=out),
+        lambda: torch.bmm(d, w.transpose(1, 2), out=out),
+        lambda: w.baddbmm_(a.transpose(1, 2), d, alpha=-1e-12),
+    )
+    forward, backward, update = (flops / least_s(product, 20) / peak for product in products)
+    return forward, backward, update
+
+
+def step_s(width: int) -> float:
+    """Seconds of one step of one cell, in a stretch between two looks."""
+    data = load(DataConfig(samples=SAMPLES))
+    b = block(data, width, DEPTH, seeds=CELLS, steps=STEPS, records=2, dtype="float64")
+    batch, y = ensemble(b, data)
+    training = GradientDescent(steps=STEPS)
+    points = Points(batch.x[0], y, batch.x[0, :0], y[:0])
+    parameters = [([w[s] for w in batch.weights], [None] * len(batch.weights)) for s in range(CELLS)]
+    start = Start(
+        NETWORK, training, batch.layers, [(0, width, DEPTH, s) for s in range(CELLS)], parameters, points
+    )
+    stepper = training.stepper(batch, start)
+
+    def stretch() -> None:
+        residual = batch.forward() - y
+        batch.backward(residual)
+        stepper.advance(residual, 0, STEPS)
+
+    return least_s(partial(stretch)) / STEPS / CELLS
+
+
+def section() -> str:
+    """The table as Markdown."""
+    torch.set_num_threads(1)
+    peak = product_peak(torch.float64)
+    head = (
+        "width",
+        "forward, backward, update product",
+        "µs a step and cell",
+        "operations, share of the peak",
+    )
+    lines = [head, ("---",) * len(head)]
+    for width in (32, 64, 128):
+        shares = product_shares(width, peak)
+        seconds = step_s(width)
+        flops = 2.0 * SAMPLES * width * (SAMPLES + 3 * width * (DEPTH - 1) + 2)
+        lines.append(
+            (
+                str(width),
+                ", ".join(f"{share:.2f}" for share in shares),
+                f"{1e6 * seconds:.1f}",
+                f"{flops / 1e6:.2f} MFLOP, {flops / seconds / peak:.2f}",
+            )
+        )
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    title = f"Narrow cells, depth {DEPTH}, {SAMPLES} samples, float64, {CELLS} in a batch, one core of "
+    return f"{title}{peak / 1e9:.0f} GFLOP/s, products as shares of it:\n\n{table}"
+
+
+if __name__ == "__main__":
+    print(section())

@@ -54,12 +54,23 @@ def _checked_size(text: str) -> str:
     return text
 
 
+_Size = (
+    Annotated[int, Field(ge=1, strict=True)]
+    | Annotated[str, Field(strict=True), AfterValidator(_checked_size)]
+)
+_NO_SIZE = Field(
+    default=None, json_schema_extra={"noun": "a size", "wanted": "sizes look like 8GB or 512MiB"}
+)
+
+
 class ComputeConfig(BaseModel):
     """Device, memory and cores of a sweep.
 
     Attributes:
-        device: `auto` takes a GPU where Ray sees one.
+        device: `auto` takes a GPU where Ray counts one and torch sees CUDA, else CPU cores.
         memory: memory that the sweep may use on one machine, in bytes or like "8GB"; default: what is free.
+        gpu_memory: memory of one GPU, of which blocks declare their shares; default: a GPU of the cluster is
+            asked. When given, no GPU is asked.
         cpus: cores that a local cluster gets; default: all that this process may use.
         flush_s: seconds between the moments at which a block in training stores its records and a checkpoint.
     """
@@ -67,11 +78,8 @@ class ComputeConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    memory: (
-        Annotated[int, Field(ge=1, strict=True)]
-        | Annotated[str, Field(strict=True), AfterValidator(_checked_size)]
-        | None
-    ) = Field(default=None, json_schema_extra={"noun": "a size", "wanted": "sizes look like 8GB or 512MiB"})
+    memory: _Size | None = _NO_SIZE
+    gpu_memory: _Size | None = _NO_SIZE
     cpus: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
     flush_s: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 60.0
 
@@ -83,6 +91,15 @@ class ComputeConfig(BaseModel):
     @property
     def memory_bytes(self) -> int:
         """Memory that blocks on this machine may use together: what is set, else 80 % of what is free."""
-        if isinstance(self.memory, int):
-            return self.memory
-        return parse_bytes(self.memory) if self.memory else int(0.8 * psutil.virtual_memory().available)
+        if self.memory is None:
+            return int(0.8 * psutil.virtual_memory().available)
+        return _bytes(self.memory)
+
+    @property
+    def gpu_memory_bytes(self) -> int:
+        """Memory of one GPU as the config says it; 0: it does not."""
+        return 0 if self.gpu_memory is None else _bytes(self.gpu_memory)
+
+
+def _bytes(size: int | str) -> int:
+    return size if isinstance(size, int) else parse_bytes(size)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from pipeline import checkpoints, guard, storage, store_chunks
+from pipeline import checkpoints, gpu, guard, storage, store_chunks
 from pipeline.config import SweepConfig
 from pipeline.plan import Block
 from pipeline.store import counts
@@ -37,6 +37,7 @@ class Sweep:
         learning_rate_absolute: η, shape (widths, depths, values of α, learning rates).
         device: a torch device.
         memory_bytes: what one block may use for each of its threads.
+        gpu_memory_bytes: of one GPU, where blocks take shares of it; 0: they take cores alone.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Sweep:
     learning_rate_absolute: np.ndarray
     device: str
     memory_bytes: int
+    gpu_memory_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,9 +161,13 @@ def _train_cells(
 
 
 def _task(sweep: Sweep, block: Block, seeds: np.ndarray, rates: np.ndarray) -> TrainingBlock:
+    from workers.device import resolved
     from workers.training import TrainingBlock
 
-    config, grid = sweep.config, sweep.config.grid
+    config, grid, device = sweep.config, sweep.config.grid, resolved(sweep.device)
+    shared, threads = sweep.memory_bytes * block.threads, block.threads
+    if device.type == "cuda":  # one batch after another: two at once would need twice the share
+        shared, threads = gpu.block_bytes(block, sweep.gpu_memory_bytes), 1
     assert config.training is not None
     return TrainingBlock(
         width=grid.width[block.width],
@@ -175,9 +181,9 @@ def _task(sweep: Sweep, block: Block, seeds: np.ndarray, rates: np.ndarray) -> T
         network=config.network.at_scale(config.scales[block.scale]),
         training=config.training,
         seed=config.seed,
-        memory_bytes=sweep.memory_bytes * block.threads,
-        device=sweep.device,
-        threads=block.threads,
+        memory_bytes=shared,
+        device=str(device),
+        threads=threads,
         split=block.split,
     )
 

@@ -64,10 +64,11 @@ class Journal:
         """Counts an attempt of a block."""
         self._values["block_attempts"][block] += 1
 
-    def finished(self, block: int, wall_s: float, core_s: float, cells: int) -> None:
-        """Notes how long a block took in its worker, and for how many cells."""
+    def finished(self, block: int, wall_s: float, core_s: float, cells: int, device: str) -> None:
+        """Notes how long a block took in its worker, for how many cells, and on what device."""
         self._core_s += core_s
         found = {"block_wall_s": wall_s, "block_core_s": core_s, "block_cells": cells}
+        found["block_device"] = 2 if device.startswith("cuda") else 1
         for name, value in found.items():
             if name in self._values:  # not in a store of a version without it
                 self._values[name][block] = value

@@ -50,6 +50,7 @@ class Block:
         resume: whether an earlier attempt may have left a checkpoint.
         split: batches are so many times smaller than memory seems to allow, after it ran out.
         limit_s: longest time without a sign of life; 0: any.
+        gpu_bytes: predicted memory of all its cells on a GPU, as one batch.
     """
 
     index: int
@@ -71,6 +72,7 @@ class Block:
     resume: bool = False
     split: int = 1
     limit_s: float = 0.0
+    gpu_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,10 @@ class Plan:
         seconds = (stop - start) * share * float(self.costs.seed_s[w, d])
         threads = self._threads(seconds)
         memory = cost.block_bytes(self.costs, w, d, stop - start, threads)
-        return Block(index, "training", w, d, a, start, stop, first, last, seconds, memory, threads)
+        block = Block(index, "training", w, d, a, start, stop, first, last, seconds, memory, threads)
+        return replace(
+            block, gpu_bytes=math.ceil((stop - start) * share * float(self.costs.seed_bytes[w, d]))
+        )
 
     def _block_of_parts(self, index: int) -> Block:
         pair, k = divmod(index - self.training_blocks, self.part_blocks)
@@ -224,8 +229,16 @@ def make(
     return replace(plan, parts_per_block=parts)
 
 
-def check_memory(plan: Plan, file: str, memory_bytes: int) -> None:
-    """Refuses a grid with cells that no machine at hand can hold.
+def check_memory(
+    plan: Plan, file: str, memory_bytes: int, holder: str = "there are {} (compute.memory)"
+) -> None:
+    """Refuses a grid with cells that no machine or GPU at hand can hold.
+
+    Args:
+        plan: the sweep's plan.
+        file: the config's.
+        memory_bytes: what cells may fill.
+        holder: what of it the message says, with {} for the size.
 
     Raises:
         InputError: names the first width and depth that do not fit.
@@ -240,7 +253,7 @@ def check_memory(plan: Plan, file: str, memory_bytes: int) -> None:
                 raise InputError(
                     f"{file}, grid.width[{w}]",
                     found,
-                    f"there are {format_bytes(memory_bytes)} (compute.memory)",
+                    holder.format(format_bytes(max(0, memory_bytes))),
                     "Take a smaller width or fewer learning rates. Nothing was started.",
                 )
 

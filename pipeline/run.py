@@ -13,6 +13,7 @@ from pipeline import (
     claim,
     damage,
     data_source,
+    gpu,
     growth,
     predict,
     ray_environment,
@@ -82,14 +83,14 @@ def run(
 
     with StopFlag() as stop, schedule.connect(address, sweep.config.compute.cores) as cluster:
         stop.listen()
-        device = _device(sweep, cluster)
+        gpu_memory = _gpu_memory(sweep, cluster)
         if address is not None and sweep.config.compute.memory is None:
             made = data_source.make_plan(sweep, cluster.cores)
             plans.check_memory(made, sweep.file, cluster.node_memory_bytes)
         with _claimed(sweep, url, data, data_hash, cluster.cores) as mine:
             sweep = growth.merge(sweep, Store(url), data_hash)
             _prepare(sweep, url, data, cluster.cores, repair=repair)
-            _run_pending(sweep, Store(url), data, cluster, device, _Either(stop, mine), states)
+            _run_pending(sweep, Store(url), data, cluster, gpu_memory, _Either(stop, mine), states)
     if mine.lost:
         raise StorageError(url, "another run took the store over while this one gave no sign of life")
     if stop:
@@ -109,12 +110,22 @@ def _check_fits(sweep: SweepFile, data: Data | None, address: str | None) -> Non
         plans.check_memory(data_source.make_plan(sweep, compute.cores), sweep.file, compute.memory_bytes)
 
 
-def _device(sweep: SweepFile, cluster: Cluster) -> str:
-    wanted = sweep.config.compute.device
-    if wanted == "cuda" and not cluster.gpus:
-        found = "Ray sees no GPU"
+def _gpu_memory(sweep: SweepFile, cluster: Cluster) -> int:
+    """Memory of a GPU of which blocks take their shares; 0: they take cores alone."""
+    from pipeline import schedule
+
+    compute = sweep.config.compute
+    if compute.device == "cpu" or sweep.config.training is None:
+        return 0
+    memory = (compute.gpu_memory_bytes or schedule.gpu_memory_bytes()) if cluster.gpus else 0
+    if compute.device == "cuda" and not memory:
+        found = "Ray sees no GPU" if not cluster.gpus else "Ray counts GPUs, but torch sees no CUDA there"
         raise InputError(f"{sweep.file}, compute.device", found, "cuda needs one; auto and cpu do not")
-    return "cuda" if wanted != "cpu" and cluster.gpus else "cpu"
+    if memory:
+        holder = "cells may fill {} of a GPU (compute.gpu_memory, or compute.device: cpu)"
+        made = data_source.make_plan(sweep, cluster.cores)
+        plans.check_memory(made, sweep.file, gpu.cell_bytes(memory), holder)
+    return memory
 
 
 def _claimed(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int) -> claim.Claim:
@@ -162,7 +173,7 @@ def _run_pending(
     store: Store,
     data: Data | None,
     cluster: Cluster,
-    device: str,
+    gpu_memory_bytes: int,
     stop: Stop,
     states: tuple[int, ...],
 ) -> None:
@@ -175,7 +186,8 @@ def _run_pending(
     mixed = store.mixed_blocks(PENDING) if FAILED not in states else set(order.tolist())
     rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0, 0))
     memory = _memory_per_core(sweep, cluster)
-    shared = Sweep(store.url, sweep.config, data, rates, device, memory)
+    device = sweep.config.compute.device if gpu_memory_bytes else "cpu"
+    shared = Sweep(store.url, sweep.config, data, rates, device, memory, gpu_memory_bytes)
     shares = store.shares(*states)
     cost_s = float((plan.block_seconds() * shares)[order].sum())
     wanted = store.asked.mask(store.config) if store.asked is not None else None
@@ -266,7 +278,8 @@ class _Watch:
         self.book.started(block.index)
 
     def finished(self, block: Block, outcome: Outcome) -> None:
-        self.book.finished(block.index, outcome.wall_s, outcome.core_s, outcome.computed)
+        times = outcome.wall_s, outcome.core_s
+        self.book.finished(block.index, *times, outcome.computed, outcome.device)
         cells = outcome.cells if block.kind == "training" else self.pooling.ended(block)
         self._count(block, outcome.wall_s * block.threads, cells)
 

@@ -15,7 +15,9 @@ from typing import Any, Protocol
 
 import ray
 from ray import exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pipeline import gpu
 from pipeline.errors import ClusterError, ClusterLostError, InputError, StorageError
 from pipeline.execute import Outcome, Sweep, execute
 from pipeline.head_watch import HeadWatch
@@ -25,6 +27,7 @@ LOSSES = 25  # times that a block may lose its process or machine before its cel
 HANGS = 3  # times that it may show no sign of life for longer than its limit
 SHORTAGES = 6  # times that it may run out of memory; its batches are halved each time
 CONNECT_S = 5.0
+PROBE_S = 60.0  # longest time until every node with GPUs has said what memory they have
 WAIT_S = 0.2  # longest time without a look at signals
 LOST = (
     exceptions.WorkerCrashedError,
@@ -159,7 +162,7 @@ def run(cluster: Cluster, sweep: Sweep, blocks: Iterable[Block], listener: Liste
     blocks stay pending (`StorageError`). On `stop` nothing more is started, and what runs has `stop.grace_s`
     seconds to flush: a block without status stays pending.
     """
-    flight = _Flight(cluster, ray.put(sweep), listener, iter(blocks))
+    flight = _Flight(cluster, ray.put(sweep), listener, iter(blocks), sweep.gpu_memory_bytes)
     try:
         while flight.fill(stop) and not stop:
             ready, _ = ray.wait(list(flight.tasks), num_returns=1, timeout=WAIT_S)
@@ -217,6 +220,7 @@ class _Flight:
     sweep: Any
     listener: Listener
     blocks: Iterator[Block]
+    gpu_memory_bytes: int = 0
     tasks: dict[Any, _Attempt] = field(default_factory=dict)
     again: deque[_Attempt] = field(default_factory=deque)
 
@@ -228,8 +232,9 @@ class _Flight:
                 break
             self.listener.started(attempt.block)
             attempt.submitted = time.monotonic()
-            options = _resources(self.cluster, attempt.block)
-            self.tasks[_remote_execute.options(**options).remote(self.sweep, attempt.block)] = attempt
+            options = _resources(self.cluster, attempt.block, self.gpu_memory_bytes)
+            measure = _remote_execute_once if "num_gpus" in options else _remote_execute
+            self.tasks[measure.options(**options).remote(self.sweep, attempt.block)] = attempt
         return bool(self.tasks)
 
     def _first(self) -> _Attempt | None:
@@ -277,16 +282,48 @@ def _remote_execute(sweep: Sweep, block: Block) -> Outcome:
     return execute(sweep, block)
 
 
-def _resources(cluster: Cluster, block: Block) -> dict[str, Any]:
+@ray.remote(max_retries=0, max_calls=1)
+def _remote_execute_once(sweep: Sweep, block: Block) -> Outcome:
+    """On a GPU: CUDA keeps its memory, and the GPU that it began with, until the process ends."""
+    return execute(sweep, block)
+
+
+def _resources(cluster: Cluster, block: Block, gpu_memory_bytes: int) -> dict[str, Any]:
     """What Ray must set aside for a block, never more than the largest node has."""
     memory = min(block.memory_bytes * block.split, int(0.9 * cluster.node_memory_bytes))
     resources: dict[str, Any] = {"num_cpus": min(block.threads, cluster.node_cores), "memory": memory}
-    if cluster.gpus and block.kind == "training":
-        resources["num_gpus"] = _GPU_SHARE
+    if gpu_memory_bytes and block.kind == "training":
+        resources["num_gpus"] = gpu.share(block, gpu_memory_bytes)
     return resources
 
 
-_GPU_SHARE = 0.25  # blocks that share a GPU: one alone leaves gaps between launches
+def gpu_memory_bytes() -> int:
+    """Memory of a GPU of the cluster: one on each node with GPUs is asked, the smallest counts.
+
+    0: torch sees no CUDA on any of them, as under a CPU build, or where Ray was told of GPUs that are not
+    there.
+
+    Raises:
+        InputError: not every node has answered within a minute.
+    """
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]  # type: ignore[no-untyped-call]
+    there = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+    asked = [_remote_gpu_memory.options(scheduling_strategy=each).remote() for each in there]
+    try:
+        return min((found for found in ray.get(asked, timeout=PROBE_S) if found), default=0)
+    except exceptions.RayError as error:
+        for task in asked:
+            ray.cancel(task, force=True)
+        found = f"not every GPU node said its GPU's memory within {PROBE_S:.0f} s ({type(error).__name__})"
+        wanted = "a size, such as compute.gpu_memory=16GB, or compute.device=cpu"
+        raise InputError("compute.gpu_memory", found, wanted) from None
+
+
+@ray.remote(num_cpus=0, num_gpus=0.0001, max_calls=1)
+def _remote_gpu_memory() -> int:
+    from workers import device
+
+    return device.gpu_memory_bytes()
 
 
 def _describe(*, local: bool) -> Cluster:

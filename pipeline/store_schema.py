@@ -31,6 +31,13 @@ BLOCK_VARIABLES = (
     Variable("block_core_s", ("block",), "core time of a block's last attempt; on a GPU, wall time", "s"),
     Variable("block_cells", ("block",), "cells that this attempt computed", dtype="int32"),
     Variable("block_attempts", ("block",), "times that a block was started", dtype="int32"),
+    Variable(
+        "block_device",
+        ("block",),
+        "what a block's last attempt ran on",
+        dtype="int8",
+        attributes={"flag_values": [0, 1, 2], "flag_meanings": "none cpu cuda"},
+    ),
 )
 COORDINATES = {
     "width": Variable("width", ("width",), "neurons in every hidden layer", dtype="int64"),

@@ -18,6 +18,7 @@ from workers import cell_cost
 from workers import checkpoint as checkpoints
 from workers.checkpoint import FINISHED, Batch, Flush, Ledger, States
 from workers.data import Data, Dimensions
+from workers.device import resolved
 from workers.ensemble import Ensemble
 from workers.networks.base import Network
 from workers.observables import OBSERVABLES
@@ -97,7 +98,7 @@ def run(
         KeyboardInterrupt: the calling thread was interrupted; the last flush holds all that was done.
     """
     began = time.perf_counter()
-    device = _device(block.device)
+    device = resolved(block.device)
     torch.backends.cuda.matmul.allow_tf32 = False
     ledger, states = _ledger(block, data.y.size, flush, checkpoint)
     batches = list(_batches(block, data, device, ledger.steps, states))
@@ -148,12 +149,6 @@ def records(block: TrainingBlock, results: Mapping[str, np.ndarray], modes: int)
     if any("mode" in v.dims for v in block.training.variables):
         coords["mode"] = range(1, modes + 1)
     return xr.Dataset(variables, coords)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _ledger(

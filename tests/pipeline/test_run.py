@@ -157,7 +157,7 @@ def test_a_resumed_run_does_only_what_is_pending(
     monkeypatch.setattr(
         schedule,
         "_resources",
-        lambda cluster, block: (started.append(block.index), resources(cluster, block))[1],
+        lambda cluster, block, memory: (started.append(block.index), resources(cluster, block, memory))[1],
     )
     run_to(path, url)
     assert started == [2]

@@ -1,0 +1,87 @@
+"""Sweeps on a local Ray cluster with two GPUs that Ray alone believes in; prints who ran where, when."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+import yaml
+
+from pipeline import config, ray_environment
+from pipeline.errors import InputError
+from pipeline.execute import Outcome, Sweep, execute
+from pipeline.plan import Block
+from tests.pipeline.conftest import SMALL, measured_bytes
+
+ray_environment.prepare(local=True)
+
+import ray  # noqa: E402 - after its settings
+
+from pipeline import schedule  # noqa: E402
+from pipeline.run import run  # noqa: E402
+
+FOLDER = Path(sys.argv[1])
+LONGER_S = 1.0  # so that blocks that may run together do
+
+
+def noted(sweep: Sweep, block: Block) -> Outcome:
+    """The block itself, and a note of who ran it, when, with what of which GPU."""
+    began = time.time()
+    outcome = execute(sweep, block)
+    time.sleep(LONGER_S)
+    resources = ray.get_runtime_context().get_assigned_resources()
+    note = {
+        "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "share": resources.get("GPU", 0.0),
+        "pid": os.getpid(),
+        "began": began,
+        "ended": time.time(),
+    }
+    Path(f"{sweep.url}.{block.index}.json").write_text(json.dumps(note))
+    return outcome
+
+
+def swept(name: str, **compute: Any) -> dict[str, Any]:
+    """Runs a sweep of eight blocks; its notes, cells, devices and bits."""
+    grid = {"width": [8, 10, 12, 14], "depth": [1, 2], "seed": 2, "learning_rate": [1.0]}
+    store = FOLDER / f"{name}.zarr"
+    content = {**SMALL, "grid": grid, "compute": compute, "store": str(store)}
+    del content["initialization"]
+    path = FOLDER / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    cells = run(config.load(path), str(store)).cell_counts()
+    with xr.open_zarr(store, group="run", consolidated=False, chunks=None) as said:
+        devices = said["block_device"].values.tolist()
+    digest = hashlib.sha256()
+    for key, data in sorted(measured_bytes(store).items()):
+        if key.startswith("training/"):
+            digest.update(data)
+    notes = [json.loads(note.read_text()) for note in sorted(FOLDER.glob(f"{name}.zarr.*.json"))]
+    return {"blocks": notes, "cells": cells, "devices": devices, "digest": digest.hexdigest()}
+
+
+def main() -> None:
+    """All sweeps on one cluster."""
+    ray.init(address="local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    cluster = schedule._describe(local=True)
+    schedule.execute = noted  # type: ignore[attr-defined]
+    schedule.connect = lambda address, cores: contextlib.nullcontext(cluster)  # type: ignore[assignment]
+    found: dict[str, Any] = {size: swept(size, gpu_memory=size) for size in ("2GiB", "1GiB")}
+    found["asked"] = swept("asked")
+    try:
+        swept("refused", device="cuda")
+    except InputError as error:
+        found["refused"] = str(error)
+    ray.shutdown()
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

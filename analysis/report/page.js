@@ -38,13 +38,16 @@ function centre(point) {
 function answer(figure, svg, heads, points) {
   const tip = make("div", { className: "tip", hidden: true }, figure);
   tip.setAttribute("role", "status");
+  const ring = document.createElementNS(svg.namespaceURI, "circle");
   let chosen = null;
   const choose = (point) => {
-    chosen?.mark.classList.remove("chosen");
     chosen = point;
     tip.hidden = !point;
+    ring.remove();
     if (!point) return;
-    point.mark.classList.add("chosen");
+    for (const [name, value] of [["class", "ring"], ["r", 4], ["cx", point.mark.getAttribute("x")], ["cy", point.mark.getAttribute("y")]])
+      ring.setAttribute(name, value);
+    svg.append(ring);
     tip.replaceChildren();
     heads.forEach((head, i) => {
       if (!point.texts[i]) return;

@@ -72,6 +72,7 @@ def test_the_pointer_on_a_point_shows_its_cells(browser: Browser) -> None:
     text = browser.value(f"{LAW}.querySelector('.tip').innerText.replace(/\\s+/g, ' ')")
     assert text.startswith("width 256 depth 1 η 0.5 seeds 3 y ")
     assert " 95 % interval " in text
+    assert browser.value(f"{LAW}.querySelector('.ring').getAttribute('cx') === {MARKS}[2].getAttribute('x')")
     browser.point_at(1, 1)
     assert browser.value(f"{LAW}.querySelector('.tip').hidden") is True
 

@@ -14,6 +14,7 @@ from pipeline.launch.base import Job, Resources
 from pipeline.launch.options import Config, DryRun, Gpus, Nodes, Settings, Store, Time
 
 GRACE_S = 120  # before the time limit the driver is told to stop; it needs seconds
+IDLE_STARTS = 5  # starts in a row that finish no block before a job gives up
 _TEMPLATE = Path(__file__).with_name("slurm.sh.j2")
 
 
@@ -60,6 +61,7 @@ def batch_script(job: Job, partition: str | None = None, account: str | None = N
         account=account,
         log=log_path(job),
         log_prefix=log_path(job).removesuffix("%j.log"),
+        idle_starts=IDLE_STARTS,
         grace_s=min(GRACE_S, limit_s // 4) if limit_s else None,
         directory=str(Path.cwd()),
         path=str(Path(sys.executable).parent),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -18,6 +20,9 @@ OUTPUTS = (
     "rate_flag",
     "rate_own_kernel",
 )
+SLICE_VALUES = (
+    2**17
+)  # records fitted at a time: a fit's dozens of temporaries take tens of MB, however large a block
 
 
 def cell_fits(training: xr.Dataset, *, floor: float, gradient_flow: bool = False) -> xr.Dataset:
@@ -70,21 +75,38 @@ def _block(
     floor: float,
     gradient_flow: bool,
 ) -> tuple[NDArray[np.generic], ...]:
-    """`late_rates` and the own kernel's rate on one block of cells of any shape."""
+    """`late_rates` and the own kernel's rate on one block of cells of any shape, a slice at a time."""
     shape, records = status.shape, norm.shape[-1]
-    flat = np.broadcast_to(norm, (*shape, records)).reshape(-1, records)
-    k = np.asarray(step, dtype=np.float64)
-    fitted, error, start, stop, flag = late_rates(flat, k, floor=floor)
-    state = np.asarray(status).reshape(-1)
+    flat_norm, flat_least, flat_largest = (
+        np.broadcast_to(v, (*shape, records)).reshape(-1, records) for v in (norm, least, largest)
+    )
+    state, eta = np.asarray(status).reshape(-1), np.broadcast_to(rate, shape).reshape(-1, 1)
+    fit = partial(_slice, np.asarray(step, dtype=np.float64), floor=floor, gradient_flow=gradient_flow)
+    rows = max(1, SLICE_VALUES // max(records, 1))
+    slices = (slice(first, first + rows) for first in range(0, max(state.size, 1), rows))
+    parts = [fit(flat_norm[c], flat_least[c], flat_largest[c], state[c], eta[c]) for c in slices]
+    return tuple(np.concatenate(values).reshape(shape) for values in zip(*parts, strict=True))
+
+
+def _slice(
+    k: Array,
+    norm: Array,
+    least: Array,
+    largest: Array,
+    state: NDArray[np.int8],
+    eta: Array,
+    *,
+    floor: float,
+    gradient_flow: bool,
+) -> tuple[NDArray[np.generic], ...]:
+    """The same for cells in rows: records (cells, records), state (cells,), η (cells, 1)."""
+    fitted, error, start, stop, flag = late_rates(norm, k, floor=floor)
     flag = np.where(state == 2, DIVERGED, np.where(state == 1, flag, NOT_DONE)).astype(np.int8)
     values = [np.where(flag == OK, v, np.nan) for v in (fitted, error, start, stop)]
-    eta = np.broadcast_to(rate, shape).reshape(-1, 1)
-    kernel = [np.broadcast_to(v, (*shape, records)).reshape(-1, records) for v in (least, largest)]
-    inside = (k >= values[2][:, None]) & (k <= values[3][:, None]) & np.isfinite(kernel[0])
-    own = np.where(inside, _kernel_rate(eta, kernel[0], kernel[1], gradient_flow), 0.0).sum(1)
+    inside = (k >= values[2][:, None]) & (k <= values[3][:, None]) & np.isfinite(least)
+    own = np.where(inside, _kernel_rate(eta, least, largest, gradient_flow), 0.0).sum(1)
     count = inside.sum(1)
-    own = np.where(count > 0, own / np.maximum(count, 1), np.nan)
-    return (*(v.reshape(shape) for v in values), flag.reshape(shape), own.reshape(shape))
+    return (*values, flag, np.where(count > 0, own / np.maximum(count, 1), np.nan))
 
 
 def _kernel_rate(eta: Array, least: Array, largest: Array, gradient_flow: bool) -> Array:

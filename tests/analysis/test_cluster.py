@@ -1,0 +1,54 @@
+"""The analysis on a real Dask cluster, of a store that no worker could hold."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from analysis import analyze
+from tests.analysis import synthetic
+from tests.analysis.dask_cluster import cluster
+from tests.analysis.synthetic import SyntheticSweep
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+MEMORY_BYTES = 400 * 10**6
+PARTS = 25
+SWEEP = SyntheticSweep(seeds=250, records=72, steps=20000)  # 4,000 cells × 64 records, 25 times
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[Path]:
+    """A store of 100,000 cells, in chunks of a block, grown part by part; away after the test."""
+    path = synthetic.write(tmp_path / "large.zarr", SWEEP, consolidated=False)
+    for part in range(1, PARTS):
+        more = synthetic.training(replace(SWEEP, seed=part)).drop_vars("learning_rate_absolute")
+        more = more.assign_coords(seed=more["seed"] + part * SWEEP.seeds).drop_encoding()
+        more.to_zarr(path, group="training", append_dim="seed", zarr_format=3, consolidated=False)
+    yield path
+    shutil.rmtree(path)
+
+
+def test_a_cluster_gives_the_same_numbers_of_a_store_larger_than_its_workers(
+    large: Path, tmp_path: Path
+) -> None:
+    """100,000 cells × 64 records: the same JSON as threads give, and no worker died of its memory limit."""
+    with xr.open_zarr(large, group="training", consolidated=False) as training:
+        assert training["step"].size == 64
+        assert training.nbytes > 1.5 * MEMORY_BYTES
+    with cluster(tmp_path, workers=2, memory=f"{MEMORY_BYTES}B") as address:
+        found = analyze(large, address)
+    logs = [log.read_text() for log in sorted(tmp_path.glob("worker-*.log"))]
+    assert len(logs) == 2
+    for log in logs:
+        assert len(re.findall("Start worker at", log)) == 1
+        assert not re.search("Restarting|exceeded|killed by signal 9", log)
+    assert found["cells"]["done"] == 100_000
+    assert json.dumps(found) == json.dumps(analyze(large))

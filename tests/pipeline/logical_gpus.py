@@ -67,6 +67,21 @@ def swept(name: str, **compute: Any) -> dict[str, Any]:
     return {"blocks": notes, "cells": cells, "devices": devices, "digest": digest.hexdigest()}
 
 
+def refusal(**compute: Any) -> str:
+    """What a sweep that must not start says."""
+    try:
+        swept("refused", **compute)
+    except InputError as error:
+        return str(error)
+    raise AssertionError("it was not refused")
+
+
+@ray.remote(num_cpus=0, num_gpus=1)
+def held_gpu() -> None:
+    """Another user of a whole GPU."""
+    time.sleep(600)
+
+
 def main() -> None:
     """All sweeps on one cluster."""
     ray.init(address="local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False)
@@ -75,10 +90,13 @@ def main() -> None:
     schedule.connect = lambda address, cores: contextlib.nullcontext(cluster)  # type: ignore[assignment]
     found: dict[str, Any] = {size: swept(size, gpu_memory=size) for size in ("2GiB", "1GiB")}
     found["asked"] = swept("asked")
-    try:
-        swept("refused", device="cuda")
-    except InputError as error:
-        found["refused"] = str(error)
+    found["refused"] = refusal(device="cuda")
+    held = [held_gpu.remote(), held_gpu.remote()]
+    ray.wait(held, num_returns=2, timeout=1.0)
+    schedule.PROBE_S = 2.0
+    found["busy"] = refusal()
+    for task in held:
+        ray.cancel(task, force=True)
     ray.shutdown()
     print(json.dumps(found))
 

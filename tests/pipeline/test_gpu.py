@@ -129,3 +129,10 @@ def test_placement_changes_no_bit(placed: dict[str, Any]) -> None:
 def test_cuda_is_refused_where_torch_sees_none(placed: dict[str, Any]) -> None:
     """device: cuda on GPUs that Ray alone believes in is an input error."""
     assert "Ray counts GPUs, but torch sees no CUDA there" in placed["refused"]
+
+
+@pytest.mark.slow
+def test_gpus_that_do_not_answer_are_told(placed: dict[str, Any]) -> None:
+    """Where others hold every GPU, the message says so after a while, and what does without an answer."""
+    assert "not every GPU node said its GPU's memory" in placed["busy"]
+    assert "compute.gpu_memory=16GB" in placed["busy"]

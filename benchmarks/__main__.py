@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import sys
 from pathlib import Path
 
 from benchmarks import (
@@ -17,7 +18,7 @@ from benchmarks import (
     scheduler,
     whole_sweeps,
 )
-from benchmarks.rows import table
+from benchmarks.rows import Row, table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -35,12 +36,27 @@ def machine() -> str:
 
 
 def main() -> None:
-    rows = [row for module in (narrow_cells, engine, infinite_ntk, samplers) for row in module.rows()]
+    """Writes what is there after each part, so that one that is stopped leaves the others."""
     head = f"# Ours beside the peers\n\n{machine()}. Ratios of paired runs in one process tree."
-    sections = tuple(each.section() for each in (limits, whole_sweeps, scheduler, measurements))
-    text = "\n\n".join((head, table(rows), *sections)) + "\n"
-    RESULTS.write_text(text)
-    print(text)
+    rows: list[Row] = []
+    sections: list[str] = []
+    for module in (
+        narrow_cells,
+        engine,
+        samplers,
+        limits,
+        whole_sweeps,
+        scheduler,
+        infinite_ntk,
+        measurements,
+    ):
+        print(f"{module.__name__} …", file=sys.stderr, flush=True)
+        if hasattr(module, "rows"):
+            rows += module.rows()
+        else:
+            sections.append(module.section())
+        RESULTS.write_text("\n\n".join((head, table(rows), *sections)) + "\n")
+    print(RESULTS.read_text())
 
 
 if __name__ == "__main__":

@@ -54,9 +54,9 @@ class Peer:
 
 
 PEERS = (
-    Peer("loop", "a loop of autograd networks, one process a core", 8, "≥ 8"),
-    Peer("vmap", "torch.func: stacked models, vmapped", 32, "≥ 3"),
-    Peer("tune", "Ray Tune, one cell a trial", 3, "≥ 50"),
+    Peer("loop", "a loop of autograd networks, one process a core", 4, "≥ 8"),
+    Peer("vmap", "torch.func: stacked models, vmapped", 16, "≥ 3"),
+    Peer("tune", "Ray Tune, one cell a trial", 2, "≥ 50"),
 )
 
 

@@ -103,7 +103,7 @@ def test_the_hessian_is_that_of_autograd_on_any_input(activation: object) -> Non
         dense = torch.func.jacrev(torch.func.grad(function))(parameters[i])
         slope = torch.func.grad(function)(parameters[i])
         norm = torch.linalg.eigvalsh(dense).abs().max()
-        np.testing.assert_allclose(found.norm[i], norm, rtol=1e-7)  # Lanczos stops at residual 1e-4
+        np.testing.assert_allclose(found.norm[i], norm, rtol=EXACT)
         np.testing.assert_allclose(found.slope[i], slope @ slope, rtol=EXACT)
         np.testing.assert_allclose(found.bend[i], (dense @ slope).square().sum(), rtol=EXACT)
 
@@ -118,7 +118,7 @@ def test_an_input_of_one_dimension_has_the_same_hessian() -> None:
     one = torch.ones(1, dtype=torch.float64)
     wide = hessian.curvature(hessian.output(network.layers(4, 2, 2), "tanh", x), parameters)
     narrow = hessian.curvature(hessian.output(network.layers(4, 2, 1), "tanh", one), reduced)
-    np.testing.assert_allclose(wide.norm, narrow.norm, rtol=1e-7)
+    np.testing.assert_allclose(wide.norm, narrow.norm, rtol=EXACT)
     np.testing.assert_allclose(wide.bend, narrow.bend, rtol=EXACT)
 
 

@@ -18,8 +18,6 @@ from workers.networks.layers import Layer
 
 MOST_STEPS, CHECK_EVERY = 400, 10
 CONVERGED = 1e-6  # residual of the Ritz vector over its value; the value's own error is its square over a gap
-    1e-6  # residual of the Ritz vector over its value; the value's own error is its square over the gap
-)
 
 Output = Callable[[Tensor], Tensor]
 

@@ -22,6 +22,9 @@ from benchmarks.rows import Row, table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
+# The quick ones first, so that a stop leaves most.
+PARTS = (samplers, limits, engine, scheduler, narrow_cells, measurements, whole_sweeps, infinite_ntk)
+
 
 def machine() -> str:
     """Processor, cores, Python and the libraries that matter."""

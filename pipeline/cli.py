@@ -269,18 +269,23 @@ def _folder_told(output: Path | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _damage_told(url: str) -> Iterator[None]:
-    """What a damaged chunk makes readers raise, told as the chunk's name."""
+    """What a damaged chunk, or an array's damaged metadata, makes readers raise, told by name."""
+    from zarr.errors import BaseZarrError
+
     try:
         yield
-    except jsons.JSONDecodeError:
+    except (jsons.JSONDecodeError, BaseZarrError) as error:
+        found = "metadata of an array are no JSON"
+        if isinstance(error, BaseZarrError):
+            found = f"metadata of an array are not as they were written ({str(error).splitlines()[0][:120]})"
         wanted = "a store whose zarr.json files are whole: copy them from where the store was made"
-        raise InputError(url, "metadata of an array are no JSON", wanted, "Nothing was written.") from None
+        raise InputError(url, found, wanted, "Nothing was written.") from None
     except (ValueError, RuntimeError, TypeError):
         from pipeline import damage
 
-        if not (found := damage.find(url)):
+        if not (damaged := damage.find(url)):
             raise
-        raise DamagedError(url, found) from None
+        raise DamagedError(url, damaged) from None
 
 
 def _check_store(url: str) -> None:

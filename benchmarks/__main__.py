@@ -23,7 +23,7 @@ from benchmarks.rows import Row, table
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 # The quick ones first, so that a stop leaves most.
-PARTS = (samplers, limits, engine, scheduler, narrow_cells, measurements, whole_sweeps, infinite_ntk)
+PARTS = (samplers, limits, engine, scheduler, measurements, whole_sweeps, narrow_cells, infinite_ntk)
 
 
 def machine() -> str:
@@ -43,16 +43,7 @@ def main() -> None:
     head = f"# Ours beside the peers\n\n{machine()}. Ratios of paired runs in one process tree."
     rows: list[Row] = []
     sections: list[str] = []
-    for module in (
-        narrow_cells,
-        engine,
-        samplers,
-        limits,
-        whole_sweeps,
-        scheduler,
-        infinite_ntk,
-        measurements,
-    ):
+    for module in PARTS:
         print(f"{module.__name__} …", file=sys.stderr, flush=True)
         if hasattr(module, "rows"):
             rows += module.rows()

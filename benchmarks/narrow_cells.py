@@ -37,7 +37,7 @@ CONFIG = f"""
 name: narrow-cells
 network: {{kind: fully_connected, weight_variance: 2.0}}
 data: {{source: digits, samples: {SAMPLES}}}
-grid: {{width: {list(WIDTHS)}, depth: {list(DEPTHS)}, seed: {SEEDS}, learning_rate: [1.0]}}
+grid: {{width: {list(WIDTHS)}, depth: {list(DEPTHS)}, seed: {SEEDS}, learning_rate: [0.5]}}
 training: {{steps: {STEPS}, records: {RECORDS}, measure: [loss, kernel]}}
 store: narrow.zarr
 """

@@ -13,15 +13,15 @@ class AnalysisError(ValueError):
     """Something that the user can put right."""
 
 
-class NotASweep(AnalysisError):  # noqa: N818
+class NotASweep(AnalysisError):  # noqa: N818  (says what is so, as the others)
     """The address holds no sweep that this version can read; the text says what was found."""
 
 
-class NotWritable(AnalysisError):  # noqa: N818
+class NotWritable(AnalysisError):  # noqa: N818  (says what is so, as the others)
     """The groups /fits and /laws cannot be written."""
 
 
-class NoScheduler(AnalysisError):  # noqa: N818
+class NoScheduler(AnalysisError):  # noqa: N818  (says what is so, as the others)
     """No Dask scheduler answers at the address."""
 
 

@@ -89,7 +89,7 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> Evidence:
     if "initialization" in tree.children:
         drawn = _sane(tree["initialization"].to_dataset())
         lazy["initialization"] = told_apart(drawn, tree.attrs.get("asked"), parts=False)
-    (loaded,) = compute(lazy)  # type: ignore[no-untyped-call]
+    (loaded,) = compute(lazy)  # type: ignore[no-untyped-call]  # untyped library
     return Evidence(
         config, loaded.get("cells"), loaded.get("fits"), loaded.get("initialization"), loaded["theory"]
     )

@@ -157,7 +157,7 @@ def _on(scheduler: str | None) -> Iterator[None]:
     from distributed import Client
 
     try:
-        client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)  # type: ignore[no-untyped-call]
+        client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)  # type: ignore[no-untyped-call]  # untyped library
     except (OSError, ValueError) as error:
         hint = "Start one with `dask scheduler`, or leave --scheduler out to use threads here."
         raise NoScheduler(f"{scheduler}: no Dask scheduler answers ({first_line(error)}). {hint}") from error

@@ -13,6 +13,7 @@ from analysis.asked import NOT_ASKED
 from analysis.evidence import DONE, Evidence
 from analysis.fit import Estimate
 from analysis.laws import weight_drift
+from analysis.laws.finding import Finding
 from analysis.refine.candidates import Candidates
 from analysis.refine.prospects import Prospect, prospects
 from analysis.refine.rounds import is_reached, next_round
@@ -132,7 +133,7 @@ def refined(sweep: SyntheticLaw, half_width: float, most_rounds: int = 12) -> It
         sweep.add(step.added, step.rates)
 
 
-def _prospects(sweep: SyntheticLaw, evidence: Evidence, findings: list) -> list[Prospect]:  # type: ignore[type-arg]
+def _prospects(sweep: SyntheticLaw, evidence: Evidence, findings: list[Finding]) -> list[Prospect]:
     widths, depths = (np.asarray(each, dtype=float) for each in (sweep.widths, sweep.depths))
     return prospects(evidence, findings, widths, depths, {})
 
@@ -169,7 +170,7 @@ class Race:
 
 def race(seed: int, shrink: float = 0.5, **options: object) -> Race:
     """One synthetic sweep, its interval shrunk by a factor in both ways from the same pilot."""
-    one, other = (SyntheticLaw(seed, **options) for _ in range(2))  # type: ignore[arg-type]
+    one, other = (SyntheticLaw(seed, **options) for _ in range(2))  # type: ignore[arg-type]  # options by name
     (first,) = weight_drift.LAW.find(one.evidence())
     wanted = shrink * first.estimate.half_width
     return Race(list(refined(one, wanted)), list(uniform(other, wanted)), wanted)

@@ -10,7 +10,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from docs.generate import pages  # noqa: E402 (the path comes first)
+from docs.generate import pages  # noqa: E402  (the path comes first)
 
 project = "widesweep"
 author = "the widesweep authors"

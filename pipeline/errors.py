@@ -133,7 +133,7 @@ class DamagedError(WidesweepError):
         return f"{self.store}: {self.keys[0]}{more} {verb}.\n{help_}"
 
 
-class Interrupted(WidesweepError):  # noqa: N818  (nothing is wrong)
+class Interrupted(WidesweepError):  # noqa: N818  (nothing is wrong, it is no error)
     """A signal stopped the run; what was finished is stored.
 
     >>> Interrupted("wide.zarr", signal_number=2).exit_code

@@ -56,5 +56,5 @@ def _without_sums(store: Store) -> np.ndarray:
     return np.asarray(np.isnan(np.asarray(sums)))
 
 
-def _array(url: str, group: str, name: str) -> zarr.Array:  # type: ignore[type-arg]
+def _array(url: str, group: str, name: str) -> zarr.Array:  # type: ignore[type-arg]  # of any metadata
     return zarr.open_array(store_address.zarr_store(url), path=f"{group}/{name}", mode="r+", zarr_format=3)

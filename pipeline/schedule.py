@@ -306,7 +306,7 @@ def gpu_memory_bytes() -> int:
     Raises:
         InputError: not every node has answered within a minute.
     """
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]  # type: ignore[no-untyped-call]
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]  # type: ignore[no-untyped-call]  # untyped library
     there = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
     asked = [_remote_gpu_memory.options(scheduling_strategy=each).remote() for each in there]
     try:
@@ -327,9 +327,9 @@ def _remote_gpu_memory() -> int:
 
 
 def _describe(*, local: bool) -> Cluster:
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # untyped library
     largest = max(nodes, key=lambda node: node.get("CPU", 0.0))
-    total = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # untyped library
     return Cluster(
         cores=max(1, int(total.get("CPU", 1))),
         node_cores=max(1, int(largest.get("CPU", 1))),
@@ -342,7 +342,7 @@ def _describe(*, local: bool) -> Cluster:
 
 def _cores() -> int:
     """Cores of the cluster now: nodes come and go."""
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]  # untyped library
 
 
 def _reason(error: exceptions.RayTaskError) -> str:

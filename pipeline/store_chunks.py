@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import google_crc32c
-import numcodecs  # type: ignore[import-untyped]
+import numcodecs  # type: ignore[import-untyped]  # no stubs
 import numpy as np
 import xarray as xr
 import zarr

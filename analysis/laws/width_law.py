@@ -62,9 +62,9 @@ class WidthLaw:
         values = self._values(evidence)
         if values is None:
             return []
-        widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]
+        widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]  # `find` saw that cells are there
         finite = np.isfinite(values)
-        status = evidence.cells["status"]  # type: ignore[index]
+        status = evidence.cells["status"]  # type: ignore[index]  # `find` saw that cells are there
         states = status.sel(depth=[self.depth] if self.depth else slice(None)).values
         finished = bool((states == DONE).any())
         if finished and not (values[finite] != 0).any():
@@ -104,7 +104,7 @@ class WidthLaw:
         values = self._values(evidence)
         if values is None:
             return None
-        widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]
+        widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]  # `find` saw that cells are there
         return self._logs(evidence, widths, np.where(np.isfinite(values) & (values > 0), values, np.nan))
 
     def _logs(self, evidence: Evidence, widths: Array, values: Array) -> Array:

@@ -26,8 +26,8 @@ def cluster(folder: Path, *, workers: int, memory: str) -> Iterator[str]:
         for number in range(workers):
             options = ("--nthreads", "1", "--memory-limit", memory, "--local-directory", str(folder))
             _start(stack, folder / f"worker-{number}.log", "worker", address, *options)
-        with Client(address, timeout=DEADLINE_S) as client:  # type: ignore[no-untyped-call]
-            client.wait_for_workers(workers, timeout=DEADLINE_S)  # type: ignore[no-untyped-call]
+        with Client(address, timeout=DEADLINE_S) as client:  # type: ignore[no-untyped-call]  # untyped library
+            client.wait_for_workers(workers, timeout=DEADLINE_S)  # type: ignore[no-untyped-call]  # untyped library
         yield address
 
 

@@ -25,7 +25,7 @@ pids=()
 finish() {
     code=$?
     set +e
-    [ "$code" = 0 ] || tail -n 25 "$folder"/work/results/*.log "$folder"/slurmctld.log 2>/dev/null
+    [ "$code" = 0 ] || tail -n 25 "$folder"/job/results/*.log "$folder"/slurmctld.log 2>/dev/null
     if [ -f "$folder/slurm.conf" ]; then # never another cluster's jobs
         export SLURM_CONF=$folder/slurm.conf
         timeout 10 scancel --quiet --user root 2>/dev/null
@@ -39,7 +39,7 @@ finish() {
 trap finish EXIT
 
 step "two nodes"
-mkdir -p "$folder"/{munge,state,spool/n1,spool/n2,work}
+mkdir -p "$folder"/{munge,state,spool/n1,spool/n2,job}
 head -c 1024 /dev/urandom >"$folder/munge/key"
 chmod 600 "$folder/munge/key"
 chown -R munge: "$folder/munge"
@@ -81,8 +81,8 @@ two_idle() { [ "$(sinfo -h -o %D -t idle)" = 2 ]; }
 until_true 60 two_idle
 sinfo
 
-cp configs/demo.yaml "$folder/work/"
-cd "$folder/work"
+cp configs/demo.yaml "$folder/job/"
+cd "$folder/job"
 # Two minutes of work on two cores, and many blocks, so that there is something to interrupt.
 sweep=(--set 'grid.width=[64, 128, 256]' --set 'grid.depth=[1, 2]' --set grid.seed=8 --set training.steps=2000 --set initialization.draws=20000)
 over() { case "$(scontrol show job "$1" | sed -n 's/.*JobState=\([A-Z]*\).*/\1/p')" in COMPLETED | FAILED | CANCELLED | TIMEOUT | NODE_FAIL) ;; *) return 1 ;; esac; }

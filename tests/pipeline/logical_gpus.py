@@ -24,8 +24,8 @@ ray_environment.prepare(local=True)
 
 import ray  # noqa: E402 - after its settings
 
-from pipeline import schedule  # noqa: E402
-from pipeline.run import run  # noqa: E402
+from pipeline import schedule  # noqa: E402  (after the settings)
+from pipeline.run import run  # noqa: E402  (after the settings)
 
 FOLDER = Path(sys.argv[1])
 LONGER_S = 1.0  # so that blocks that may run together do

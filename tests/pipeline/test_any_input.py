@@ -54,7 +54,7 @@ PATHS = [(top,) for top in CONFIG] + [
 ]
 
 
-class Accepted(Exception):  # noqa: N818
+class Accepted(Exception):  # noqa: N818  (no error)
     """Stands for the start of a cluster: the input was found good."""
 
 

@@ -20,7 +20,7 @@ Write = Callable[..., Path]
 TRAINING = {"steps": 150, "records": 12}
 
 
-class Died(Exception):  # noqa: N818
+class Died(Exception):  # noqa: N818  (no error)
     """What stands for the end of a process."""
 
 

@@ -155,7 +155,7 @@ def _zarr(path: Path) -> dict[str, np.ndarray]:
 
     try:
         group = zarr.open_group(str(path), mode="r", zarr_format=3)  # format 2 may name pickle as its codec
-        return {name: array for name, array in group.arrays() if name in ("x", "y")}  # type: ignore[misc]
+        return {name: array for name, array in group.arrays() if name in ("x", "y")}  # type: ignore[misc]  # arrays() is untyped
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             "source", f"{path} cannot be read ({error})", "a Zarr group of format 3 with arrays x, y"

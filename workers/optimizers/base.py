@@ -47,7 +47,7 @@ class Stepper(ABC):
             last: the step to reach.
         """
 
-    def keep(self, chosen: Tensor) -> None:  # noqa: B027
+    def keep(self, chosen: Tensor) -> None:  # noqa: B027  (most keep nothing)
         """Follows the batch as it shrinks to the chosen cells; called after `Ensemble.keep`."""
 
     @property

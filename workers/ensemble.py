@@ -266,6 +266,7 @@ class Ensemble:
         other = copy.copy(self)
         other.x = x[None] if x.ndim == 2 else aligned.copy(x)
         other.offset = None
+        other.held_layer, other.lowest_moving = None, 0
         other._allocate()
         return other
 

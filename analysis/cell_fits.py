@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from analysis.rates import DIVERGED, FLAGS, NOT_DONE, OK, late_rates
+from analysis.sweep import AXES
 
 Array = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def cell_fits(training: xr.Dataset, *, floor: float, gradient_flow: bool = False
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
     fits = xr.Dataset(dict(zip(OUTPUTS, results, strict=True)))
-    order = [d for d in ("width", "depth", "output_scale", "seed", "learning_rate") if d in fits.dims]
+    order = [axis for axis in AXES if axis in fits.dims]
     return _described(fits.transpose(*order))
 
 

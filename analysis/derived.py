@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 
 LARGEST = ("linearized_distance", "linearized_test_distance")  # whose supremum over records is looked at
 SPACES = ("information", "nuisance")
+FITTED = 0.01  # share of ‖r(0)‖ at which labels count as fitted
 CUTOFF = 0.1  # of the config's `information_cutoff` where it is left out
 
 
@@ -21,6 +22,8 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
     - `<variable>_largest`: sup_k of the variable.
     - `trajectory_gap`: sup_k |‖r(k)‖ − ‖r(k)‖_limit| / ‖r(0)‖, of the centred model alone: without centring
       the limit is a mean over initial outputs, which one cell has no reason to follow.
+    - `steps_to_fit`, `steps_to_fit_predicted`: the step at which 1 % of ‖r(0)‖ is left, of the centred model
+      where `corrupted_fraction` is an axis, and in the limit; NaN where training ends before.
     - `information_decay`, `nuisance_decay`: see `_decay`.
 
     Args:
@@ -38,12 +41,40 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
     if centered and "residual_norm_predicted" in theory:
         norm, limit = training["residual_norm"], theory["residual_norm_predicted"]
         found["trajectory_gap"] = (abs(norm - limit) / norm.isel(step=0)).max("step")
+        if "corrupted_fraction" in training.dims:
+            found |= {"steps_to_fit": _steps_to_fit(norm), "steps_to_fit_predicted": _steps_to_fit(limit)}
     section = config.get("training")
     settings = section if isinstance(section, dict) else {}
     if settings.get("optimizer", "gd") == "gd" and "residual_information_norm" in training:
         cutoff = float(settings.get("information_cutoff", CUTOFF))
         found |= {f"{space}_decay": _decay(training, space, cutoff) for space in SPACES}
     return xr.Dataset(found)
+
+
+def _steps_to_fit(norm: xr.DataArray) -> xr.DataArray:
+    """The step at which 1 % of the first residual is left, log ‖r‖ linear between records."""
+    steps: xr.DataArray = xr.apply_ufunc(
+        _steps_of_cells,
+        norm,
+        norm["step"],
+        input_core_dims=[["step"], ["step"]],
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    return steps
+
+
+def _steps_of_cells(norm: Array, step: Array) -> Array:
+    """`_steps_to_fit` of cells of any shape, the records along the last axis."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = np.log(norm / norm[..., :1]) - np.log(FITTED)
+        below = left <= 0.0
+        after = np.maximum(np.argmax(below, axis=-1), 1)
+        late, early = (np.take_along_axis(left, (after - i)[..., None], axis=-1)[..., 0] for i in (0, 1))
+        share = np.where(np.isfinite(late), early / (early - late), 1.0)
+    found = step[after - 1] + share * (step[after] - step[after - 1])
+    return np.where(below.any(axis=-1), found, np.nan)
 
 
 def _decay(training: xr.Dataset, space: str, cutoff: float) -> xr.DataArray:

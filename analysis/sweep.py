@@ -15,7 +15,7 @@ from analysis.errors import NotASweep, first_line
 
 SCHEMA_VERSION = 1
 STATUS = ("pending", "done", "diverged", "failed")
-AXES = ("width", "depth", "output_scale", "seed", "learning_rate")
+AXES = ("width", "depth", "output_scale", "corrupted_fraction", "seed", "learning_rate")
 CHUNK_BYTES = "16MiB"
 
 

@@ -19,7 +19,7 @@ from pipeline.config import SweepConfig
 
 ATTRIBUTE = "asked"
 NOT_ASKED = 4  # stands for "pending, but nobody asked" where states are counted; no store holds it
-AXES = ("width", "depth", "output_scale", "seed", "learning_rate")
+AXES = ("width", "depth", "output_scale", "corrupted_fraction", "seed", "learning_rate")
 
 Part = tuple[tuple[str, tuple[float, ...]], ...]
 
@@ -37,9 +37,9 @@ class Asked:
     parts: tuple[Part, ...] = ()
 
     def mask(self, config: SweepConfig) -> np.ndarray:
-        """Which cells are asked for, shape (widths, depths, values of α, seeds, learning rates)."""
+        """Which cells are asked for, shape (widths, depths, variants, seeds, learning rates)."""
         axes = values(config)
-        found = np.zeros(tuple(len(axes[axis]) for axis in AXES), dtype=bool)
+        found = np.zeros(tuple(len(each) for each in axes.values()), dtype=bool)
         for part in (self.grid, *self.parts):
             found |= _product(dict(part), axes)
         return found
@@ -61,8 +61,9 @@ class Asked:
 def of_config(config: SweepConfig) -> Asked:
     """All that a config asks for."""
     axes = values(config)
-    written = [axis for axis in AXES if axis != "output_scale" or config.network.output_scales is not None]
-    return Asked(tuple((axis, tuple(axes[axis])) for axis in written))
+    if config.variant_axis is None:
+        del axes["output_scale"]
+    return Asked(part(axes))
 
 
 def read(attributes: Mapping[str, Any]) -> Asked | None:
@@ -83,16 +84,21 @@ def part(axes: Mapping[str, Any]) -> Part:
 
 
 def values(config: SweepConfig) -> dict[str, list[Any]]:
-    """The values of each axis of a config's grid; one α where there is no such axis."""
-    grid = config.grid
-    found = (grid.width, grid.depth, config.scales, grid.seeds, grid.learning_rates)
-    return {axis: list(each) for axis, each in zip(AXES, found, strict=True)}
+    """The values of each axis of a config's grid, outermost first; one α where there are no variants."""
+    grid, variants = config.grid, config.variant_axis or "output_scale"
+    return {
+        "width": list(grid.width),
+        "depth": list(grid.depth),
+        variants: list(config.variants),
+        "seed": list(grid.seeds),
+        "learning_rate": list(grid.learning_rates),
+    }
 
 
 def _product(wanted: dict[str, tuple[float, ...]], axes: dict[str, list[Any]]) -> np.ndarray:
     """Cells of a grid inside another one."""
-    found = np.ones((1,) * len(AXES), dtype=bool)
-    for place, axis in enumerate(AXES):
-        inside = np.isin(axes[axis], wanted.get(axis, axes[axis]))
-        found = found & np.expand_dims(inside, tuple(i for i in range(len(AXES)) if i != place))
+    found = np.ones((1,) * len(axes), dtype=bool)
+    for place, (axis, there) in enumerate(axes.items()):
+        inside = np.isin(there, wanted.get(axis, there))
+        found = found & np.expand_dims(inside, tuple(i for i in range(len(axes)) if i != place))
     return found

@@ -25,7 +25,7 @@ def key(block: Block, first_seed: int) -> str:
         block: which.
         first_seed: index along `seed` of the first that the checkpoint is of.
     """
-    numbers = (block.width, block.depth, block.scale, block.seed_start, block.rate_start, first_seed)
+    numbers = (block.width, block.depth, block.variant, block.seed_start, block.rate_start, first_seed)
     return f"{PLACE}/{'.'.join(map(str, numbers))}.safetensors"
 
 

@@ -65,16 +65,27 @@ class SweepConfig(BaseModel):
         pairs = len(self.grid.width) * len(self.grid.depth)
         if self.training is None:
             return pairs
-        return pairs * len(self.scales) * len(self.grid.seeds) * len(self.grid.learning_rates)
+        return pairs * len(self.variants) * len(self.grid.seeds) * len(self.grid.learning_rates)
 
     @property
-    def scales(self) -> tuple[float, ...]:
-        """α of each network: along the axis `output_scale`, or the one where the grid has no such axis."""
-        return self.network.output_scales or (self.network.alpha,)
+    def variant_axis(self) -> str | None:
+        """A grid's fifth axis, `output_scale` or `corrupted_fraction`; None where it has four."""
+        if self.grid.corrupted_fraction is not None:
+            return "corrupted_fraction"
+        return "output_scale" if self.network.output_scales is not None else None
 
-    def at_scale(self, alpha: float) -> SweepConfig:
-        """The same sweep with one α, and so without the axis."""
-        return self.model_copy(update={"network": self.network.at_scale(alpha)})
+    @property
+    def variants(self) -> tuple[float, ...]:
+        """Values along `variant_axis`; the network's α where the grid has no such axis."""
+        return self.grid.corrupted_fraction or self.network.output_scales or (self.network.alpha,)
+
+    def at_variant(self, value: float) -> SweepConfig:
+        """The same sweep with one of `variants`, and so without that axis."""
+        if self.variant_axis != "corrupted_fraction" or self.data is None:
+            return self.model_copy(update={"network": self.network.at_scale(value)})
+        grid = self.grid.model_copy(update={"corrupted_fraction": None})
+        data = self.data.model_copy(update={"corrupted_fraction": value})
+        return self.model_copy(update={"grid": grid, "data": data})
 
 
 @dataclass(frozen=True)
@@ -168,6 +179,8 @@ def _check_together(config: SweepConfig, file: str) -> None:
     if config.training is None and config.network.output_scales is not None:
         wanted = "an axis of α is one of training; give one number"
         raise InputError(f"{file}, network.output_scale", "it is a list and nothing trains", wanted)
+    if config.grid.corrupted_fraction is not None:
+        _check_fractions(config, f"{file}, grid.corrupted_fraction")
     if config.training is not None:
         for key, value in (
             ("data", config.data),
@@ -195,6 +208,18 @@ def _check_together(config: SweepConfig, file: str) -> None:
             allowed = " or ".join(str(each) for each in depths)
             found = f"{depth} is not a depth of {config.network.kind}"
             raise InputError(f"{file}, grid.depth[{i}]", found, f"its depth is {allowed}")
+
+
+def _check_fractions(config: SweepConfig, where: str) -> None:
+    """Labels are what trains; one section says how many are corrupted; one axis beside the usual four."""
+    if config.training is None:
+        raise InputError(where, "it is there and nothing trains", "an axis of labels is one of training")
+    if config.data is not None and config.data.corrupted_fraction:
+        found = f"data.corrupted_fraction is {config.data.corrupted_fraction:g} beside it"
+        raise InputError(where, found, "give one of the two")
+    if config.network.output_scales is not None:
+        found = "network.output_scale is a list beside it"
+        raise InputError(where, found, "one of the two is an axis of the grid; the other is one number")
 
 
 def _check_initialization(config: SweepConfig, file: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from pipeline import plan
-from pipeline.config import SweepFile
+from pipeline.config import SweepConfig, SweepFile
 from pipeline.errors import InputError
 from pipeline.plan import Plan
 from workers.data import Data, DataError, Dimensions, dimensions, load
@@ -25,6 +25,20 @@ def load_data(sweep: SweepFile) -> Data | None:
         return load(sweep.config.data, sweep.base)
     except DataError as error:
         raise _input_error(error, sweep.file) from None
+
+
+def labelled(data: Data | None, config: SweepConfig, variant: float) -> Data | None:
+    """The points with the labels of one variant: as `load_data` gave them, or corrupted further.
+
+    Args:
+        data: training points as `load_data` gave them, or None.
+        config: the sweep.
+        variant: one of `config.variants`.
+    """
+    section = config.at_variant(variant).data
+    if data is None or section is None or config.variant_axis != "corrupted_fraction":
+        return data
+    return data.corrupted(section)
 
 
 def data_dimensions(sweep: SweepFile) -> Dimensions:

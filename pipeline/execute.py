@@ -17,6 +17,7 @@ import xarray as xr
 
 from pipeline import checkpoints, gpu, guard, storage, store_chunks
 from pipeline.config import SweepConfig
+from pipeline.data_source import labelled
 from pipeline.plan import Block
 from pipeline.store import counts
 from pipeline.stream import Stream
@@ -34,7 +35,7 @@ class Sweep:
         url: the store's address, as any process can open it.
         config: the sweep.
         data: training points, or None.
-        learning_rate_absolute: η, shape (widths, depths, values of α, learning rates).
+        learning_rate_absolute: η, shape (widths, depths, variants, learning rates).
         device: a torch device.
         memory_bytes: what one block may use for each of its threads.
         gpu_memory_bytes: of one GPU, where blocks take shares of it; 0: they take cores alone.
@@ -141,8 +142,7 @@ def _train_cells(
     """
     from workers import training
 
-    assert sweep.data is not None
-    task, data = _task(sweep, block, seeds, rates), _own_copy(sweep.data)
+    task, data = _task(sweep, block, seeds, rates), _own_copy(sweep, block)
 
     def show(results: dict[str, np.ndarray]) -> None:
         writer = store_chunks.writer(sweep.url, sweep.config.hash)
@@ -164,7 +164,8 @@ def _task(sweep: Sweep, block: Block, seeds: np.ndarray, rates: np.ndarray) -> T
     from workers.device import resolved
     from workers.training import TrainingBlock
 
-    config, grid, device = sweep.config, sweep.config.grid, resolved(sweep.device)
+    config = sweep.config.at_variant(sweep.config.variants[block.variant])
+    grid, device = config.grid, resolved(sweep.device)
     shared, threads = sweep.memory_bytes * block.threads, block.threads
     if device.type == "cuda":  # one batch after another: two at once would need twice the share
         shared, threads = gpu.block_bytes(block, sweep.gpu_memory_bytes), 1
@@ -175,10 +176,11 @@ def _task(sweep: Sweep, block: Block, seeds: np.ndarray, rates: np.ndarray) -> T
         seeds=tuple(grid.seeds[i] for i in seeds),
         learning_rates=tuple(grid.learning_rates[i] for i in rates),
         learning_rates_absolute=tuple(
-            float(rate) for rate in sweep.learning_rate_absolute[block.width, block.depth, block.scale, rates]
+            float(rate)
+            for rate in sweep.learning_rate_absolute[block.width, block.depth, block.variant, rates]
         ),
         steps=config.training.recorded_steps(),
-        network=config.network.at_scale(config.scales[block.scale]),
+        network=config.network,
         training=config.training,
         seed=config.seed,
         memory_bytes=shared,
@@ -218,6 +220,8 @@ def _sample(sweep: Sweep, block: Block) -> xr.Dataset:
     return xr.Dataset({name: (drawn[name].dims, stored[name]) for name in names}, {"part": parts})
 
 
-def _own_copy(data: Data) -> Data:
-    """The points in memory that torch may share; what arrives from another process is read-only."""
+def _own_copy(sweep: Sweep, block: Block) -> Data:
+    """The block's points in memory that torch may share; what arrives from another process is read-only."""
+    data = labelled(sweep.data, sweep.config, sweep.config.variants[block.variant])
+    assert data is not None
     return replace(data, x=np.array(data.x), y=np.array(data.y))

@@ -22,7 +22,7 @@ def forecast(plan: Plan, gpus: int = 0) -> dict[str, Any]:
         Plain numbers; times are in seconds and come from the stated constants of the cost model.
     """
     config = plan.config
-    seeds = len(config.scales) * len(config.grid.seeds)
+    seeds = len(config.variants) * len(config.grid.seeds)
     seconds = plan.block_seconds()
     result: dict[str, Any] = {
         "name": config.name,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic.functional_validators import AfterValidator
 
 from workers.axis import unique
@@ -18,6 +18,8 @@ LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Sizes = Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(unique)]
 Seeds = Annotated[tuple[SeedNumber, ...], Field(min_length=1), AfterValidator(unique)]
 LearningRates = Annotated[tuple[LearningRate, ...], Field(min_length=1), AfterValidator(unique)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
+Fractions = Annotated[tuple[Fraction, ...], Field(min_length=1), AfterValidator(unique)]
 
 
 class GridConfig(BaseModel):
@@ -28,6 +30,8 @@ class GridConfig(BaseModel):
         depth: hidden layers.
         seed: a count (seeds 0, 1, …) or the seeds themselves.
         learning_rate: η, in the unit that `training.learning_rate_unit` names.
+        corrupted_fraction: shares of the training labels that are corrupted, in place of
+            `data.corrupted_fraction`; default: no such axis.
 
     >>> GridConfig(width=(8,), depth=(1,), seed=3, learning_rate=(1.0,)).seeds
     range(0, 3)
@@ -55,6 +59,21 @@ class GridConfig(BaseModel):
             "wanted": "learning rates are different finite numbers above 0",
         },
     )
+    corrupted_fraction: Fractions | None = Field(
+        default=None,
+        json_schema_extra={
+            "noun": "a corrupted fraction",
+            "wanted": "corrupted fractions are different numbers from 0 to 1",
+        },
+    )
+
+    @model_serializer(mode="wrap")
+    def _lean(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the axis a config is what it was before there was one: stores keep their hash."""
+        content: dict[str, Any] = handler(self)
+        if self.corrupted_fraction is None:
+            del content["corrupted_fraction"]
+        return content
 
     @property
     def seeds(self) -> Sequence[int]:

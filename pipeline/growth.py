@@ -1,10 +1,10 @@
 """A grid that only grows: new values at the end of each axis, old chunks as they are.
 
-The store keeps its chunk grid. New widths, depths and output scales are new chunks. New seeds and learning
-rates fill the last chunk of their axis first, if it was not full, and then open new ones; a chunk that was
-partly filled is computed and written by one worker, which reads its old values, computes the new cells alone,
-and puts both back: the only old files that change. Coordinates are therefore in order of arrival, and not
-sorted.
+The store keeps its chunk grid. New widths, depths, output scales and corrupted fractions are new chunks. New
+seeds and learning rates fill the last chunk of their axis first, if it was not full, and then open new ones;
+a chunk that was partly filled is computed and written by one worker, which reads its old values, computes the
+new cells alone, and puts both back: the only old files that change. Coordinates are therefore in order of
+arrival, and not sorted.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ import zarr
 from pipeline import asked as asking
 from pipeline import config as configs
 from pipeline import part_growth, sampling, storage, store_address, store_create, store_schema
-from pipeline.asked import Asked
+from pipeline.asked import AXES, Asked
 from pipeline.config import NOT_IN_HASH, SweepConfig, SweepFile
 from pipeline.errors import InputError
 from pipeline.plan import Plan
 from pipeline.predict import Prediction
 from pipeline.store import Store
 
-AXES = ("width", "depth", "output_scale", "seed", "learning_rate")
 GROWING = "growing"  # root attribute while a growth is under way; the same command ends it
 
 
@@ -150,8 +149,9 @@ def _set_root(url: str, config: SweepConfig, asked: Asked | None, *, growing: bo
 
 
 def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:
-    """Key paths that differ, but for axes that grow."""
-    axes = [axis for axis in AXES if set(_values(theirs, axis)) <= set(_values(ours, axis))]
+    """Key paths that differ, but for axes that grow; one that the store lacks is no growth."""
+    before = {axis: set(_values(theirs, axis)) for axis in AXES}
+    axes = [axis for axis in AXES if before[axis] and before[axis] <= set(_values(ours, axis))]
     kept = {axis: getattr(theirs.grid, axis) for axis in axes if axis != "output_scale"}
     same = _with_axes(ours, kept, tuple(_values(theirs, "output_scale")) if "output_scale" in axes else ())
     same = sampling.with_draws_of(theirs, same)
@@ -165,7 +165,7 @@ def _values(config: SweepConfig, axis: str) -> Sequence[Any]:
     if axis == "output_scale":
         return config.network.output_scales or ()
     names = {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
-    return names[axis] if axis in names else getattr(config.grid, axis)
+    return names[axis] if axis in names else getattr(config.grid, axis) or ()
 
 
 def _with_axes(config: SweepConfig, grid: dict[str, Any], scales: tuple[float, ...]) -> SweepConfig:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config import SweepConfig
+from pipeline.data_source import labelled
 from pipeline.predict import Prediction, effective_rates, predict, summary
 from theory import du, du_bounds, optimizers, two_layer
 from theory.spectrum import eigenvalues_with_error
@@ -14,48 +15,53 @@ from workers.data import Data
 
 TOLERANCE = 1e-6  # relative residual that the predicted steps reach
 FAILURE = 0.1  # δ, probability that Du's theorems allow themselves to fail with
-BELOW_DEPTH = {  # what depends on α: levels of keys above its own, as in the store after the depth
-    "lambda_min": 1,
-    "lambda_max": 1,
-    "lambda_rounding_error": 1,
-    "critical_learning_rate": 1,
-    "rate_predicted": 1,
-    "steps_predicted": 1,
-    "learning_rate_absolute": 2,
+BELOW_DEPTH = {  # what depends on a variant: levels of keys above its own, as in the store after the depth
+    "output_scale": {
+        "lambda_min": 1,
+        "lambda_max": 1,
+        "lambda_rounding_error": 1,
+        "critical_learning_rate": 1,
+        "rate_predicted": 1,
+        "steps_predicted": 1,
+        "learning_rate_absolute": 2,
+    },
+    "corrupted_fraction": {"steps_predicted": 1},
 }
+SYMBOLS = {"output_scale": "α", "corrupted_fraction": "corrupted"}
 
 
 def predictions(config: SweepConfig, data: Data | None) -> dict[str, Any]:
     """The object of `theory --json`; keys are strings.
 
-    Where `output_scale` is an axis, what depends on α is given for each value, its key below the depth's.
+    Where `output_scale` or `corrupted_fraction` is an axis, what depends on it is given for each value, whose
+    key is below the depth's.
 
     Args:
         config: the sweep.
         data: its training points, or None without data.
     """
     founds = {}
-    for alpha in config.scales:
-        one = config.at_scale(alpha)
-        prediction = predict(one, data)
-        founds[repr(alpha).removesuffix(".0")] = summary(one, prediction) | outlook(one, data, prediction)
-    found = next(iter(founds.values()))
-    if config.network.output_scales is None:
+    for value in config.variants:
+        one, points = config.at_variant(value), labelled(data, config, value)
+        prediction = predict(one, points)
+        founds[repr(value).removesuffix(".0")] = summary(one, prediction) | outlook(one, points, prediction)
+    found, axis = next(iter(founds.values())), config.variant_axis
+    if axis is None:
         return found
     nested = {
-        name: _nested({alpha: one[name] for alpha, one in founds.items()}, BELOW_DEPTH[name])
-        for name in found
-        if name in BELOW_DEPTH
+        name: _nested({value: one[name] for value, one in founds.items()}, level)
+        for name, level in BELOW_DEPTH[axis].items()
+        if name in found
     }
-    return {**found, "output_scale": list(founds), **nested}
+    return {**found, axis: list(founds), **nested}
 
 
-def _nested(by_scale: dict[str, Any], level: int) -> dict[str, Any]:
-    """Values of α as keys below so many levels of the keys that all of them share."""
+def _nested(by_variant: dict[str, Any], level: int) -> dict[str, Any]:
+    """Variants as keys below so many levels of the keys that all of them share."""
     if level == 0:
-        return by_scale
-    keys = next(iter(by_scale.values()))
-    return {key: _nested({a: one[key] for a, one in by_scale.items()}, level - 1) for key in keys}
+        return by_variant
+    keys = next(iter(by_variant.values()))
+    return {key: _nested({v: one[key] for v, one in by_variant.items()}, level - 1) for key in keys}
 
 
 def outlook(config: SweepConfig, data: Data | None, prediction: Prediction) -> dict[str, Any]:
@@ -140,31 +146,39 @@ def _legend(config: SweepConfig) -> str:
 
 
 def _depth_table(found: dict[str, Any]) -> str:
-    scales = found.get("output_scale", [])
-    rows = [_depth_row(found, depth, alpha) for depth in found["lambda_min"] for alpha in scales or [None]]
-    header = ["depth", *(["α"] if scales else []), "λ_min(Θ)", "λ_max(Θ)", "λ_max/λ_min", "critical η"]
-    rates = _of_depth(
-        found, "steps_predicted", next(iter(found["lambda_min"])), scales[0] if scales else None
-    )
+    axis = next((name for name in BELOW_DEPTH if name in found), None)
+    variants = found[axis] if axis else [None]
+    rows = [_depth_row(found, axis, depth, value) for depth in found["lambda_min"] for value in variants]
+    header = [
+        "depth",
+        *([SYMBOLS[axis]] if axis else []),
+        "λ_min(Θ)",
+        "λ_max(Θ)",
+        "λ_max/λ_min",
+        "critical η",
+    ]
+    rates = _of_depth(found, axis, "steps_predicted", next(iter(found["lambda_min"])), variants[0])
     header += [f"steps to 1e-6, η = {rate}" for rate in rates] + ["Du's width"]
     return _aligned([header, *rows])
 
 
-def _depth_row(found: dict[str, Any], depth: str, alpha: str | None) -> list[str]:
+def _depth_row(found: dict[str, Any], axis: str | None, depth: str, variant: str | None) -> list[str]:
     condition = found["condition_number"][depth]
     least, largest, critical = (
-        _number(_of_depth(found, name, depth, alpha))
+        _number(_of_depth(found, axis, name, depth, variant))
         for name in ("lambda_min", "lambda_max", "critical_learning_rate")
     )
-    row = [depth, *([alpha] if alpha else []), least if condition else "0 to rounding", largest]
+    row = [depth, *([variant] if variant else []), least if condition else "0 to rounding", largest]
     row += [_number(condition), critical]
-    row += [_number(steps, "d") for steps in _of_depth(found, "steps_predicted", depth, alpha).values()]
+    row += [
+        _number(steps, "d") for steps in _of_depth(found, axis, "steps_predicted", depth, variant).values()
+    ]
     return [*row, _number(found["width_required"][depth], ".1e")]
 
 
-def _of_depth(found: dict[str, Any], name: str, depth: str, alpha: str | None) -> Any:
+def _of_depth(found: dict[str, Any], axis: str | None, name: str, depth: str, variant: str | None) -> Any:
     by_depth = found.get(name, {}).get(depth, {})
-    return by_depth if alpha is None else by_depth.get(alpha, {})
+    return by_depth.get(variant, {}) if axis and name in BELOW_DEPTH[axis] else by_depth
 
 
 def _width_table(config: SweepConfig, found: dict[str, Any]) -> str:

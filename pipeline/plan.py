@@ -35,7 +35,7 @@ class Block:
         kind: what the block does.
         width: index of its width.
         depth: index of its depth.
-        scale: index of its α along `output_scale`; 0 without that axis.
+        variant: index along `output_scale` or `corrupted_fraction`; 0 without such an axis.
         seed_start: index of its first seed.
         seed_stop: index past its last seed.
         rate_start: index of its first learning rate.
@@ -57,7 +57,7 @@ class Block:
     kind: Kind
     width: int
     depth: int
-    scale: int
+    variant: int
     seed_start: int
     seed_stop: int
     rate_start: int
@@ -113,15 +113,15 @@ class Plan:
         return len(self.config.grid.width) * len(self.config.grid.depth)
 
     @property
-    def scales(self) -> int:
-        """Values of α: each pair has its blocks for every one of them."""
-        return len(self.config.scales)
+    def variants(self) -> int:
+        """Values along the axis of variants: each pair has its blocks for every one of them."""
+        return len(self.config.variants)
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
-        """Widths, depths, values of α, and blocks along `seed` and `learning_rate`."""
+        """Widths, depths, variants, and blocks along `seed` and `learning_rate`."""
         grid = self.config.grid
-        return len(grid.width), len(grid.depth), self.scales, self.seed_blocks, self.rate_blocks
+        return len(grid.width), len(grid.depth), self.variants, self.seed_blocks, self.rate_blocks
 
     @property
     def training_blocks(self) -> int:
@@ -154,7 +154,7 @@ class Plan:
             return self._block_of_parts(index)
         rest, j = divmod(index, self.rate_blocks)
         rest, k = divmod(rest, self.seed_blocks)
-        pair, a = divmod(rest, self.scales)
+        pair, a = divmod(rest, self.variants)
         w, d = divmod(pair, depths)
         start, stop = self._part(k, self.seeds_per_block, len(self.config.grid.seeds))
         first, last = self._part(j, self.rates_per_block, len(self.config.grid.learning_rates))
@@ -186,7 +186,7 @@ class Plan:
         shares = np.diff(np.append(np.arange(0.0, rates, self.rates_per_block), rates)) / max(rates, 1)
         if not self.seed_blocks:
             lengths = np.zeros(0)
-        parts = np.tile(np.outer(lengths, shares).ravel(), self.scales)
+        parts = np.tile(np.outer(lengths, shares).ravel(), self.variants)
         training = np.multiply.outer(self.costs.seed_s.ravel(), parts).ravel()
         runs = np.diff(np.append(np.arange(0.0, self.parts, self.parts_per_block), self.parts))
         runs = runs[: self.part_blocks] / max(self.parts, 1)
@@ -271,7 +271,7 @@ def makespan_s(seconds: np.ndarray, devices: int) -> float:
 
 
 def _total_s(config: SweepConfig, costs: Costs) -> float:
-    training_s = costs.seed_s.sum() * len(config.scales) * len(config.grid.seeds)
+    training_s = costs.seed_s.sum() * len(config.variants) * len(config.grid.seeds)
     return float(training_s + costs.initialization_s.sum())
 
 
@@ -283,7 +283,7 @@ def _seeds_per_block(config: SweepConfig, costs: Costs, size: Dimensions, cores:
     share_s = max(_total_s(config, costs) / (BLOCKS_PER_CORE * cores), SHORT_BLOCK_S)
     balanced = int(share_s / max(float(costs.seed_s.max()), 1e-12))
     limit = FEW_OBJECTS if config.cells <= FEW_CELLS else MANY_OBJECTS
-    columns = costs.seed_s.size * len(config.scales)
+    columns = costs.seed_s.size * len(config.variants)
     runs = max(1, (limit - OTHER_OBJECTS) // (len(config.training.variables) * columns))
     longest_row = len(config.grid.learning_rates) * max(cost.variable_values(config, size))
     chunk = max(1, CHUNK_BYTES // (8 * longest_row))

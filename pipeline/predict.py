@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from pipeline import predict_initialization
 from pipeline.config import SweepConfig
+from pipeline.data_source import labelled
 from pipeline.predict_initialization import plain
 from theory import dynamics, spectrum
 from workers.data import Data
@@ -26,8 +27,8 @@ class Prediction:
 
     Attributes:
         values: arrays by name of the group /theory, with dimensions as `variables` says.
-        learning_rate_absolute: η, shape (widths, depths, learning rates), values of α before the last where
-            they are an axis; empty without training.
+        learning_rate_absolute: η, shape (widths, depths, learning rates), variants before the last where
+            the grid has such an axis; empty without training.
         kinds: how each prediction for random networks was made: "exact", "leading order", "infinite width",
             or "none" where it is NaN.
     """
@@ -56,7 +57,10 @@ VARIABLES = (
         "residual_norm_predicted", (*_RATE, "step"), f"residual norm of infinitely wide training; {_MEAN}"
     ),
 )
-_WITHOUT_SCALE = ("target",)
+_CHANGED = {  # what depends on the value along an axis of variants
+    "output_scale": tuple(variable.name for variable in VARIABLES if variable.name != "target"),
+    "corrupted_fraction": ("target", "residual_norm_predicted"),
+}
 
 
 def predict(config: SweepConfig, data: Data | None) -> Prediction:
@@ -68,25 +72,37 @@ def predict(config: SweepConfig, data: Data | None) -> Prediction:
     spectra and rates are those of one.
 
     Args:
-        config: the sweep; each α is predicted as in a sweep of its own.
-        data: training points, or None for a sweep of random networks without data.
+        config: the sweep; each variant is predicted as in a sweep of its own.
+        data: training points, as `load_data` gives them; None for a sweep of random networks without data.
     """
-    parts = [_of_training(config.at_scale(alpha), data) for alpha in config.scales]
-    values, rates = parts[0] if config.network.output_scales is None else _stacked(parts)
+    parts = [
+        _of_training(config.at_variant(value), labelled(data, config, value)) for value in config.variants
+    ]
+    axis = config.variant_axis
+    values, rates = parts[0] if axis is None else _stacked(parts, _CHANGED[axis])
     drawn, kinds = predict_initialization.predict(config, None if data is None else data.x)
     return Prediction(values | drawn, rates, kinds)
 
 
 def variables(config: SweepConfig) -> tuple[Variable, ...]:
-    """What /theory may hold; all that depends on α lies along `output_scale` where that is an axis."""
+    """What /theory may hold; what depends on α, or on the labels, lies along that axis where there is one."""
     ours: tuple[Variable, ...] = VARIABLES
-    if config.network.output_scales is not None:
-        ours = tuple(v if v.name in _WITHOUT_SCALE else v.along("output_scale", after="depth") for v in ours)
+    if axis := config.variant_axis:
+        ours = tuple(
+            _along(variable, axis) if variable.name in _CHANGED[axis] else variable for variable in ours
+        )
     return (*ours, *predict_initialization.variables(config))
 
 
+def _along(variable: Variable, axis: str) -> Variable:
+    """After the depth, or first where there is none."""
+    if "depth" in variable.dims:
+        return variable.along(axis, after="depth")
+    return replace(variable, dims=(axis, *variable.dims))
+
+
 def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Values by name and η of a sweep with one α."""
+    """Values by name and η of a sweep without variants."""
     values: dict[str, np.ndarray] = {}
     rates = np.empty((0, 0, 0))
     if data is not None:
@@ -98,13 +114,16 @@ def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.n
 
 
 def _stacked(
-    parts: list[tuple[dict[str, np.ndarray], np.ndarray]],
+    parts: list[tuple[dict[str, np.ndarray], np.ndarray]], changed: tuple[str, ...]
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """One array for all values of α, which come after the depth."""
-    names = parts[0][0]
+    """One array for all variants, after the depth where there is one."""
+    first = parts[0][0]
+    places = {name: 0 if name == "target" else 1 for name in first}
     values = {
-        name: names[name] if name in _WITHOUT_SCALE else np.stack([part[name] for part, _ in parts], axis=1)
-        for name in names
+        name: np.stack([part[name] for part, _ in parts], axis=places[name])
+        if name in changed
+        else first[name]
+        for name in first
     }
     return values, np.stack([rates for _, rates in parts], axis=2)
 

@@ -223,7 +223,7 @@ def _block(
     asked: tuple[tuple[bool, ...], ...] = ()
     if wanted is not None and recompute and block.kind == "training":
         seeds, rates = slice(block.seed_start, block.seed_stop), slice(block.rate_start, block.rate_stop)
-        asked = tuple(map(tuple, wanted[block.width, block.depth, block.scale, seeds, rates].tolist()))
+        asked = tuple(map(tuple, wanted[block.width, block.depth, block.variant, seeds, rates].tolist()))
     return replace(block, recompute=recompute, asked=asked, cost_s=block.cost_s * share)
 
 

@@ -84,17 +84,17 @@ class Store:
 
     @property
     def plan_shape(self) -> tuple[int, int, int, int, int]:
-        """Widths, depths, values of α, and blocks along `seed` and `learning_rate`."""
+        """Widths, depths, variants, and blocks along `seed` and `learning_rate`."""
         grid = self.config.grid
         seeds = math.ceil(len(grid.seeds) / (self.seeds_per_block or 1)) if self.config.training else 0
         every_rate = max(1, len(grid.learning_rates))
         rates = math.ceil(len(grid.learning_rates) / (self.rates_per_block or every_rate))
-        return len(grid.width), len(grid.depth), len(self.config.scales), seeds, rates
+        return len(grid.width), len(grid.depth), len(self.config.variants), seeds, rates
 
     @property
     def learning_rate_absolute(self) -> np.ndarray:
-        """η, shape (widths, depths, values of α, learning rates)."""
-        return self._with_scales(self._read("training", "learning_rate_absolute"))
+        """η, shape (widths, depths, variants, learning rates)."""
+        return self._with_variants(self._read("training", "learning_rate_absolute"))
 
     def pending_blocks(self) -> np.ndarray:
         """Numbers of the blocks with cells that are pending, ascending; from the status arrays alone."""
@@ -131,8 +131,8 @@ class Store:
             if index < training:
                 w, d, a, k, j = (int(i) for i in np.unravel_index(index, self.plan_shape))
                 s, r = self.seeds_per_block or 1, self.rates_per_block or 1
-                scale = () if self.config.network.output_scales is None else (a,)
-                part = (w, d, *scale, slice(k * s, (k + 1) * s), slice(j * r, (j + 1) * r))
+                variant = () if self.config.variant_axis is None else (a,)
+                part = (w, d, *variant, slice(k * s, (k + 1) * s), slice(j * r, (j + 1) * r))
                 reasons = self._read("training", "failure", part)
             else:
                 reasons = self._part_failures(index - training)
@@ -140,13 +140,13 @@ class Store:
         return result
 
     def training_status(self) -> np.ndarray:
-        """Status of each cell, shape (widths, depths, values of α, seeds, learning rates).
+        """Status of each cell, shape (widths, depths, variants, seeds, learning rates).
 
         A pending cell that is not asked for has a state of its own, `NOT_ASKED`, and counts as nothing.
         """
-        grid, scales = self.config.grid, len(self.config.scales)
-        shape = (len(grid.width), len(grid.depth), scales, len(grid.seeds), len(grid.learning_rates))
-        status = _padded(self._with_scales(self._read("training", "status")), shape)
+        grid, variants = self.config.grid, len(self.config.variants)
+        shape = (len(grid.width), len(grid.depth), variants, len(grid.seeds), len(grid.learning_rates))
+        status = _padded(self._with_variants(self._read("training", "status")), shape)
         return status if self.asked is None else _told(status, self.asked.mask(self.config))
 
     def initialization_status(self) -> np.ndarray:
@@ -233,9 +233,9 @@ class Store:
                 raise DamagedError(self.url, found) from None
             raise
 
-    def _with_scales(self, values: np.ndarray) -> np.ndarray:
-        """An array of /training with an axis for α, of length 1 where the store has none."""
-        return values if self.config.network.output_scales is not None else np.expand_dims(values, 2)
+    def _with_variants(self, values: np.ndarray) -> np.ndarray:
+        """An array of /training with an axis of variants, of length 1 where the store has none."""
+        return values if self.config.variant_axis is not None else np.expand_dims(values, 2)
 
     def _chunk(self, axis: str) -> int | None:
         """Length of a training chunk along an axis; None without training."""

@@ -24,7 +24,7 @@ from workers.variable import FAILED, PENDING
 
 ZSTD_LEVEL = 3
 SERIALIZER = BytesCodec(endian="little")
-ONE_VALUE = ("width", "depth", "output_scale")  # axes along which every chunk is 1 long
+ONE_VALUE = ("width", "depth", "output_scale", "corrupted_fraction")  # axes along which every chunk is 1 long
 COMPRESSORS = (ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec())
 
 
@@ -200,7 +200,7 @@ def _region(block: Block, array: Any) -> tuple[slice, ...]:
     """The block's place in an array, checked to be exactly one chunk along the axes of the grid."""
     owned = {"width": slice(block.width, block.width + 1), "depth": slice(block.depth, block.depth + 1)}
     if block.kind == "training":
-        owned["output_scale"] = slice(block.scale, block.scale + 1)
+        owned["output_scale"] = owned["corrupted_fraction"] = slice(block.variant, block.variant + 1)
         owned["seed"] = slice(block.seed_start, block.seed_stop)
         owned["learning_rate"] = slice(block.rate_start, block.rate_stop)
     if block.kind == "parts":

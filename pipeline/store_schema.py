@@ -44,6 +44,9 @@ COORDINATES = {
     "depth": Variable("depth", ("depth",), "hidden layers", dtype="int64"),
     "seed": Variable("seed", ("seed",), "seed of the cell", dtype="int64"),
     "output_scale": Variable("output_scale", ("output_scale",), "α, which multiplies the network"),
+    "corrupted_fraction": Variable(
+        "corrupted_fraction", ("corrupted_fraction",), "share of the training labels that are corrupted"
+    ),
     "learning_rate": Variable("learning_rate", ("learning_rate",), "learning rate as in the config"),
     "step": Variable("step", ("step",), "gradient steps taken", dtype="int64"),
     "layer": Variable("layer", ("layer",), "layer, 1 to depth hidden, depth + 1 the output", dtype="int64"),
@@ -125,7 +128,8 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
         values |= {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
         values |= {"step": config.training.recorded_steps(), "layer": range(1, max(config.grid.depth) + 2)}
         values["mode"] = range(1, plan.size.samples * plan.size.outputs + 1)
-        values["output_scale"] = config.scales
+        if config.variant_axis is not None:
+            values[config.variant_axis] = config.variants
     if config.initialization is not None:
         values |= _initialization_values(plan, index)
     return {name: np.array(list(each), dtype=COORDINATES[name].dtype) for name, each in values.items()}
@@ -134,7 +138,9 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
 def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
     """Measured arrays in chunks of one block, and η in one chunk."""
     assert plan.config.training is not None
-    one_block = {"width": 1, "depth": 1, "output_scale": 1, "seed": plan.seeds_per_block}
+    one_block = {"width": 1, "depth": 1, "seed": plan.seeds_per_block}
+    if plan.config.variant_axis is not None:
+        one_block[plan.config.variant_axis] = 1
     measured = (*plan.config.training.variables, FAILURES["training"])
     arrays = [_measured(_on_grid(variable, plan), values, one_block) for variable in measured]
     arrays.append(_written(_on_grid(LEARNING_RATE_ABSOLUTE, plan), prediction.learning_rate_absolute))
@@ -142,9 +148,9 @@ def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray])
 
 
 def _on_grid(variable: Variable, plan: Plan) -> Variable:
-    """The variable along `output_scale` too, where that is an axis of the grid."""
-    has_axis = plan.config.network.output_scales is not None
-    return variable.along("output_scale", after="depth") if has_axis else variable
+    """The variable along `output_scale` or `corrupted_fraction` too, where that is an axis of the grid."""
+    axis = plan.config.variant_axis
+    return variable if axis is None else variable.along(axis, after="depth")
 
 
 def _initialization(plan: Plan, values: dict[str, np.ndarray]) -> Group:

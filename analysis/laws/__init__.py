@@ -15,6 +15,7 @@ from analysis.laws import (
     iterations,
     kernel_change_by_scale,
     kernel_drift,
+    label_corruption,
     layer_drift,
     linearization,
     linearization_test,
@@ -28,11 +29,11 @@ from analysis.laws import (
     weight_drift,
 )
 from analysis.laws.finding import Finding
-from analysis.scale_axis import pooled
+from analysis.variant_axis import pooled
 
 Law = Callable[[Evidence], list[Finding]]
 
-LAWS: tuple[Law, ...] = (  # they see an axis of output scales as more learning rates
+LAWS: tuple[Law, ...] = (  # they see an axis of variants as more learning rates
     convergence.find,
     own_kernel.find,
     weight_drift.LAW.find,
@@ -52,7 +53,11 @@ LAWS: tuple[Law, ...] = (  # they see an axis of output scales as more learning 
     nuisance_decay.LAW.find,
     iterations.find,
 )
-BY_SCALE: tuple[Law, ...] = (movement_by_scale.LAW.find, kernel_change_by_scale.LAW.find)
+BY_VARIANT: tuple[Law, ...] = (
+    movement_by_scale.LAW.find,
+    kernel_change_by_scale.LAW.find,
+    label_corruption.find,
+)
 
 VARIABLES = (
     "neuron_change_max",
@@ -75,4 +80,4 @@ def find_all(evidence: Evidence) -> list[Finding]:
     """
     together = pooled(evidence)
     findings = [finding for law in LAWS for finding in law(together)]
-    return findings + [finding for law in BY_SCALE for finding in law(evidence)]
+    return findings + [finding for law in BY_VARIANT for finding in law(evidence)]

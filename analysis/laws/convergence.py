@@ -14,7 +14,7 @@ from analysis.laws.finding import INCONCLUSIVE, Curve, Finding, Plot, Series, ju
 from analysis.laws.points import constant, coordinates, rate_axis
 from analysis.rates import FLAGS
 from analysis.rates import OK as WINDOW_OK
-from analysis.scale_axis import scales
+from analysis.variant_axis import spoken
 
 Array = NDArray[np.float64]
 
@@ -91,8 +91,8 @@ def _in_the_interval(systematic: float, shared: float) -> str:
 
 
 def _averaged(fits: xr.Dataset) -> str:
-    """What becomes of output scales, in words; empty without that axis."""
-    return f"{scales(fits)} output scales are averaged like learning rates." if scales(fits) > 1 else ""
+    """What becomes of variants, in words; empty without such an axis."""
+    return f"{spoken(fits)} are averaged like learning rates." if spoken(fits) else ""
 
 
 def ratios(evidence: Evidence) -> tuple[Array, float]:

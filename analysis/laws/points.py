@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from analysis.scale_axis import scales
+from analysis.variant_axis import along_rates
 
 Array = NDArray[np.float64]
 Coordinates = tuple[tuple[str, Array], ...]
@@ -44,13 +44,12 @@ def constant(name: str, value: float, points: int) -> tuple[str, Array]:
 
 
 def rate_axis(cells: xr.Dataset) -> Axis:
-    """Along `learning_rate`: α where the sweep has several, and η as the config gives it.
+    """Along `learning_rate`: the variant where the sweep has several, and η as the config gives it.
 
     >>> rate_axis(xr.Dataset(coords={"learning_rate": [0.5, 1.0]}))
     (('η', array([0.5, 1. ])),)
     """
-    alpha = (("α", np.asarray(cells["output_scale"].values)),) if scales(cells) > 1 else ()
-    return (*alpha, ("η", np.asarray(cells["learning_rate"].values)))
+    return (*along_rates(cells), ("η", np.asarray(cells["learning_rate"].values)))
 
 
 def cell_axes(cells: xr.Dataset, depth: float) -> tuple[Axis, Axis, Axis]:

@@ -13,11 +13,11 @@ from analysis import fit
 from analysis.evidence import DONE, Evidence
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
 from analysis.laws.width_law import fitted_curve, point_series, shortfall
-from analysis.scale_axis import AXIS
+from analysis.variant_axis import SCALE
 
 Array = NDArray[np.float64]
 
-DIMS = ("width", "depth", "seed", AXIS, "learning_rate")
+DIMS = ("width", "depth", "seed", SCALE, "learning_rate")
 FEWEST_SCALES = 3
 EXPECTED = -1.0
 CORRECTION = 5.0  # |c|·α₀ of the factor 1 + c/α, in relative changes of the kernel at the smallest α₀
@@ -57,7 +57,7 @@ class ScaleLaw:
         []
         """
         cells = evidence.cells
-        if cells is None or AXIS not in cells.dims or self.variable not in cells:
+        if cells is None or SCALE not in cells.dims or self.variable not in cells:
             return []
         values = np.asarray(cells[self.variable].transpose(*DIMS).values, dtype=np.float64)
         status = cells["status"].transpose(*DIMS).values
@@ -74,7 +74,7 @@ class ScaleLaw:
         return [self._fit(evidence, cells, values, reasons)]
 
     def _fit(self, evidence: Evidence, cells: xr.Dataset, values: Array, reasons: str) -> Finding:
-        alpha = np.asarray(cells[AXIS].values, dtype=np.float64)
+        alpha = np.asarray(cells[SCALE].values, dtype=np.float64)
         line = _Line(alpha, values)
         estimate = fit.bootstrap(line.log_y, line.slope, scatter=line.scatter)
         centered = bool(evidence.network.get("centered", False))
@@ -168,7 +168,7 @@ def _allowed(cells: xr.Dataset, alpha: Array, line: _Line) -> tuple[float, float
     """Slopes that theory allows on these scales: −1, times 1 + c/α as lazy as the smallest α is."""
     c = LARGEST_CORRECTION
     if "ntk_relative_change" in cells:
-        change = cells["ntk_relative_change"].sel({AXIS: alpha.min()}).values
+        change = cells["ntk_relative_change"].sel({SCALE: alpha.min()}).values
         if np.isfinite(change).any():
             c = min(c, CORRECTION * float(np.nanmedian(change)))
     bend = c * alpha.min() / alpha

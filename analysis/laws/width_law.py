@@ -15,8 +15,8 @@ from analysis.evidence import DONE, Evidence
 from analysis.extrapolate import FINITE_SIZE, LARGEST_CORRECTION
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
 from analysis.laws.points import constant, rate_axis
-from analysis.scale_axis import scales
 from analysis.sweep import cell_counts
+from analysis.variant_axis import along_rates, spoken
 
 Array = NDArray[np.float64]
 
@@ -218,15 +218,15 @@ def finite_size_bend(widths: Array, smallest: float) -> Array:
 def _rates(cells: xr.Dataset) -> list[str]:
     """What tells the entries along `learning_rate` apart; nothing where there is one."""
     eta = [f"η = {v:g}" for v in cells["learning_rate"].values]
-    alpha = [f"α = {v:g}" for v in cells["output_scale"].values] if scales(cells) > 1 else []
-    parts = [part for part in (alpha, eta) if len(set(part)) > 1]
+    variants = [[f"{symbol} = {v:g}" for v in values] for symbol, values in along_rates(cells)]
+    parts = [part for part in (*variants, eta) if len(set(part)) > 1]
     return ["".join(f", {part[i]}" for part in parts) for i in range(len(eta))]
 
 
 def _pooled(evidence: Evidence) -> str:
-    """What becomes of output scales, in words; empty without that axis."""
-    count = scales(evidence.cells)
-    return f"{count} output scales are pooled, each with its own amplitude." if count > 1 else ""
+    """What becomes of variants, in words; empty without such an axis."""
+    variants = spoken(evidence.cells)
+    return f"{variants} are pooled, each with its own amplitude." if variants else ""
 
 
 def point_series(

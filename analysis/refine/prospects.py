@@ -15,7 +15,7 @@ from analysis.laws.finding import Finding
 from analysis.laws.width_law import WidthLaw, finite_size_bend
 from analysis.refine import obstacles, spread
 from analysis.refine.law_forecast import LawForecast, LimitForecast, PowerLawForecast
-from analysis.scale_axis import pooled
+from analysis.variant_axis import pooled
 
 Array = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def prospects(
     >>> prospects(Evidence({}, None, None, None, xr.Dataset()), [], np.ones(1), np.ones(1), {})
     []
     """
-    evidence = pooled(evidence)  # as the laws in width see an axis of output scales
+    evidence = pooled(evidence)  # as the laws in width see an axis of variants
     laws = {law.name: law for law in _width_laws(evidence)}
     found = []
     for finding in findings:

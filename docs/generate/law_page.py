@@ -15,7 +15,7 @@ from docs.generate import everything
 from docs.generate.markdown import prose, table
 
 HEADER = ("law", "in words", "looks at", "expected slope")
-ALL: tuple[Law, ...] = (*laws.LAWS, *laws.BY_SCALE)
+ALL: tuple[Law, ...] = (*laws.LAWS, *laws.BY_VARIANT)
 
 
 class Entry(NamedTuple):
@@ -44,7 +44,8 @@ def page() -> str:
 def entries(law: Law) -> Iterator[Entry]:
     """What a law is called: from the object that it is a method of, by case, or from what it finds.
 
-    A law whose expectation depends on the sweep gives `NAME`, and by case `TITLES` and `EXPECTED`.
+    A law whose expectation depends on the sweep gives `NAME`, and by case `TITLES` and `EXPECTED`; one that
+    needs another grid than that sweep's gives `NAME`, `TITLE` and `EXPECTED`.
     """
     owner: Any = getattr(law, "__self__", None)
     file = module(law)
@@ -53,6 +54,8 @@ def entries(law: Law) -> Iterator[Entry]:
     elif hasattr(file, "TITLES"):
         for case, title in file.TITLES.items():
             yield Entry(file.NAME, title, file.EXPECTED[case], file.EXPECTED[case])
+    elif hasattr(file, "EXPECTED"):
+        yield Entry(file.NAME, file.TITLE, file.EXPECTED, file.EXPECTED)
     else:
         yield from (Entry(f.name, f.title, f.expected, f.expected) for f in law(everything.evidence()))
 

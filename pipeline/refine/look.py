@@ -61,14 +61,14 @@ def refinable(store: Store) -> SweepFile:
     """A store's own config, to go on with.
 
     Raises:
-        InputError: it trains nothing, or has several output scales.
+        InputError: it trains nothing, or has several output scales or corrupted fractions.
     """
     if store.config.training is None:
         wanted = "seeds are added to trained networks; more random networks are initialization.draws"
         raise InputError(store.url, "it trains nothing", wanted, NOTHING)
-    if len(store.config.scales) > 1:
-        wanted = "a sweep with one of them"
-        raise InputError(store.url, "it has an axis of output scales", wanted, NOTHING)
+    if len(store.config.variants) > 1:
+        found = f"it has an axis {store.config.variant_axis}"
+        raise InputError(store.url, found, "a sweep with one value of it", NOTHING)
     return SweepFile(store.config, store.url, Path.cwd(), store.asked)
 
 

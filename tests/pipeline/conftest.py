@@ -90,3 +90,30 @@ def measured_bytes(store: Path) -> dict[str, bytes]:
     groups = [store / name for name in ("training", "initialization", "theory")]
     files = [file for group in groups for file in group.rglob("*") if file.is_file()]
     return {str(file.relative_to(store)): file.read_bytes() for file in files}
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[Any, ...]]:
+    """Every cell that is trained, in this process instead of a Ray worker, so that it can be counted."""
+    from pipeline import execute, schedule
+    from workers import training
+
+    cells: list[tuple[Any, ...]] = []
+    real = training.run
+
+    def counted(block: Any, *rest: Any, **options: Any) -> Any:
+        cells.extend(
+            (block.width, block.depth, block.network.alpha, seed, rate)
+            for seed in block.seeds
+            for rate in block.learning_rates
+        )
+        return real(block, *rest, **options)
+
+    def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
+        for block in blocks:
+            listener.started(block)
+            listener.finished(block, execute.execute(sweep, block))
+
+    monkeypatch.setattr(training, "run", counted)
+    monkeypatch.setattr(schedule, "run", inline)
+    return cells

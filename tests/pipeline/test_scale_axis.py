@@ -14,7 +14,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import analysis
-from pipeline import config, data_source, execute, storage
+from pipeline import config, data_source, storage
 from pipeline.cli import app
 from pipeline.errors import InputError
 from pipeline.run import run
@@ -31,33 +31,6 @@ def run_to(path: Path, url: Path, *settings: str, **options: bool) -> Store:
 
 def scaled(values: tuple[float, ...] | float) -> str:
     return f"network.output_scale={list(values) if isinstance(values, tuple) else values}"
-
-
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[Any, ...]]:
-    """Every cell that is trained, in this process instead of a Ray worker, so that it can be counted."""
-    from pipeline import schedule
-    from workers import training
-
-    cells: list[tuple[Any, ...]] = []
-    real = training.run
-
-    def counted(block: Any, *rest: Any, **options: Any) -> Any:
-        cells.extend(
-            (block.width, block.depth, block.network.alpha, seed, rate)
-            for seed in block.seeds
-            for rate in block.learning_rates
-        )
-        return real(block, *rest, **options)
-
-    def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
-        for block in blocks:
-            listener.started(block)
-            listener.finished(block, execute.execute(sweep, block))
-
-    monkeypatch.setattr(training, "run", counted)
-    monkeypatch.setattr(schedule, "run", inline)
-    return cells
 
 
 @pytest.fixture
@@ -109,7 +82,7 @@ def test_a_scalar_keeps_the_store_and_the_hash_that_it_had(small: Path) -> None:
     """Without a list nothing knows of the axis; with a list of one value it is there, one long."""
     plain, scalar = config.load(small).config, config.load(small, ["network.output_scale=1"]).config
     assert plain.hash == scalar.hash
-    assert plain.scales == (1.0,)
+    assert plain.variants == (1.0,)
     listed = config.load(small, ["network.output_scale=[1]"]).config
     assert listed.hash != plain.hash
     assert listed.cells == plain.cells == 12
@@ -189,7 +162,7 @@ def test_a_failed_block_of_one_scale_is_told_and_tried_again(
 
     def faulty(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
         for block in blocks:
-            if (block.depth, block.scale) == (0, 1):
+            if (block.depth, block.variant) == (0, 1):
                 listener.failed(block, "ZeroDivisionError: a defect")
             else:
                 inline(cluster, sweep, [block], listener, stop)
@@ -231,7 +204,7 @@ def test_blocks_partition_the_grid_with_one_scale_each(small: Path, seeds_per_bl
     made = data_source.make_plan(sweep, 2, seeds_per_block, 1)
     blocks = [made.block(i) for i in range(len(made))]
     cells = [
-        (b.width, b.depth, b.scale, s, r)
+        (b.width, b.depth, b.variant, s, r)
         for b in blocks
         for s in range(b.seed_start, b.seed_stop)
         for r in range(b.rate_start, b.rate_stop)

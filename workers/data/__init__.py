@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,16 @@ class Data:
         """K, the number of a network's outputs."""
         return 1 if self.y.ndim == 1 else int(self.y.shape[1])
 
+    def corrupted(self, config: DataConfig) -> Data:
+        """The same points with labels of which the config's `corrupted_fraction` are wrong.
+
+        >>> clean = load(DataConfig(samples=4))
+        >>> wrong = clean.corrupted(DataConfig(samples=4, corrupted_fraction=0.5))
+        >>> int((wrong.y != clean.y).sum())
+        2
+        """
+        return replace(self, y=corrupt(config, self.y))
+
 
 def load(config: DataConfig, base: Path | None = None) -> Data:
     """The points that a config asks for, of unit norm.
@@ -73,7 +83,7 @@ def load(config: DataConfig, base: Path | None = None) -> Data:
         raise DataError("samples", f"{wanted} rows asked for", f"{len(index)} are left without parallel ones")
     train, test = index[: config.samples], index[config.samples :]
     _refuse_parallel(x[train], rows[train])
-    return Data(x[train], corrupt(config, y[train]), rows[train], x[test], y[test])
+    return Data(x[train], y[train], rows[train], x[test], y[test]).corrupted(config)
 
 
 def _unit_rows(raw: np.ndarray, *, centre: bool) -> np.ndarray:

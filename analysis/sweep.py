@@ -60,9 +60,8 @@ def open_sweep(url: str | Path) -> xr.DataTree:
 
 def _chunked(dataset: xr.Dataset) -> xr.Dataset:
     """Numbers in Dask's chunks; texts (why a cell failed) are read when they are asked for."""
-    return dataset.assign(
-        {n: v.chunk("auto") for n, v in dataset.data_vars.items() if v.dtype.kind not in "OT"}
-    )
+    numbers = {n: v for n, v in dataset.data_vars.items() if v.dtype.kind not in "OT"}
+    return dataset.assign({n: v.reset_coords(drop=True).chunk("auto") for n, v in numbers.items()})
 
 
 def _in_order(dataset: xr.Dataset) -> xr.Dataset:

@@ -21,6 +21,7 @@ LEARNING_RATE_ABSOLUTE = Variable(
     "step size η on ½ Σ (αf − y)², in absolute units",
 )
 FAILURE = "why the cell failed; empty for all others"
+BESIDE = {"coordinates": "failure"}  # a coordinate to xarray: texts stay out of `where`, means and sums
 FAILURES = {
     "training": Variable("failure", ("width", "depth", "seed", "learning_rate"), FAILURE, dtype="str"),
     "initialization": Variable("failure", ("width", "depth"), FAILURE, dtype="str"),
@@ -144,7 +145,7 @@ def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray])
     measured = (*plan.config.training.variables, FAILURES["training"])
     arrays = [_measured(_on_grid(variable, plan), values, one_block) for variable in measured]
     arrays.append(_written(_on_grid(LEARNING_RATE_ABSOLUTE, plan), prediction.learning_rate_absolute))
-    return Group(_coordinates(arrays, values) + arrays)
+    return Group(_coordinates(arrays, values) + arrays, BESIDE)
 
 
 def _on_grid(variable: Variable, plan: Plan) -> Variable:
@@ -158,7 +159,7 @@ def _initialization(plan: Plan, values: dict[str, np.ndarray]) -> Group:
     one_block = {"width": 1, "depth": 1}
     variables = (*random_networks.variables(plan.config.initialization), FAILURES["initialization"])
     arrays = [_measured(variable, values, one_block) for variable in variables]
-    return Group(_coordinates(arrays, values) + arrays)
+    return Group(_coordinates(arrays, values) + arrays, BESIDE)
 
 
 def _parts(plan: Plan, values: dict[str, np.ndarray]) -> Group:
@@ -167,7 +168,7 @@ def _parts(plan: Plan, values: dict[str, np.ndarray]) -> Group:
     one_block = {"width": 1, "depth": 1, "part": plan.parts_per_block}
     variables = (*random_networks.part_variables(plan.config.initialization), FAILURES["parts"])
     arrays = [_measured(variable, values, one_block) for variable in variables]
-    return Group(_coordinates(arrays, values) + arrays)
+    return Group(_coordinates(arrays, values) + arrays, BESIDE)
 
 
 def _initialization_values(plan: Plan, index: np.ndarray) -> dict[str, Any]:

@@ -84,18 +84,28 @@ function answer(figure, svg, heads, points) {
   return () => choose(null);
 }
 
+/** What the tab keeps of a law while a watched page loads anew; nothing where the browser keeps nothing. */
+function kept(law) {
+  const key = `${location.pathname} ${law.dataset.law}`;
+  const tried = (what) => { try { return what(); } catch { return null; } };
+  return {
+    read: () => tried(() => JSON.parse(sessionStorage.getItem(key))) ?? [],
+    write: (values) => tried(() => sessionStorage.setItem(key, JSON.stringify(values))),
+  };
+}
+
 function toggles(law, figure, svg, heads, points, forget) {
-  const off = new Set(); // "column value"
+  const memory = kept(law), off = new Set(memory.read()); // "head value"
   const apply = () => {
+    memory.write([...off]);
     forget();
     for (const each of points) {
-      each.hidden = each.texts.some((text, i) => off.has(`${i} ${text}`));
+      each.hidden = each.texts.some((text, i) => off.has(`${heads[i]} ${text}`));
       each.row.hidden = each.hidden;
       for (const element of each.drawn) element.style.display = each.hidden ? "none" : "";
     }
-    const depth = heads.indexOf("depth");
     for (const fit of svg.querySelectorAll(`[id^="${law.dataset.law}-fit-"]`))
-      fit.style.display = off.has(`${depth} ${fit.id.split("-").pop()}`) ? "none" : "";
+      fit.style.display = off.has(`depth ${fit.id.split("-").pop()}`) ? "none" : "";
   };
   heads.forEach((head, column) => {
     const number = (text) => (text === "∞" ? Infinity : Number(text));
@@ -108,15 +118,17 @@ function toggles(law, figure, svg, heads, points, forget) {
     make("span", { textContent: head }, row);
     for (const value of values) {
       const button = make("button", { type: "button", textContent: value }, row);
-      button.setAttribute("aria-pressed", "true");
+      const key = `${head} ${value}`;
+      button.setAttribute("aria-pressed", String(!off.has(key)));
       button.addEventListener("click", () => {
-        const key = `${column} ${value}`, hide = !off.has(key);
+        const hide = !off.has(key);
         if (hide) off.add(key); else off.delete(key);
         button.setAttribute("aria-pressed", String(!hide));
         apply();
       });
     }
   });
+  apply();
 }
 
 for (const law of document.querySelectorAll("section[data-law]")) {

@@ -105,6 +105,20 @@ def test_a_button_hides_the_points_of_its_value(browser: Browser) -> None:
     assert browser.complaints == []
 
 
+def test_what_is_hidden_stays_hidden_when_the_page_loads_anew(browser: Browser, page: Path) -> None:
+    """As a watched report does every few seconds: points and button are as they were left."""
+    press(browser, "depth", "2")
+    browser.open(page)
+    assert browser.value(SHOWN) == 8
+    pressed = f"[...{LAW}.querySelectorAll('[aria-label=\"show depth\"] button')].map((b) => b.ariaPressed)"
+    assert browser.value(pressed) == ["true", "false"]
+    press(browser, "depth", "2")
+    browser.open(page)
+    assert browser.value(SHOWN) == 16
+    browser.value(f"{LAW}.scrollIntoView()")
+    assert browser.complaints == []
+
+
 @pytest.mark.parametrize(("scheme", "colour"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(29, 32, 35)")])
 def test_figures_follow_the_theme(browser: Browser, scheme: str, colour: str) -> None:
     """The figure's ground is that of the page, light and dark."""

@@ -87,6 +87,17 @@ def test_the_template_has_every_variable_with_its_dimensions_and_words(
     assert np.isfinite(tree["theory"]["residual_norm_predicted"]).all()
 
 
+def test_the_dataset_answers_to_where_and_to_means(write_config: Write, url: Path) -> None:
+    """Plain xarray: `ds.where(ds.status == …)` and means work beside the reasons of failed cells."""
+    create(write_config(), url)
+    ds = xr.open_datatree(url, engine="zarr")["training"].to_dataset()
+    kept = ds.where(ds.status == 1).mean("seed")
+    assert kept.loss.dims == ("width", "depth", "learning_rate", "step")
+    assert bool(kept.loss.isnull().all())
+    assert (ds.where(ds.status == 0, drop=True).failure == "").all()
+    assert "failure" not in ds.loss.mean("seed").coords
+
+
 def test_each_group_opens_by_itself_without_a_warning(write_config: Write, url: Path) -> None:
     """Before any result, a notebook opens the tree or one group, and nothing warns."""
     create(write_config(), url)

@@ -20,6 +20,7 @@ from analysis.legend import MUTED, Look, columns, entries, looks
 
 INK = "#1a1a1a"
 COLUMN_INCHES = (3.5, 3.1)
+EMPTY_INCHES = (3.5, 0.8)  # where there is nothing to show
 DOTS_PER_INCH = 300
 MANY_POINTS = 1500
 STYLE: dict[Any, Any] = {
@@ -55,12 +56,12 @@ def draw(finding: Finding) -> Figure:
 
     >>> from analysis.laws.finding import undecided
     >>> draw(undecided("weight_drift", "drift", -0.5, "No cell is done.")).get_size_inches()
-    array([3.5, 3.1])
+    array([3.5, 0.8])
     """
     with _style():
-        figure = Figure(figsize=COLUMN_INCHES, layout="constrained")
-        axes = figure.add_subplot()
         plot = finding.plot
+        figure = Figure(figsize=COLUMN_INCHES if plot.series else EMPTY_INCHES, layout="constrained")
+        axes = figure.add_subplot()
         if not plot.series:
             axes.set_axis_off()
             axes.text(0.5, 0.5, "nothing to show yet", ha="center", va="center", color=MUTED)

@@ -44,7 +44,8 @@ def find(evidence: Evidence) -> list[Finding]:
     relative = settings.get("learning_rate_unit", "relative") == "relative"
     if evidence.fits is None or evidence.cells is None or optimizer not in EXPECTED or not relative:
         return []
-    log_y, log_x = _points(evidence)
+    log_y, log_kappa = _points(evidence)
+    log_x = _of_networks(log_kappa)
     weight = np.isfinite(log_y).sum(2).astype(np.float64)
     groups = weight.any(-1)[:, 0]
     span = float(np.ptp(log_x[groups])) if groups.any() else 0.0
@@ -52,7 +53,11 @@ def find(evidence: Evidence) -> list[Finding]:
         return []  # such a grid does not ask this question
     estimator = fit.power_law(np.where(np.isfinite(log_x), log_x, 0.0), weight)
     r_squared, scatter = fit.residuals(log_x, fit.means_over_seeds(log_y), weight)
-    estimate = fit.bootstrap(log_y, estimator, scatter=scatter)
+    slope = float(estimator(fit.means_over_seeds(log_y)))
+    along = slope * (
+        log_kappa - fit.means_over_seeds(log_kappa)[:, :, None]
+    )  # what each cell's own κ explains
+    estimate = fit.bootstrap(log_y - along, estimator, scatter=scatter)
     expected, title = EXPECTED[optimizer], TITLES[optimizer]
     if not np.isfinite(estimate.value):
         return [undecided(NAME, title, expected, "No slope could be formed.", int(weight.sum()))]
@@ -68,7 +73,7 @@ def find(evidence: Evidence) -> list[Finding]:
 
 
 def _points(evidence: Evidence) -> tuple[Array, Array]:
-    """log(1/rate), (width and depth, 1, seed, rate), and log κ, (width and depth, 1, 1)."""
+    """log(1/rate) and log κ of each cell, shape (width and depth, 1, seed, rate)."""
     assert evidence.fits is not None
     assert evidence.cells is not None
     dims = ("width", "depth", "seed", "learning_rate")
@@ -79,10 +84,14 @@ def _points(evidence: Evidence) -> tuple[Array, Array]:
         log_kappa = np.where(np.isfinite(rate), -np.log(eta * least), np.nan)
         log_y = np.where(np.isfinite(log_kappa), -np.log(rate), np.nan)
     shape = (rate.shape[0] * rate.shape[1], 1, *rate.shape[2:])
-    x = log_kappa.reshape(shape)
-    count = np.isfinite(x).sum((2, 3))
-    mean = np.where(np.isfinite(x), x, 0.0).sum((2, 3)) / np.maximum(count, 1)
-    return log_y.reshape(shape), np.where(count > 0, mean, np.nan)[..., None]
+    return log_y.reshape(shape), log_kappa.reshape(shape)
+
+
+def _of_networks(log_kappa: Array) -> Array:
+    """Means over seeds and learning rates, shape (width and depth, 1, 1)."""
+    count = np.isfinite(log_kappa).sum((2, 3))
+    total = np.where(np.isfinite(log_kappa), log_kappa, 0.0).sum((2, 3))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)[..., None]
 
 
 def _plot(evidence: Evidence, log_x: Array, log_y: Array, slope: float) -> Plot:

@@ -122,11 +122,11 @@ def _plot(cells: xr.Dataset, measured: Array, predicted: Array) -> Plot:
         log_y, depth = measured[:, d, :, p, r], int(cells["depth"].values[d])
         if fractions[p] == fractions.min() or not np.isfinite(log_y).any():
             continue
-        label = f"depth {depth}, {100 * fractions[p]:g} %"
+        label = f"depth {depth}, corrupted = {fractions[p]:g}"
         label += f", η = {rates[r]:g}" if len(rates) > 1 else ""
         of = (("depth", float(depth)), ("corrupted", float(fractions[p])), ("η", float(rates[r])))
         series.append(point_series(label, ("width", widths), log_y, depth, len(series) % 2 == 1, 1.0, of))
         first = "" if curves else "theory, m → ∞"
         curves.append(Curve(first, ends, np.full(2, np.exp(predicted[d, p, r])), "theory", depth))
-    label = "steps to 1 % of the residual, corrupted over true labels"
+    label = r"steps to 1 % of $\Vert r\Vert$, over those of true labels"
     return Plot("width m (neurons per layer)", label, tuple(series), tuple(curves))

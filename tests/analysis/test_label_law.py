@@ -21,7 +21,7 @@ LIMIT = {0.0: 30.0, 0.25: 44.0, 0.5: 57.0}  # steps to 1 % in the limit, at η =
 
 @dataclass(frozen=True)
 class LabelSweep:
-    """Cells that reach 1 % after T₀ (T∞(p)/T∞(0))^slope steps, the slope 1 − deficit (m₀/m)^power off.
+    """Cells that reach 1 % after T₀ (T∞(p)/T∞(0))^(slope + correction) steps, a correction for each width.
 
     Attributes:
         spread: standard deviation over seeds of log T₀, the same at every p.
@@ -30,8 +30,7 @@ class LabelSweep:
     """
 
     slope: float = 1.0
-    deficit: float = 0.0
-    power: float = 0.5
+    corrections: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
     widths: tuple[int, ...] = (64, 128, 256, 512)
     rates: tuple[float, ...] = (0.5, 1.0)
     seeds: int = 8
@@ -46,7 +45,7 @@ class LabelSweep:
         smaller = (self.widths[0] / np.array(self.widths)).reshape(-1, 1, 1, 1, 1)
         limit = np.array(self.limit).reshape(1, 1, -1, 1, 1)
         shape = (len(self.widths), 1, limit.size, self.seeds, len(self.rates))
-        slope = self.slope - self.deficit * smaller**self.power
+        slope = self.slope + np.array(self.corrections[: len(self.widths)]).reshape(-1, 1, 1, 1, 1)
         log_steps = np.log(limit[:, :, :1]) + slope * np.log(limit / limit[:, :, :1])
         log_steps = log_steps - np.log(np.array(self.rates))
         log_steps = log_steps + self.spread * noise.standard_normal((shape[0], 1, 1, self.seeds, 1))
@@ -74,7 +73,7 @@ class LabelSweep:
 @pytest.mark.parametrize("deficit", [0.0, 0.2])
 def test_the_limits_ratio_of_steps_is_consistent(deficit: float) -> None:
     """With and without a deficit at finite width that falls like 1/√m."""
-    law = LabelSweep(deficit=deficit).found()
+    law = LabelSweep(corrections=tuple(-deficit * (64 / m) ** 0.5 for m in (64, 128, 256, 512))).found()
     assert law.verdict == "consistent"
     assert abs(law.estimate.value - 1.0) < 0.05
     label, text = law.numbers[-1]

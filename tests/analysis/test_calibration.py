@@ -1,0 +1,50 @@
+"""Every law's 95 % interval covers as often as it says, and lawful sweeps are hardly ever refuted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from docs.generate import law_page
+from tests.analysis.calibration import LAWS, calibrate
+
+PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
+ESTIMATORS = (  # one law for each way of fitting
+    "convergence_rate",
+    "convergence_rate_own_kernel",
+    "weight_drift",
+    "ntk_variance",
+    "hessian_norm",
+    "information_decay",
+    "iterations (gd)",
+    "movement_by_scale",
+    "label_corruption",
+)
+
+
+@pytest.mark.parametrize("law", ESTIMATORS)
+def test_intervals_cover_nineteen_times_in_twenty(law: str) -> None:
+    """25 sweeps: 95 % less three binomial standard errors are covered, at most three of each kind refuted."""
+    found = calibrate(law, 25)
+    assert found.covered >= 0.82
+    assert max(found.refuted, found.refuted_at_edge) <= 0.12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", LAWS)
+def test_intervals_cover_93_to_97_percent_of_a_thousand_sweeps(law: str) -> None:
+    """And fewer than 5 % are called inconsistent, at the edge of what theory allows too."""
+    found = calibrate(law, 1000)
+    assert 0.93 <= found.covered <= 0.97
+    assert max(found.refuted, found.refuted_at_edge) < 0.05
+
+
+def test_every_law_is_calibrated_and_in_the_table() -> None:
+    """A new law needs draws here, and its row in the documentation; orders and layers may differ."""
+    page = PAGE.read_text()
+    assert all(f"| `{name}` |" in page for name in LAWS)
+    known = {name.partition(" ")[0].rstrip("0123456789") for name in LAWS}
+    listed = {entry.name.rstrip("0123456789") for law in law_page.ALL for entry in law_page.entries(law)}
+    assert len(listed) > 20
+    assert listed == known

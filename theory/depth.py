@@ -1,15 +1,17 @@
-"""K^(l)(x, x) and its derivative by layer: infinite-width recursions, and the mean's 1/n correction."""
+"""K^(l)(x, x) and its derivative by layer: infinite-width recursions, and the means' 1/n corrections."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from theory.activations import Activation
 from theory.arrays import Array
-from theory.cumulants import moment_derivatives, variance_recursion
+from theory.cumulants import VarianceCumulants, moment_derivatives, variance_recursion
 from theory.duals import second_moments
+from theory.quadrature import gaussian_rule
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,37 @@ def kernel_by_depth(
     return KernelByDepth(np.array(kernel), np.array(derivative))
 
 
-def finite_width_mean(
+@dataclass(frozen=True)
+class MeansByWidth:
+    """One input of unit norm, the output of a network of finite width; errors of order 1/n².
+
+    Args:
+        kernel: E[z²].
+        derivative: E[(∂_u z)²] for u a unit vector orthogonal to x.
+    """
+
+    kernel: float
+    derivative: float
+
+
+@dataclass(frozen=True)
+class _Fluctuations:
+    """Orders 1/n, times n, of q = Var z, D = Var ∂_u z and P = Cov(z, ∂_u z) given the layers below.
+
+    Args:
+        kernel: E[q] − K.
+        derivative: E[D] less its limit.
+        both: Cov(q, D).
+        cross: Var P; its mean is 0.
+    """
+
+    kernel: float = 0.0
+    derivative: float = 0.0
+    both: float = 0.0
+    cross: float = 0.0
+
+
+def finite_width_means(
     width: int,
     depth: int,
     activation: Activation,
@@ -73,11 +105,18 @@ def finite_width_mean(
     weight_variance: float,
     bias_variance: float = 0.0,
     first_weight_variance: float | None = None,
-) -> float:
-    """E[z²] of an output at width n: K + μ/n, with μ ← f'μ + ½ f'' c_2, f(q) = C_b + C_W E[σ²].
+) -> MeansByWidth:
+    """E[z²] and E[(∂_u z)²] of an output at width n: the recursions' values and their 1/n corrections.
 
-    c_2/n is the variance of q at leading order; scale-invariant activations have f'' = 0 and need no
-    correction.
+    With f(q) = C_b + C_W E[σ²], s(q) = C_W E[σ'²], K and D the limits, and V, c, p for n times Var q,
+    Cov(q, D) and Var P:
+
+    - μ ← f'μ + ½f''V for q;
+    - ν ← sν + s'Dμ + ½s''DV + s'c + 2s'p for D, as E[σ'²w²] = E[σ'²]D + 2∂_qE[σ'²]P² for Cov(z, w) = P;
+    - c ← C_W²(⟨σ²σ'²⟩ − ⟨σ²⟩⟨σ'²⟩)D + f'(sc + s'DV);
+    - p ← C_W²⟨σ²σ'²⟩D + f'²p.
+
+    Scale-invariant activations have f'' = s' = 0 and need no correction.
 
     Args:
         width: n of every hidden layer.
@@ -88,16 +127,17 @@ def finite_width_mean(
         first_weight_variance: C_W of layer 1, if different.
 
     Returns:
-        The mean, with an error of order 1/n².
+        Both means.
 
     Raises:
         ValueError: an argument is out of range.
 
-    Source: E[f(q)] to second order in q − K; Roberts, Yaida and Hanin 2021, arXiv:2106.10165.
+    Source: the conditional means to second order in the fluctuations; Roberts, Yaida and Hanin 2021,
+    arXiv:2106.10165, for the kernel; the derivative's is derived here.
 
     >>> from theory.activations import LINEAR
-    >>> finite_width_mean(5, 3, LINEAR, weight_variance=1.0)
-    1.0
+    >>> finite_width_means(5, 3, LINEAR, weight_variance=1.0)
+    MeansByWidth(kernel=1.0, derivative=1.0)
     """
     if width < 1:
         raise ValueError(f"width {width}: a hidden layer has at least one neuron.")
@@ -108,8 +148,40 @@ def finite_width_mean(
         bias_variance=bias_variance,
         first_weight_variance=first_weight_variance,
     )
-    correction = 0.0
+    derivative = weight_variance if first_weight_variance is None else first_weight_variance
+    now = _Fluctuations()
     for layer in layers[:-1]:
-        derivatives = weight_variance * moment_derivatives(activation, layer.mean)[1]
-        correction = float(derivatives[1] * correction + 0.5 * derivatives[2] * layer.second)
-    return layers[-1].mean + correction / width
+        now, derivative = _next(now, layer, derivative, activation, weight_variance)
+    return MeansByWidth(layers[-1].mean + now.kernel / width, derivative + now.derivative / width)
+
+
+def _next(
+    now: _Fluctuations, layer: VarianceCumulants, derivative: float, activation: Activation, weight: float
+) -> tuple[_Fluctuations, float]:
+    """The next layer's fluctuations and its D, from this layer's, its V and its D."""
+    square, f1, f2 = weight * moment_derivatives(activation, layer.mean)[1, :3]
+    slope, s1, s2, product = weight * _slope_moments(activation, layer.mean)
+    noise = weight * product  # C_W²⟨σ²σ'²⟩
+    spread = layer.second
+    return _Fluctuations(
+        kernel=float(f1 * now.kernel + 0.5 * f2 * spread),
+        derivative=float(
+            slope * now.derivative
+            + s1 * (derivative * now.kernel + now.both + 2.0 * now.cross)
+            + 0.5 * s2 * derivative * spread
+        ),
+        both=float(
+            (noise - square * slope) * derivative + f1 * (slope * now.both + s1 * derivative * spread)
+        ),
+        cross=float(noise * derivative + f1**2 * now.cross),
+    ), float(slope * derivative)
+
+
+def _slope_moments(activation: Activation, variance: float) -> Array:
+    """E[σ'²], its first two derivatives in the variance q (the heat equation), and E[σ²σ'²]."""
+    nodes, weights = gaussian_rule()
+    z = math.sqrt(variance) * nodes
+    squares = np.square(activation.derivative(z))
+    hermite = np.stack([np.ones_like(nodes), nodes**2 - 1.0, nodes**4 - 6.0 * nodes**2 + 3.0])
+    by_order = hermite @ (weights * squares) / (2.0 * variance) ** np.arange(3)
+    return np.append(by_order, weights @ (squares * np.square(activation.value(z))))

@@ -1,4 +1,4 @@
-"""K^(L)(x, x) of random networks at criticality against the depth: 0 if scale-invariant, −1 if K* = 0."""
+"""K^(L)(x, x) and ∂∂'K^(L) of random networks at criticality by depth: 0 if scale-invariant, −1 if K* = 0."""
 
 from __future__ import annotations
 
@@ -11,44 +11,62 @@ from theory import activations
 from theory.activations import Activation
 from theory.criticality import critical_point
 
-READS = ("initialization/kernel_mean", "theory/kernel_mean_predicted")
-NAME = "depth_criticality"
+READS = (
+    "initialization/kernel_mean",
+    "theory/kernel_mean_predicted",
+    "initialization/kernel_derivative_mean",
+    "theory/kernel_derivative_mean_predicted",
+)
+NAME, DERIVATIVE = "depth_criticality", "depth_criticality_derivative"
 TITLES = {
-    "scale-invariant": "A scale-invariant activation's kernel stays in depth",
-    "K* = 0": "A tanh-like activation's kernel falls like 1/depth",
+    (NAME, "scale-invariant"): "A scale-invariant activation's kernel stays in depth",
+    (NAME, "K* = 0"): "A tanh-like activation's kernel falls like 1/depth",
+    (DERIVATIVE, "scale-invariant"): "A scale-invariant activation's output stays as steep in depth",
+    (DERIVATIVE, "K* = 0"): "A tanh-like activation's squared slope falls like 1/depth",
+}
+VARIABLES = {
+    NAME: ("kernel_mean", r"$K^{(L)}(x, x)$"),
+    DERIVATIVE: ("kernel_derivative_mean", r"$\partial\partial' K^{(L)}(x, x)$"),
 }
 EXPECTED = {"scale-invariant": 0.0, "K* = 0": -1.0}
 TOLERANCE = 1e-6  # of C_W to its critical value
 
 
 def find(evidence: Evidence) -> list[Finding]:
-    """One finding for networks at the critical point of these two classes; none for others.
+    """A finding each for K and ∂∂'K of networks at the critical point of these two classes; none for others.
 
-    The expectation is the class's exponent as L → ∞; what is allowed on a grid is the slope of the recursion
-    there, with its 1/n correction.
+    The expectation is the class's exponent as L → ∞, for K* = 0 that of an odd activation; what is allowed on
+    a grid is the slope of the recursion there, with its 1/n correction.
+
+    Source: Roberts, Yaida and Hanin 2021, arXiv:2106.10165; Hanin 2022, arXiv:2204.01058.
 
     >>> import xarray as xr
     >>> find(Evidence({}, None, None, None, xr.Dataset()))
     []
     """
     group = evidence.initialization
-    if group is None or "kernel_mean" not in group or evidence.network.get("bias_variance", 0.0):
+    if group is None or evidence.network.get("bias_variance", 0.0):
         return []
     activation = _activation(evidence.network.get("activation", "relu"))
     point = critical_point(activation)
     variance = evidence.network.get("weight_variance")
     critical = variance is None or abs(variance - point.weight_variance) <= TOLERANCE * point.weight_variance
-    if not critical or point.universality_class not in EXPECTED:
+    kind = point.universality_class
+    if not critical or kind not in EXPECTED:
         return []
-    return RatioLaw(
-        name=NAME,
-        title=TITLES[point.universality_class],
-        expected=EXPECTED[point.universality_class],
-        y_label=r"$K^{(L)}(x, x)$",
-        variable="kernel_mean",
-        predicted="kernel_mean_predicted",
-        along_depth=True,
-    ).find(evidence)
+    laws = (
+        RatioLaw(
+            name=name,
+            title=TITLES[name, kind],
+            expected=EXPECTED[kind],
+            y_label=label,
+            variable=variable,
+            predicted=f"{variable}_predicted",
+            along_depth=True,
+        )
+        for name, (variable, label) in VARIABLES.items()
+    )
+    return [finding for law in laws for finding in law.find(evidence)]
 
 
 def _activation(config: Any) -> Activation:

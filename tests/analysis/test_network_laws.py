@@ -17,7 +17,7 @@ from analysis.laws import (
 from analysis.laws.finding import Finding
 from theory import finite_width
 from theory.activations import RELU, TANH
-from theory.depth import finite_width_mean
+from theory.depth import finite_width_means
 
 WIDTHS, DEPTHS = (32, 64, 128, 256), (1, 2, 4, 8)
 PLACE = ("width", "depth")
@@ -90,31 +90,40 @@ def test_the_hessian_is_judged_by_its_order_alone(power: float, verdict: str) ->
     assert "order alone" in found.note
 
 
-def depth_finding(
-    activation: str, truth: np.ndarray, predicted: np.ndarray, **network: object
+def depth_findings(
+    activation: str, variable: str, truth: np.ndarray, predicted: np.ndarray, **network: object
 ) -> list[Finding]:
-    facts = evidence("kernel_mean", truth, predicted, noise=0.002)
+    facts = evidence(variable, truth, predicted, noise=0.002)
     facts.config["network"] = {"activation": activation, **network}
     return depth_criticality.find(facts)
 
 
-def test_tanh_falls_and_relu_stays() -> None:
-    """tanh about its recursion has the expected exponent −1, ReLU 0; K ~ L^−½ is neither (control)."""
-    tanh = grid(lambda width, depth: finite_width_mean(width, depth, TANH, weight_variance=1.0))
+@pytest.mark.parametrize(
+    ("variable", "mean", "name"),
+    [
+        ("kernel_mean", "kernel", "depth_criticality"),
+        ("kernel_derivative_mean", "derivative", "depth_criticality_derivative"),
+    ],
+)
+def test_tanh_falls_and_relu_stays(variable: str, mean: str, name: str) -> None:
+    """tanh about its recursion has the expected exponent −1, ReLU 0; L^−½ is neither (control)."""
+    tanh = grid(
+        lambda width, depth: getattr(finite_width_means(width, depth, TANH, weight_variance=1.0), mean)
+    )
     relu, layer = np.full(tanh.shape, 2.0), grid(lambda width, depth: depth + 1.0)
-    (falls,) = depth_finding("tanh", tanh, tanh)
-    (stays,) = depth_finding("relu", relu, relu)
-    assert (falls.verdict, falls.expected) == ("consistent", -1.0)
-    assert (stays.verdict, stays.expected) == ("consistent", 0.0)
-    assert depth_finding("tanh", layer**-0.5, tanh)[0].verdict == "inconsistent"
-    assert depth_finding("relu", 2.0 * layer**-0.5, relu)[0].verdict == "inconsistent"
+    (falls,) = depth_findings("tanh", variable, tanh, tanh)
+    (stays,) = depth_findings("relu", variable, relu, relu)
+    assert (falls.name, falls.verdict, falls.expected) == (name, "consistent", -1.0)
+    assert (stays.name, stays.verdict, stays.expected) == (name, "consistent", 0.0)
+    assert depth_findings("tanh", variable, layer**-0.5, tanh)[0].verdict == "inconsistent"
+    assert depth_findings("relu", variable, 2.0 * layer**-0.5, relu)[0].verdict == "inconsistent"
 
 
 def test_networks_off_criticality_have_no_law_of_depth() -> None:
     """C_W = 1.5 for tanh, or a bias: no exponent is promised."""
     truth = np.ones((4, 4))
-    assert depth_finding("tanh", truth, truth, weight_variance=1.5) == []
-    assert depth_finding("relu", truth, truth, bias_variance=0.1) == []
+    assert depth_findings("tanh", "kernel_mean", truth, truth, weight_variance=1.5) == []
+    assert depth_findings("relu", "kernel_mean", truth, truth, bias_variance=0.1) == []
 
 
 def test_draws_that_resolve_nothing_are_inconclusive() -> None:

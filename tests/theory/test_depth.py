@@ -7,7 +7,7 @@ import pytest
 
 from tests.tolerances import EXACT, MONTE_CARLO_SE
 from theory.activations import ERF, LINEAR, RELU, TANH
-from theory.depth import finite_width_mean, kernel_by_depth
+from theory.depth import finite_width_means, kernel_by_depth
 from theory.kernels import fully_connected_kernels
 
 
@@ -40,25 +40,42 @@ def test_scale_invariant_kernels_stay_and_need_no_correction() -> None:
         kernel = kernel_by_depth(9, activation, weight_variance=weight)
         np.testing.assert_allclose(kernel.kernel, weight, rtol=EXACT)
         np.testing.assert_allclose(kernel.derivative, weight, rtol=EXACT)
-        assert finite_width_mean(3, 9, activation, weight_variance=weight) == pytest.approx(weight, rel=EXACT)
+        means = finite_width_means(3, 9, activation, weight_variance=weight)
+        assert means.kernel == pytest.approx(weight, rel=EXACT)
+        assert means.derivative == pytest.approx(weight, rel=EXACT)
 
 
-def tanh_means(width: int, depth: int, draws: int) -> tuple[float, float]:
-    """Mean of q over draws at C_W = 1 and its standard error."""
+def tanh_means(
+    width: int, depth: int, draws: int, weight: float, bias: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means of Var z and Var ∂_u z given the layers below, over draws of pre-activations; standard errors."""
     random = np.random.default_rng(11)
-    q = np.ones(draws)
+    q, slope, cross = np.full(draws, weight + bias), np.full(draws, weight), np.zeros(draws)
     for _ in range(depth):
-        q = np.mean(np.tanh(np.sqrt(q)[:, None] * random.standard_normal((draws, width))) ** 2, axis=1)
-    return float(q.mean()), float(q.std() / np.sqrt(draws))
+        g, h = random.standard_normal((2, draws, width))
+        z = np.sqrt(q)[:, None] * g
+        w = (cross / np.sqrt(q))[:, None] * g + np.sqrt(slope - cross**2 / q)[:, None] * h
+        value, turned = np.tanh(z), w / np.cosh(z) ** 2
+        q = bias + weight * np.mean(value**2, axis=1)
+        slope = weight * np.mean(turned**2, axis=1)
+        cross = weight * np.mean(value * turned, axis=1)
+    found = np.stack([q, slope])
+    return found.mean(axis=1), found.std(axis=1) / np.sqrt(draws)
 
 
-def test_the_mean_at_finite_width_has_the_correction() -> None:
-    """tanh, width 24, depth 3: within 5 standard errors and 1/n²; the bare limit is refused (control)."""
-    mean, error = tanh_means(24, 3, 40_000)
-    corrected = finite_width_mean(24, 3, TANH, weight_variance=1.0)
-    limit = kernel_by_depth(3, TANH, weight_variance=1.0).kernel[-1]
-    assert abs(mean - corrected) < MONTE_CARLO_SE * error + limit / 24**2
-    assert abs(mean - limit) > MONTE_CARLO_SE * error + limit / 24**2
+@pytest.mark.parametrize(("depth", "weight", "bias", "controlled"), [(10, 1.0, 0.0, 0), (10, 1.5, 0.1, 1)])
+def test_the_means_at_finite_width_have_their_corrections(
+    depth: int, weight: float, bias: float, controlled: int
+) -> None:
+    """tanh at width 48: within 5 standard errors and 4/n² of both; a bare limit is refused (control)."""
+    width, variances = 48, {"weight_variance": weight, "bias_variance": bias}
+    mean, error = tanh_means(width, depth, 40_000, weight, bias)
+    corrected = finite_width_means(width, depth, TANH, **variances)
+    limits = kernel_by_depth(depth, TANH, **variances)
+    limit = np.array([limits.kernel[-1], limits.derivative[-1]])
+    slack = MONTE_CARLO_SE * error + 4 * limit / width**2
+    assert (np.abs(mean - [corrected.kernel, corrected.derivative]) < slack).all()
+    assert abs(mean - limit)[controlled] > slack[controlled]
 
 
 def test_bad_arguments_are_named() -> None:
@@ -66,4 +83,4 @@ def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="depth -1"):
         kernel_by_depth(-1, TANH, weight_variance=1.0)
     with pytest.raises(ValueError, match="width 0"):
-        finite_width_mean(0, 1, TANH, weight_variance=1.0)
+        finite_width_means(0, 1, TANH, weight_variance=1.0)

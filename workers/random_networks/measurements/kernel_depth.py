@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from theory.depth import finite_width_mean, kernel_by_depth
+from theory.depth import finite_width_means, kernel_by_depth
 from workers.networks.fully_connected import FullyConnected
 from workers.random_networks import conditional_covariance
 from workers.random_networks.measurement import (
@@ -64,11 +64,11 @@ def summary(case: Case) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def predict(case: Case) -> dict[str, Prediction]:
-    """The recursions' values, and K with its mean's 1/m correction: exact for scale-invariant activations."""
+    """The recursions without and with the means' 1/m corrections: exact for scale-invariant activations."""
     kernel, derivative = _limits(case)
     network = case.fully_connected
     first, others = network.variances()
-    corrected = finite_width_mean(
+    corrected = finite_width_means(
         case.width,
         case.depth,
         network.activation_object(),
@@ -79,8 +79,9 @@ def predict(case: Case) -> dict[str, Prediction]:
     exact = case.scale_invariant
     return {
         "kernel_predicted": (float(kernel), EXACT if exact else LIMIT),
-        "kernel_mean_predicted": (corrected, EXACT if exact else LEADING),
+        "kernel_mean_predicted": (corrected.kernel, EXACT if exact else LEADING),
         "kernel_derivative_predicted": (float(derivative), EXACT if exact else LIMIT),
+        "kernel_derivative_mean_predicted": (corrected.derivative, EXACT if exact else LEADING),
     }
 
 
@@ -92,6 +93,7 @@ MEASUREMENT = Measurement(
         Variable("kernel_predicted", PLACE, f"{_KERNEL}: the infinite-width recursion"),
         Variable("kernel_mean_predicted", PLACE, f"{_KERNEL}: the recursion with the mean's 1/m correction"),
         Variable("kernel_derivative_predicted", PLACE, f"{_DERIVATIVE}: the infinite-width recursion"),
+        Variable("kernel_derivative_mean_predicted", PLACE, f"{_DERIVATIVE}: the same with a 1/m correction"),
     ),
     statistics=lambda settings: 2,
     means=means,

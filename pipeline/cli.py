@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json as jsons
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.commands import explained, fail, print_json
-from pipeline.errors import DamagedError, InputError
+from pipeline.errors import DamagedError, InputError, WidesweepError
 from pipeline.launch import app as submit
 
 app = typer.Typer(
@@ -137,11 +136,12 @@ def status(
     """Show how far a sweep is; works while it runs."""
     from pipeline import status as statuses
 
-    state = statuses.status(store)
-    while watch and state["running"]:
-        print(statuses.lines(state), file=sys.stderr if json else sys.stdout, flush=True)
-        time.sleep(2.0)
+    with _damage_told(store):
         state = statuses.status(store)
+        while watch and state["running"]:
+            print(statuses.lines(state), file=sys.stderr if json else sys.stdout, flush=True)
+            time.sleep(2.0)
+            state = statuses.status(store)
     print_json(state) if json else print(statuses.lines(state))
 
 
@@ -270,19 +270,15 @@ def _folder_told(output: Path | None) -> Iterator[None]:
 @contextlib.contextmanager
 def _damage_told(url: str) -> Iterator[None]:
     """What a damaged chunk, or an array's damaged metadata, makes readers raise, told by name."""
-    from zarr.errors import BaseZarrError
-
     try:
         yield
-    except (jsons.JSONDecodeError, BaseZarrError) as error:
-        found = "metadata of an array are no JSON"
-        if isinstance(error, BaseZarrError):
-            found = f"metadata of an array are not as they were written ({str(error).splitlines()[0][:120]})"
-        wanted = "a store whose zarr.json files are whole: copy them from where the store was made"
-        raise InputError(url, found, wanted, "Nothing was written.") from None
-    except (ValueError, RuntimeError, TypeError):
+    except (WidesweepError, OSError, typer.Exit):
+        raise
+    except Exception:
         from pipeline import damage
+        from pipeline.store import Store
 
+        Store(url).check_arrays()
         if not (damaged := damage.find(url)):
             raise
         raise DamagedError(url, damaged) from None

@@ -69,6 +69,8 @@ def run(
     data_hash = data_source.source_hash(sweep)
     if store_address.exists(url):
         existing = Store(url)
+        if not existing.attributes.get(growth.GROWING):
+            existing.check_arrays()
         sweep = growth.merge(sweep, existing, data_hash)
         claim.refuse_second(url)
         if not repair and not growth.is_needed(sweep, existing) and not _is_open(existing, states):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from pipeline import asked, damage, sampling, storage, store_address, store_chunks, store_schema
+from pipeline import array_check, asked, damage, sampling, storage, store_address, store_chunks, store_schema
 from pipeline import config as configs
 from pipeline.config import SweepConfig
 from pipeline.errors import DamagedError, InputError
@@ -55,7 +55,7 @@ class Store:
                 )
             self.config: SweepConfig = configs.from_json(self.attributes["config"])
             self.asked = asked.read(self.attributes)
-            self._groups: dict[str, Any] = {name: self._root[name] for name in STORED if name in self._root}
+            self._groups: dict[str, Any] = {name: _open(url, name) for name in STORED if name in self._root}
         except (KeyError, ValueError, TypeError, OSError) as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise InputError(
@@ -252,8 +252,18 @@ class Store:
             self._seen[group] = values
         return values
 
+    def check_arrays(self) -> None:
+        """Looks at the metadata of every array that the config asks for.
+
+        Raises:
+            InputError: one is gone or changed; names it.
+        """
+        array_check.check(self.url, self.config)
+
     def _array(self, group: str, name: str) -> Any:
-        return self._groups[group][name]
+        if group not in self._groups:
+            self._groups[group] = array_check.group(self.url, group)
+        return array_check.array(self.url, self._groups[group], name)
 
 
 def counts(status: np.ndarray) -> dict[str, int]:

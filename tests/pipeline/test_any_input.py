@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
+import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,9 @@ CONFIG: dict[str, Any] = {
     "grid": {"width": [4], "depth": [1], "seed": 1, "learning_rate": [0.5]},
     "initialization": {"draws": 1000, "orders": [4]},
 }  # fmt: skip
+READERS = ("plan", "run", "theory")
+SUBMITTERS = ("submit slurm --time 10", "submit kubernetes --image made:1")
+STORE_COMMANDS = ("status",) * 5 + ("run", "repair", "analyze", "refine", "report")
 PATHS = [(top,) for top in CONFIG] + [
     (top, key) for top, inner in CONFIG.items() if isinstance(inner, dict) for key in inner
 ]
@@ -61,8 +67,7 @@ class Accepted(Exception):  # noqa: N818  (no error)
 @pytest.fixture(scope="module")
 def finished_store(tmp_path_factory: pytest.TempPathFactory, session_cluster: Any) -> Path:
     """A small finished store, never changed."""
-    import contextlib
-
+    import analysis
     from pipeline import schedule
 
     folder = tmp_path_factory.mktemp("any")
@@ -70,6 +75,7 @@ def finished_store(tmp_path_factory: pytest.TempPathFactory, session_cluster: An
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schedule, "connect", lambda *_: contextlib.nullcontext(session_cluster))
         run(config.load(folder / "small.yaml"), str(folder / "small.zarr"))
+    analysis.analyze(str(folder / "small.zarr"))
     return folder / "small.zarr"
 
 
@@ -197,12 +203,29 @@ def cases(draw: st.DrawFn) -> tuple[str, Any]:
     kind = draw(st.sampled_from(["config"] * 5 + ["set"] + ["data"] * 3 + ["store"] * 4))
     made: Any = None
     if kind == "config":
-        made = (draw(st.sampled_from(["plan", "run", "theory"])), draw(configs()))
+        made = (draw(st.sampled_from([*READERS, *SUBMITTERS])), draw(configs()))
     elif kind == "set":
         made = (draw(st.sampled_from(["plan", "run"])), draw(settings_text | st.text(max_size=20)))
     elif kind == "data":
-        made = (draw(st.sampled_from(["plan", "run", "theory"])), *draw(data_files()))
+        made = (draw(st.sampled_from(READERS)), *draw(data_files()))
     return kind, made
+
+
+def on_config(command: str) -> list[str]:
+    """A command's arguments for the config a.yaml."""
+    dry = ["--store", "s3://bucket/a.zarr", "--dry-run"]
+    return [*command.split(), "a.yaml", *(dry if command in SUBMITTERS else [])]
+
+
+def on_store(command: str) -> list[str]:
+    """A command's arguments for the store a.zarr, whose config is a.yaml."""
+    special = {
+        "run": ["run", "a.yaml"],
+        "repair": ["run", "a.yaml", "--repair"],
+        "refine": ["refine", "a.zarr", "--budget", "1m", "--dry-run"],
+        "report": ["report", "a.zarr", "--output", "page"],
+    }
+    return special.get(command, [command, "a.zarr"])
 
 
 def one_case(data: st.DataObject, store: Path) -> None:
@@ -216,14 +239,12 @@ def one_case(data: st.DataObject, store: Path) -> None:
             if kind == "store":
                 shutil.copytree(store, folder / "a.zarr")
                 harm(data.draw, folder / "a.zarr")
-                command = data.draw(st.sampled_from(["status"] * 5 + ["run", "repair", "analyze"]))
                 path.write_text(yaml.safe_dump({**CONFIG, "store": "a.zarr"}))
-                arguments = {"run": ["run", "a.yaml"], "repair": ["run", "a.yaml", "--repair"]}
-                told(arguments.get(command, [command, "a.zarr"]), codes=(0, 1, 2))
+                told(on_store(data.draw(st.sampled_from(STORE_COMMANDS))), codes=(0, 1, 2))
                 return
             if kind == "config":
                 path.write_bytes(made[1])
-                told([made[0], "a.yaml"], codes=(0, 2))
+                told(on_config(made[0]), codes=(0, 2))
             elif kind == "set":
                 path.write_text(yaml.safe_dump(CONFIG))
                 told([made[0], "a.yaml", "--set", made[1]], codes=(0, 2))
@@ -255,3 +276,42 @@ def test_a_hundred_malformed_inputs_end_in_words(data: st.DataObject, finished_s
 def test_two_thousand_malformed_inputs_end_in_words(data: st.DataObject, finished_store: Path) -> None:
     """The same at length."""
     one_case(data, finished_store)
+
+
+def _shorter(text: bytes) -> bytes:
+    metadata = json.loads(text)
+    metadata["shape"][0] += 1
+    return json.dumps(metadata).encode()
+
+
+@pytest.mark.parametrize("command", ["analyze", "run"])
+@pytest.mark.parametrize(
+    ("node", "change"),
+    [
+        ("training", None),
+        ("training/loss", None),
+        ("training/step", None),
+        ("training/loss", lambda text: b"\xfb" + text[1:]),
+        ("training/loss", _shorter),
+        ("training/loss", lambda text: text.replace(b'"float64"', b'"int64"')),
+        ("initialization/cumulant", lambda text: text.replace(b'"order"', b'"part"')),
+    ],
+    ids=["no group", "no array", "no coordinate", "no text", "shape", "type", "dimension"],
+)
+def test_damaged_metadata_are_told_by_name(
+    node: str, change: Callable[[bytes], bytes] | None, command: str, finished_store: Path, tmp_path: Path
+) -> None:
+    """A zarr.json deleted or altered: whoever needs it exits 2 and names the node; the others work."""
+    shutil.copytree(finished_store, tmp_path / "a.zarr")
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump({**CONFIG, "store": "a.zarr"}))
+    file = tmp_path / "a.zarr" / node / "zarr.json"
+    before = file.read_bytes()
+    file.unlink() if change is None else file.write_bytes(change(before))
+    assert not file.exists() or file.read_bytes() != before
+    with contextlib.chdir(tmp_path):
+        result = CliRunner().invoke(app, on_store(command))
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    if command == "run" or result.exit_code:
+        assert result.exit_code == 2, result.output
+        assert node in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1

@@ -15,6 +15,7 @@ from analysis.laws import (
     output_covariance,
 )
 from analysis.laws.finding import Finding
+from analysis.laws.ratio_law import RatioLaw
 from theory import finite_width
 from theory.activations import RELU, TANH
 from theory.depth import finite_width_means
@@ -78,14 +79,15 @@ def test_exact_values_are_consistent_and_another_power_is_not(
     assert found.points == 16
 
 
+@pytest.mark.parametrize("law", [hessian_norm.NORM, hessian_norm.GRADIENT], ids=lambda law: law.name)
 @pytest.mark.parametrize(
     ("power", "verdict"), [(1.0, "consistent"), (1.6, "inconsistent"), (0.0, "inconsistent")]
 )
-def test_the_hessian_is_judged_by_its_order_alone(power: float, verdict: str) -> None:
+def test_the_hessian_is_judged_by_its_order_alone(law: RatioLaw, power: float, verdict: str) -> None:
     """No constant is predicted: ½ L/n (1 + L/n) is consistent; (L/n)^1.6 and a constant are not."""
     ratio = grid(lambda width, depth: depth / width)
     truth = 0.5 * ratio**power * (1.0 + ratio)
-    (found,) = hessian_norm.LAW.find(evidence("hessian_gradient", truth, None, noise=0.02))
+    (found,) = law.find(evidence(law.variable, truth, None, noise=0.02))
     assert found.verdict == verdict
     assert "order alone" in found.note
 

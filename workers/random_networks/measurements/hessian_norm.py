@@ -1,7 +1,8 @@
 """Norm of the parameter Hessian H of an output f, and how much H turns the gradient in a step that f needs.
 
 A step Δθ = −(f/Θ)∇f undoes the output at first order and changes the gradient by −(f/Θ)H∇f: in units of
-‖∇f‖² = Θ that is f²‖H∇f‖²/Θ³, which is what grows like L/n.
+‖∇f‖² = Θ that is f²‖H∇f‖²/Θ³, and f²‖H‖²/Θ² at most. Neither depends on the units of f or θ; both grow
+like L/n.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ def _stds(layers: tuple[Layer, ...]) -> np.ndarray:
 
 
 def summary(case: Case) -> Callable[[np.ndarray], np.ndarray]:
-    """E‖H‖, E‖H‖²/E[Θ] and E‖H∇f‖² E[f²]/E[Θ]³."""
+    """E‖H‖, E‖H‖² E[f²]/E[Θ]² and E‖H∇f‖² E[f²]/E[Θ]³."""
 
     def ratios(pooled: np.ndarray) -> np.ndarray:
         norm, square, slope, bend, output = (pooled[..., i] for i in range(5))
-        return np.stack([norm, square / slope, bend * output / slope**3], axis=-1)
+        return np.stack([norm, square * output / slope**2, bend * output / slope**3], axis=-1)
 
     return ratios
 
@@ -72,7 +73,7 @@ def draw_s(case: Case) -> float:
 
 
 _NORM = "mean operator norm of the Hessian of f in all parameters, at an input of unit norm"
-_RATIO = "E‖H‖² / E[Θ(x, x)], H the Hessian of f in all parameters, in operator norm"
+_RATIO = "E‖H‖² E[f²] / E[Θ(x, x)]²: squared operator norm, in units that f and its parameters set"
 _TURN = "E‖H∇f‖² E[f²] / E[Θ(x, x)]³: squared relative change of the gradient in a step that undoes f"
 MEASUREMENT = Measurement(
     variables=(

@@ -43,8 +43,8 @@ def check(url: str, config: SweepConfig) -> None:
         parent = group(url, name)
         arrays = {each: array(url, parent, each) for each in _names(variables)}
         for variable in variables:
-            found, axis = arrays[variable.name], config.network.output_scales is not None
-            dims = [d for d in found.metadata.dimension_names or () if not (axis and d == "output_scale")]
+            found = arrays[variable.name]
+            dims = [d for d in found.metadata.dimension_names or () if d != config.variant_axis]
             if dims != list(variable.dims) or found.dtype != np.dtype(variable.dtype):
                 raise _changed(url, f"{name}/{variable.name}")
         _check_lengths(url, name, arrays)

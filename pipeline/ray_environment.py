@@ -8,6 +8,8 @@ import secrets
 import sys
 from pathlib import Path
 
+CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's name; 0 means one machine, on any system
+
 
 def prepare(*, local: bool) -> None:
     """Settings for this process and its children, before anything imports ray.
@@ -23,6 +25,20 @@ def prepare(*, local: bool) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] == "token" and not os.environ.get("RAY_AUTH_TOKEN"):
         keep_token_private(Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"))
+    _stay_on_this_machine()
+
+
+def _stay_on_this_machine() -> None:
+    """Lets a local cluster listen on the loopback address alone, as Ray does where it offers one machine.
+
+    Ray looks once, as it is imported; later children of this process may well start a cluster of machines.
+    """
+    before = os.environ.get(CLUSTERS)
+    os.environ.setdefault(CLUSTERS, "0")
+    import ray  # noqa: F401  (reads it)
+
+    if before is None:
+        del os.environ[CLUSTERS]
 
 
 def keep_token_private(path: Path) -> None:

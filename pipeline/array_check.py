@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def expected(config: SweepConfig) -> dict[str, tuple[Variable, ...]]:
 
 
 def check(url: str, config: SweepConfig) -> None:
-    """Looks at every array that the config asks for, and at all of /theory.
+    """Looks at every array that the config asks for, and at whatever else lies in the store's groups.
 
     Args:
         url: the store's address.
@@ -38,7 +39,8 @@ def check(url: str, config: SweepConfig) -> None:
     Raises:
         InputError: one is gone, cannot be read, or fits neither its variable nor its coordinates; names it.
     """
-    group(url, "run")
+    for name in ("run", "theory"):
+        group(url, name)
     for name, variables in expected(config).items():
         parent = group(url, name)
         arrays = {each: array(url, parent, each) for each in _names(variables)}
@@ -48,8 +50,10 @@ def check(url: str, config: SweepConfig) -> None:
             if dims != list(variable.dims) or found.dtype != np.dtype(variable.dtype):
                 raise _changed(url, f"{name}/{variable.name}")
         _check_lengths(url, name, arrays)
-    theory = group(url, "theory")
-    _check_lengths(url, "theory", {key: array(url, theory, key) for key in _keys(url, theory)})
+    for name in _told(url, "the root", lambda: sorted(group(url, "").group_keys())):
+        parent = group(url, name)
+        keys = _told(url, f"an array in {name}", partial(_array_keys, parent))
+        _check_lengths(url, name, {key: array(url, parent, key) for key in keys})
 
 
 def group(url: str, name: str) -> Any:
@@ -84,13 +88,13 @@ def _told(url: str, node: str, opened: Callable[[], Any]) -> Any:
         raise _changed(url, node, str(error)) from None
 
 
+def _array_keys(parent: zarr.Group) -> list[str]:
+    return sorted(parent.array_keys())
+
+
 def _names(variables: Iterable[Variable]) -> list[str]:
     """Variables and their coordinates."""
     return sorted({name for each in variables for name in (each.name, *each.dims)})
-
-
-def _keys(url: str, parent: zarr.Group) -> list[str]:
-    return sorted(_told(url, parent.path, lambda: list(parent.array_keys())))
 
 
 def _check_lengths(url: str, group: str, arrays: Mapping[str, Any]) -> None:

@@ -16,8 +16,9 @@ from workers.data import Dimensions
 CORE_FLOPS_PER_S = 3.0e10
 RECORD_FLOPS_PER_S = 6.0e9  # a record's products are thin, and eigenvalues do not run at the peak
 GPU_FLOPS_PER_S = 5.0e12
-ELEMENT_S = 2.0e-9  # one activation of one sample through one layer and step, besides the products
-STEP_S = 1.0e-5  # dispatch of one layer and step, shared by a batch, per cell
+ELEMENT_S = 3.0e-9  # one activation of one sample through one layer and step, besides the products
+STEP_S = 5.0e-6  # one step of one cell, besides products and activations
+BATCH_STEP_S, LAYER_STEP_S = 8.0e-5, 1.8e-5  # dispatch of one step of a batch, and of each of its layers
 QUANTITY_S = 1.7e-5  # dispatch of one quantity that a record needs, per layer and cell
 PROCESS_BYTES = 400 * 2**20  # a worker process with its libraries
 BATCH_BYTES = 24 * 2**20  # what a batch on a CPU core holds beyond one seed's cells
@@ -29,12 +30,14 @@ class Costs:
 
     Attributes:
         seed_s: seconds of one seed at all learning rates on one core, shape (widths, depths).
+        batch_s: seconds of a batch beside those of its seeds, however many it has.
         seed_flops: operations of the same.
         seed_bytes: memory that one seed at all learning rates needs.
         initialization_s: seconds of a pair's random networks on one core, shape (widths, depths).
     """
 
     seed_s: np.ndarray
+    batch_s: np.ndarray
     seed_flops: np.ndarray
     seed_bytes: np.ndarray
     initialization_s: np.ndarray
@@ -43,19 +46,23 @@ class Costs:
 def estimate(config: SweepConfig, size: Dimensions) -> Costs:
     """Costs of every pair of width and depth.
 
-    Seconds of a cell: steps · (flops / rate + layers · (ε · samples · width + dispatch)) + the same for
-    its records. Source: the networks' own counts of operations; constants measured on one CPU core.
+    Seconds of a cell: steps · (flops / rate + layers · ε · samples · width + a constant) and its records;
+    those of a batch besides: steps · dispatch, for all its cells at once. All steps count: a cell that
+    reaches the rounding floor ends earlier.
+
+    Source: the networks' own counts of operations; constants measured on one CPU core.
 
     Args:
         config: the sweep.
         size: of its data.
     """
     shape = (len(config.grid.width), len(config.grid.depth))
-    costs = Costs(*(np.zeros(shape) for _ in range(4)))
+    costs = Costs(*(np.zeros(shape) for _ in range(5)))
     for w, width in enumerate(config.grid.width):
         for d, depth in enumerate(config.grid.depth):
             if config.training is not None:
                 seconds, flops, memory = _training_cell(config, width, depth, size)
+                costs.batch_s[w, d] = config.training.steps * (BATCH_STEP_S + depth * LAYER_STEP_S)
                 rates = len(config.grid.learning_rates)
                 costs.seed_s[w, d] = rates * seconds
                 costs.seed_flops[w, d] = rates * flops
@@ -72,11 +79,11 @@ def _training_cell(
     assert training is not None
     records = min(training.records, training.steps + 1)
     cell = (config.network, training, width, depth, size)
-    step_flops, record_flops = cell_cost.step_flops(*cell), cell_cost.record_flops(*cell)
-    flops = training.steps * step_flops + records * record_flops
+    steps_flops, record_flops = cell_cost.steps_flops(*cell), cell_cost.record_flops(*cell)
+    flops = steps_flops + records * record_flops
     precision = 8 / training.itemsize
-    step_s = depth * (ELEMENT_S * size.samples * width + STEP_S)
-    product_s = training.steps * step_flops / (CORE_FLOPS_PER_S * precision)
+    step_s = depth * ELEMENT_S * size.samples * width + STEP_S
+    product_s = steps_flops / (CORE_FLOPS_PER_S * precision)
     quantities = len(observables.needs(training.measure))
     record_s = record_flops / (RECORD_FLOPS_PER_S * precision) + QUANTITY_S * quantities * depth
     seconds = product_s + training.steps * step_s + records * record_s

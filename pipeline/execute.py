@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import json
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from workers.training import TrainingBlock
 
 
+LIBRARIES = {"training": "workers.training", "parts": "workers.random_networks"}
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What all blocks of a sweep share.
@@ -39,6 +43,7 @@ class Sweep:
         device: a torch device.
         memory_bytes: what one block may use for each of its threads.
         gpu_memory_bytes: of one GPU, where blocks take shares of it; 0: they take cores alone.
+        pair_draws: random networks of each pair, shape (widths, depths).
     """
 
     url: str
@@ -48,6 +53,7 @@ class Sweep:
     device: str
     memory_bytes: int
     gpu_memory_bytes: int = 0
+    pair_draws: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Outcome:
         index: the block's number.
         wall_s: time from its start to its status in the store.
         core_s: time that its process computed, all threads together; on a GPU the wall time.
-        computed: cells that it computed, where others were there already.
+        computed: cells or parts that it computed, where others were there already.
         cells: its cells by state.
         device: what it ran on.
         memory_bytes: the worker process's peak memory so far.
@@ -75,8 +81,9 @@ class Outcome:
 
 def execute(sweep: Sweep, block: Block) -> Outcome:
     """Measures a block and writes it: data first, status last."""
-    began, began_core = time.perf_counter(), time.process_time()
     with guard.watching(block.limit_s):
+        importlib.import_module(LIBRARIES[block.kind])  # once in a process, and no block's own time
+        began, began_core = time.perf_counter(), time.process_time()
         computed = _to_compute(sweep, block)
         measured = _train(sweep, block) if block.kind == "training" else _sample(sweep, block)
         guard.alive()
@@ -95,10 +102,12 @@ def execute(sweep: Sweep, block: Block) -> Outcome:
 
 
 def _to_compute(sweep: Sweep, block: Block) -> int:
-    """Cells that a block computes; a pair's random networks count as one."""
-    if block.kind == "training" and block.recompute:
-        return int(store_chunks.writer(sweep.url, sweep.config.hash).cells_to_do(block).sum())
-    return max(1, (block.seed_stop - block.seed_start) * (block.rate_stop - block.rate_start))
+    """Cells that a block computes, or parts of a pair's random networks."""
+    if block.recompute:
+        return int(store_chunks.writer(sweep.url, sweep.config.hash).to_do(block).sum())
+    if block.kind == "parts":
+        return block.part_stop - block.part_start
+    return (block.seed_stop - block.seed_start) * (block.rate_stop - block.rate_start)
 
 
 def _train(sweep: Sweep, block: Block) -> xr.Dataset:
@@ -107,7 +116,7 @@ def _train(sweep: Sweep, block: Block) -> xr.Dataset:
     if not block.recompute:
         return _train_cells(sweep, block, seeds, rates, lambda measured: measured)
     writer = store_chunks.writer(sweep.url, sweep.config.hash)
-    wanted, stored = writer.cells_to_do(block), writer.stored(block)
+    wanted, stored = writer.to_do(block), writer.stored(block)
     whole, left = xr.Dataset(), []
     for row in np.unique(wanted, axis=0):  # seeds that lack the same learning rates train together
         if row.any():
@@ -207,12 +216,13 @@ def _sample(sweep: Sweep, block: Block) -> xr.Dataset:
     from workers import random_networks
 
     grid, x = sweep.config.grid, None if sweep.data is None else sweep.data.x
-    task = sampling.block(sweep.config, grid.width[block.width], grid.depth[block.depth], x)
+    draws = int(sweep.pair_draws[block.width, block.depth])
+    task = sampling.block(sweep.config, grid.width[block.width], grid.depth[block.depth], x, draws)
     parts = np.arange(block.part_start, block.part_stop)
     if not block.recompute:
         return random_networks.sample(task, parts.tolist())
-    stored = store_chunks.writer(sweep.url, sweep.config.hash).stored(block)
-    wanted = np.isin(stored["status"], block.recompute)
+    writer = store_chunks.writer(sweep.url, sweep.config.hash)
+    stored, wanted = writer.stored(block), writer.to_do(block)
     drawn = random_networks.sample(task, parts[wanted].tolist())
     names = [str(name) for name in drawn.data_vars]
     for name in names:

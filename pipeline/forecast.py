@@ -40,6 +40,7 @@ def forecast(plan: Plan, gpus: int = 0) -> dict[str, Any]:
     }
     if gpus:
         lengths = seconds[: plan.training_blocks].reshape(plan.pairs, -1)
+        lengths = lengths - plan.costs.batch_s.ravel()[:, None]
         per_core = np.maximum(plan.costs.seed_s.ravel(), 1e-300)[:, None]
         on_gpu = lengths / per_core * cost.gpu_seconds(config, plan.costs).ravel()[:, None]
         result |= {"gpus": gpus, "gpu_wall_s": makespan_s(on_gpu.ravel(), gpus)}

@@ -50,7 +50,10 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
     axes = {axis: _joined(_values(theirs, axis), _values(ours, axis)) for axis in AXES}
     scales = axes.pop("output_scale")
     grid = {axis: _as_written(axis, values) for axis, values in axes.items()}
-    return replace(sweep, config=_with_axes(ours, grid, scales), asked=_asked(sweep, store))
+    merged, asked = _with_axes(ours, grid, scales), _asked(sweep, store)
+    if asked is not None and asked.draws:
+        merged = sampling.with_draws(merged, int(asked.pair_draws(merged).max()))
+    return replace(sweep, config=merged, asked=asked)
 
 
 def is_needed(sweep: SweepFile, store: Store) -> bool:
@@ -67,7 +70,8 @@ def _as_asked(config: SweepConfig, asked: Asked) -> SweepConfig:
     """The config of a refined sweep as its user wrote it: without what refining added."""
     axes = dict(asked.grid)
     grid = {axis: _as_written(axis, axes[axis]) for axis in AXES if axis in axes and axis != "output_scale"}
-    return _with_axes(config, grid, axes.get("output_scale", ()))
+    written = _with_axes(config, grid, axes.get("output_scale", ()))
+    return sampling.with_draws(written, asked.draws) if asked.draws else written
 
 
 def _asked(sweep: SweepFile, store: Store) -> Asked | None:
@@ -75,10 +79,11 @@ def _asked(sweep: SweepFile, store: Store) -> Asked | None:
     if store.asked is None:
         return sweep.asked
     if sweep.asked is not None:
-        return sweep.asked.with_parts(store.asked.parts)
+        return sweep.asked.with_more(store.asked.parts, store.asked.more)
     before, ours = dict(store.asked.grid), dict(asking.of_config(sweep.config).grid)
     grid = {axis: _joined(before.get(axis, ()), ours[axis]) for axis in ours}
-    return replace(store.asked, grid=asking.part(grid))
+    draws = max(store.asked.draws, sampling.draws(sweep.config))
+    return replace(store.asked, grid=asking.part(grid), draws=draws)
 
 
 def grow(
@@ -91,7 +96,7 @@ def grow(
     """
     groups = store_schema.groups(plan, prediction, index)
     storage.patiently(store.url, lambda: _grow_run(store, plan))
-    part_growth.reopen(store, plan)
+    part_growth.reopen(store, plan.config, asking.pair_draws(asked, plan.config))
     _set_root(store.url, plan.config, asked, growing=True)
     part_growth.add(store, groups)
     for name, group in groups.items():

@@ -6,26 +6,33 @@ import numpy as np
 import zarr
 
 from pipeline import sampling, storage, store_address, store_create
-from pipeline.plan import Plan
+from pipeline.config import SweepConfig
 from pipeline.store import Store
 from pipeline.store_schema import Group
 from workers.variable import DONE, PENDING
 
 
-def reopen(store: Store, plan: Plan) -> None:
-    """Makes the pairs pending, and those of their parts whose draws grow; before anything is lengthened."""
-    if sampling.draws(plan.config) == sampling.draws(store.config):
+def reopen(store: Store, config: SweepConfig, pair_draws: np.ndarray) -> None:
+    """Makes pairs whose draws grow pending, and those of their parts that change; before any array grows.
+
+    Args:
+        store: as it is.
+        config: with the grid that it will have.
+        pair_draws: of each pair of that grid, shape (widths, depths).
+    """
+    before = store.pair_draws
+    after = pair_draws[tuple(slice(0, length) for length in before.shape)]
+    grown = (before > 0) & (before < after)
+    if not grown.any():
         return
-    changed = sampling.parts_that_change(store.config, plan.config)
+    changed = sampling.parts_that_change(store.config, before, after)
 
     def write() -> None:
-        _array(store.url, "initialization", "status")[...] = PENDING
+        _make_pending(_array(store.url, "initialization", "status"), grown)
         if store.has_parts:
             parts = _array(store.url, "parts", "status")
-            values = np.asarray(parts[...])
-            values[:, :, changed] = PENDING
-            values[_without_sums(store)] = PENDING
-            parts[...] = values
+            _make_pending(parts, changed)
+            _make_pending(parts, grown[..., None] & _without_sums(store))
 
     storage.patiently(store.url, write)
 
@@ -46,6 +53,14 @@ def add(store: Store, groups: dict[str, Group]) -> None:
         status[...] = values
 
     storage.patiently(store.url, write)
+
+
+def _make_pending(status: zarr.Array, chosen: np.ndarray) -> None:  # type: ignore[type-arg]  # of any metadata
+    """Of the chosen places those that the array has: after a growth that died it may be shorter."""
+    values = np.asarray(status[...])
+    place = tuple(slice(0, min(pair)) for pair in zip(values.shape, chosen.shape, strict=True))
+    values[place] = np.where(chosen[place], PENDING, values[place])
+    status[...] = values
 
 
 def _without_sums(store: Store) -> np.ndarray:

@@ -46,7 +46,7 @@ class Block:
         recompute: states of the cells to compute, where others of the block are kept; empty: all cells.
         part_start: number of its first part of random networks' draws.
         part_stop: number past its last part.
-        asked: which cells, by seed and learning rate, the sweep asks for; empty: all.
+        asked: which cells, by seed and learning rate, or which parts the sweep asks for; empty: all.
         resume: whether an earlier attempt may have left a checkpoint.
         split: batches are so many times smaller than memory seems to allow, after it ran out.
         limit_s: longest time without a sign of life; 0: any.
@@ -68,7 +68,7 @@ class Block:
     recompute: tuple[int, ...] = ()
     part_start: int = 0
     part_stop: int = 0
-    asked: tuple[tuple[bool, ...], ...] = ()
+    asked: tuple[tuple[bool, ...], ...] | tuple[bool, ...] = ()
     resume: bool = False
     split: int = 1
     limit_s: float = 0.0
@@ -142,10 +142,10 @@ class Plan:
         """Blocks of both kinds."""
         return self.training_blocks + self.pairs * self.part_blocks
 
-    @property
+    @cached_property
     def total_s(self) -> float:
         """Predicted seconds of the whole sweep on one core."""
-        return _total_s(self.config, self.costs)
+        return float(self.block_seconds().sum())
 
     def block(self, index: int) -> Block:
         """The block of a number."""
@@ -159,7 +159,7 @@ class Plan:
         start, stop = self._part(k, self.seeds_per_block, len(self.config.grid.seeds))
         first, last = self._part(j, self.rates_per_block, len(self.config.grid.learning_rates))
         share = (last - first) / len(self.config.grid.learning_rates)
-        seconds = (stop - start) * share * float(self.costs.seed_s[w, d])
+        seconds = (stop - start) * share * float(self.costs.seed_s[w, d]) + float(self.costs.batch_s[w, d])
         threads = self._threads(seconds)
         memory = cost.block_bytes(self.costs, w, d, stop - start, threads)
         block = Block(index, "training", w, d, a, start, stop, first, last, seconds, memory, threads)
@@ -187,7 +187,8 @@ class Plan:
         if not self.seed_blocks:
             lengths = np.zeros(0)
         parts = np.tile(np.outer(lengths, shares).ravel(), self.variants)
-        training = np.multiply.outer(self.costs.seed_s.ravel(), parts).ravel()
+        training = np.multiply.outer(self.costs.seed_s.ravel(), parts)
+        training = (training + self.costs.batch_s.ravel()[:, None]).ravel()
         runs = np.diff(np.append(np.arange(0.0, self.parts, self.parts_per_block), self.parts))
         runs = runs[: self.part_blocks] / max(self.parts, 1)
         drawing = np.multiply.outer(self.costs.initialization_s.ravel(), runs).ravel()
@@ -224,13 +225,17 @@ def make(
     rates = rates_per_block or max(1, len(config.grid.learning_rates))
     seeds = seeds_per_block or _seeds_per_block(config, costs, size, cores)
     plan = Plan(config, costs, seeds, cores, rates, size)
-    pairs_s, cores_s = costs.initialization_s, plan.total_s / cores
+    pairs_s, cores_s = costs.initialization_s, _cells_s(config, costs) / cores
     parts = parts_per_block or sampling.parts_per_block(config, pairs_s, cores_s)
     return replace(plan, parts_per_block=parts)
 
 
 def check_memory(
-    plan: Plan, file: str, memory_bytes: int, holder: str = "there are {} (compute.memory)"
+    plan: Plan,
+    file: str,
+    memory_bytes: int,
+    holder: str = "there are {} (compute.memory)",
+    trained: np.ndarray | None = None,
 ) -> None:
     """Refuses a grid with cells that no machine or GPU at hand can hold.
 
@@ -239,6 +244,7 @@ def check_memory(
         file: the config's.
         memory_bytes: what cells may fill.
         holder: what of it the message says, with {} for the size.
+        trained: which pairs of width and depth train, shape (widths, depths); None: all.
 
     Raises:
         InputError: names the first width and depth that do not fit.
@@ -246,7 +252,7 @@ def check_memory(
     for w, width in enumerate(plan.config.grid.width):
         for d, depth in enumerate(plan.config.grid.depth):
             needed = float(plan.costs.seed_bytes[w, d])
-            if needed > memory_bytes:
+            if needed > memory_bytes and (trained is None or trained[w, d]):
                 rates = len(plan.config.grid.learning_rates)
                 cells = f"a seed's {rates} cells of width {width} and depth {depth}"
                 found = f"{cells} need {format_bytes(needed)}"
@@ -270,7 +276,8 @@ def makespan_s(seconds: np.ndarray, devices: int) -> float:
     return max(free)
 
 
-def _total_s(config: SweepConfig, costs: Costs) -> float:
+def _cells_s(config: SweepConfig, costs: Costs) -> float:
+    """Seconds of all cells on one core, before it is known how many batches they make."""
     training_s = costs.seed_s.sum() * len(config.variants) * len(config.grid.seeds)
     return float(training_s + costs.initialization_s.sum())
 
@@ -280,7 +287,7 @@ def _seeds_per_block(config: SweepConfig, costs: Costs, size: Dimensions, cores:
     seeds = len(config.grid.seeds)
     if config.training is None or seeds == 0:
         return 1
-    share_s = max(_total_s(config, costs) / (BLOCKS_PER_CORE * cores), SHORT_BLOCK_S)
+    share_s = max(_cells_s(config, costs) / (BLOCKS_PER_CORE * cores), SHORT_BLOCK_S)
     balanced = int(share_s / max(float(costs.seed_s.max()), 1e-12))
     limit = FEW_OBJECTS if config.cells <= FEW_CELLS else MANY_OBJECTS
     columns = costs.seed_s.size * len(config.variants)

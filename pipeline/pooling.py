@@ -29,11 +29,13 @@ class Pooling:
         url: the store.
         plan: of the whole sweep.
         x: training points, or None.
+        pair_draws: of each pair, shape (widths, depths).
     """
 
     url: str
     plan: Plan
     x: np.ndarray | None
+    pair_draws: np.ndarray
     _waiting: dict[Pair, set[int]] = field(default_factory=dict)
 
     def expect(self, indices: Iterable[int]) -> None:
@@ -53,7 +55,9 @@ class Pooling:
     def pool(self, pair: Pair) -> dict[str, int]:
         """Writes what a pair's parts say, or that some have failed; returns the pair by its state."""
         store = writer(self.url, self.plan.config.hash)
-        sums = store.parts(*pair)
+        grid, config, draws = self.plan.config.grid, self.plan.config, int(self.pair_draws[pair])
+        count = sampling.parts(sampling.with_draws(config, draws))
+        sums = {name: values[:count] for name, values in store.parts(*pair).items()}
         target = Block(-1, "initialization", *pair, 0, 0, 0, 0, 0, 0.0, 0, 1, recompute=(PENDING, FAILED))
         if (sums["status"] == PENDING).any():
             return {}
@@ -65,8 +69,7 @@ class Pooling:
             {name: (dims[name], values) for name, values in sums.items()},
             {"part": np.arange(len(sums["status"]))},
         )
-        grid = self.plan.config.grid
-        task = sampling.block(self.plan.config, grid.width[pair[0]], grid.depth[pair[1]], self.x)
+        task = sampling.block(config, grid.width[pair[0]], grid.depth[pair[1]], self.x, draws)
         store.write(target, random_networks.finish(task, parts))
         return {"done": 1}
 

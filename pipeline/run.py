@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline import asked as asking
 from pipeline import (
     checkpoints,
     claim,
@@ -17,6 +18,7 @@ from pipeline import (
     growth,
     predict,
     ray_environment,
+    sampling,
     storage,
     store_address,
     store_create,
@@ -88,7 +90,7 @@ def run(
         gpu_memory = _gpu_memory(sweep, cluster)
         if address is not None and sweep.config.compute.memory is None:
             made = data_source.make_plan(sweep, cluster.cores)
-            plans.check_memory(made, sweep.file, cluster.node_memory_bytes)
+            plans.check_memory(made, sweep.file, cluster.node_memory_bytes, trained=_trained(sweep))
         with _claimed(sweep, url, data, data_hash, cluster.cores) as mine:
             sweep = growth.merge(sweep, Store(url), data_hash)
             _prepare(sweep, url, data, cluster.cores, repair=repair)
@@ -109,7 +111,12 @@ def _check_fits(sweep: SweepFile, data: Data | None, address: str | None) -> Non
     """Before anything starts; of another cluster's memory only what the config says is known yet."""
     compute = sweep.config.compute
     if address is None or compute.memory is not None:
-        plans.check_memory(data_source.make_plan(sweep, compute.cores), sweep.file, compute.memory_bytes)
+        made = data_source.make_plan(sweep, compute.cores)
+        plans.check_memory(made, sweep.file, compute.memory_bytes, trained=_trained(sweep))
+
+
+def _trained(sweep: SweepFile) -> np.ndarray:
+    return asking.trained_pairs(sweep.asked, sweep.config)
 
 
 def _gpu_memory(sweep: SweepFile, cluster: Cluster) -> int:
@@ -126,7 +133,7 @@ def _gpu_memory(sweep: SweepFile, cluster: Cluster) -> int:
     if memory:
         holder = "cells may fill {} of a GPU (compute.gpu_memory, or compute.device: cpu)"
         made = data_source.make_plan(sweep, cluster.cores)
-        plans.check_memory(made, sweep.file, gpu.cell_bytes(memory), holder)
+        plans.check_memory(made, sweep.file, gpu.cell_bytes(memory), holder, _trained(sweep))
     return memory
 
 
@@ -189,15 +196,15 @@ def _run_pending(
     rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0, 0))
     memory = _memory_per_core(sweep, cluster)
     device = sweep.config.compute.device if gpu_memory_bytes else "cpu"
-    shared = Sweep(store.url, sweep.config, data, rates, device, memory, gpu_memory_bytes)
+    shared = Sweep(store.url, sweep.config, data, rates, device, memory, gpu_memory_bytes, store.pair_draws)
     shares = store.shares(*states)
     cost_s = float((plan.block_seconds() * shares)[order].sum())
-    wanted = store.asked.mask(store.config) if store.asked is not None else None
+    wanted = _Wanted.of(store)
     book = Journal(store.url)
     state = "interrupted"
     try:
         with Progress(sweep.config.name, store.cell_counts(), len(order), cost_s, cluster.cores) as progress:
-            pooling = Pooling(store.url, plan, None if data is None else data.x)
+            pooling = Pooling(store.url, plan, None if data is None else data.x, store.pair_draws)
             pooling.expect(order.tolist())
             watch = _Watch(store, book, progress, plan, pooling)
             watch.pool(store.unpooled_pairs())
@@ -217,15 +224,37 @@ def _run_pending(
         storage.patiently(store.url, lambda: store_create.consolidate(store.url))
 
 
-def _block(
-    plan: Plan, index: int, recompute: tuple[int, ...], share: float, wanted: np.ndarray | None
-) -> Block:
+@dataclass(frozen=True)
+class _Wanted:
+    """What a refined store asks for.
+
+    Attributes:
+        cells: shape (widths, depths, variants, seeds, learning rates).
+        parts: of random networks, shape (widths, depths, parts).
+    """
+
+    cells: np.ndarray
+    parts: np.ndarray
+
+    @staticmethod
+    def of(store: Store) -> _Wanted | None:
+        """What a store asks for; None: all of its grid."""
+        if store.asked is None:
+            return None
+        return _Wanted(store.asked.mask(store.config), sampling.parts_asked(store.config, store.pair_draws))
+
+    def inside(self, block: Block) -> Any:
+        """The same of one block, as it holds it."""
+        if block.kind == "parts":
+            return tuple(self.parts[block.width, block.depth, block.part_start : block.part_stop].tolist())
+        seeds, rates = slice(block.seed_start, block.seed_stop), slice(block.rate_start, block.rate_stop)
+        return tuple(map(tuple, self.cells[block.width, block.depth, block.variant, seeds, rates].tolist()))
+
+
+def _block(plan: Plan, index: int, recompute: tuple[int, ...], share: float, wanted: _Wanted | None) -> Block:
     """A block with what of it is to be computed, and its cost for that."""
     block = plan.block(index)
-    asked: tuple[tuple[bool, ...], ...] = ()
-    if wanted is not None and recompute and block.kind == "training":
-        seeds, rates = slice(block.seed_start, block.seed_stop), slice(block.rate_start, block.rate_stop)
-        asked = tuple(map(tuple, wanted[block.width, block.depth, block.variant, seeds, rates].tolist()))
+    asked = wanted.inside(block) if wanted is not None and recompute else ()
     return replace(block, recompute=recompute, asked=asked, cost_s=block.cost_s * share)
 
 

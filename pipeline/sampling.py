@@ -40,10 +40,14 @@ def parts_per_block(config: SweepConfig, pairs_s: np.ndarray, core_share_s: floa
     return math.ceil(total / math.ceil(total / wanted))
 
 
-def block(config: SweepConfig, width: int, depth: int, x: np.ndarray | None = None) -> InitializationBlock:
-    """The random networks of one width and depth, as workers see them."""
-    assert config.initialization is not None
-    return InitializationBlock(width, depth, config.network, config.initialization, config.seed, x)
+def block(
+    config: SweepConfig, width: int, depth: int, x: np.ndarray | None = None, draws: int | None = None
+) -> InitializationBlock:
+    """The random networks of one width and depth, as workers see them, the config's or so many."""
+    settings = config.initialization
+    assert settings is not None
+    settings = settings if draws is None else settings.model_copy(update={"draws": draws})
+    return InitializationBlock(width, depth, config.network, settings, config.seed, x)
 
 
 def pair_s(config: SweepConfig, width: int, depth: int) -> float:
@@ -51,10 +55,55 @@ def pair_s(config: SweepConfig, width: int, depth: int) -> float:
     return random_networks.draw_s(block(config, width, depth)) if config.initialization else 0.0
 
 
-def parts_that_change(old: SweepConfig, new: SweepConfig) -> np.ndarray:
-    """Whether each part of `old` has other draws in `new`, shape (parts,): a last part that was not full."""
-    before, after = (random_networks.draws_by_part(block(config, 1, 1)) for config in (old, new))
-    return np.asarray(np.any(before != after[:, : before.shape[1]], axis=0))
+def draws_s(config: SweepConfig, width: int, depth: int, number: int) -> float:
+    """Seconds that so many draws of a (width, depth) take on one core."""
+    return float(part_s(config, width, depth, number).sum())
+
+
+def part_s(config: SweepConfig, width: int, depth: int, number: int) -> np.ndarray:
+    """Seconds of each part of so many draws of a (width, depth) on one core, shape (parts,)."""
+    task = block(config, width, depth, draws=number)
+    measurements = [random_networks.MEASUREMENTS[name] for name in task.initialization.measure]
+    each_s = np.array([each.draw_s(task.case) for each in measurements])
+    return np.asarray(each_s @ random_networks.draws_by_part(task))
+
+
+def growth_s(config: SweepConfig, width: int, depth: int, before: int, after: int) -> float:
+    """Seconds of the parts that are new, or drawn anew, when the draws of a (width, depth) grow."""
+    parts_s = part_s(config, width, depth, after)
+    task, more = (block(config, width, depth, draws=number) for number in (max(before, 1), after))
+    old, new = random_networks.draws_by_part(task), random_networks.draws_by_part(more)
+    kept = np.all(old == new[:, : old.shape[1]], axis=0) if before else np.zeros(0, dtype=bool)
+    return float(parts_s.sum() - parts_s[: len(kept)][kept].sum())
+
+
+def parts_asked(config: SweepConfig, pair_draws: np.ndarray) -> np.ndarray:
+    """Which parts each pair draws, shape (widths, depths, parts).
+
+    Args:
+        config: the sweep, with the most draws of any pair.
+        pair_draws: of each pair, shape (widths, depths).
+    """
+    counts = np.zeros(pair_draws.shape, dtype=np.int64)
+    for each in np.unique(pair_draws[pair_draws > 0]).tolist():
+        counts[pair_draws == each] = parts(with_draws(config, each))
+    return np.asarray(np.arange(parts(config)) < counts[..., None])
+
+
+def parts_that_change(config: SweepConfig, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Which parts have other draws after a growth, of those that had some, shape (widths, depths, parts).
+
+    Args:
+        config: the sweep as it was.
+        before: draws of each pair, shape (widths, depths).
+        after: the same once it has grown.
+    """
+    found = np.zeros((*before.shape, parts(config)), dtype=bool)
+    for old, new in {(o, n) for o, n in zip(before.flat, after.flat, strict=True) if 0 < o < n}:
+        drawn = [random_networks.draws_by_part(block(config, 1, 1, draws=int(n))) for n in (old, new)]
+        changed = np.any(drawn[0] != drawn[1][:, : drawn[0].shape[1]], axis=0)
+        found[(before == old) & (after == new), : len(changed)] = changed
+    return found
 
 
 def draws(config: SweepConfig) -> int:
@@ -62,12 +111,18 @@ def draws(config: SweepConfig) -> int:
     return 0 if config.initialization is None else config.initialization.draws
 
 
+def with_draws(config: SweepConfig, number: int) -> SweepConfig:
+    """The config with so many draws of each pair."""
+    assert config.initialization is not None
+    settings = config.initialization.model_copy(update={"draws": number})
+    return config.model_copy(update={"initialization": settings})
+
+
 def with_draws_of(other: SweepConfig, config: SweepConfig) -> SweepConfig:
     """The config with the fewer draws of another, so that more draws are no difference; else as it is."""
     if config.initialization is None or not 0 < draws(other) <= draws(config):
         return config
-    settings = config.initialization.model_copy(update={"draws": draws(other)})
-    return config.model_copy(update={"initialization": settings})
+    return with_draws(config, draws(other))
 
 
 def stored_values(config: SweepConfig) -> int:

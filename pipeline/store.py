@@ -54,7 +54,7 @@ class Store:
                     url, f"its schema is {schema}", f"this code reads schema {store_schema.SCHEMA_VERSION}"
                 )
             self.config: SweepConfig = configs.from_json(self.attributes["config"])
-            self.asked = asked.read(self.attributes)
+            self.asked = asked.read(self.attributes, self.config)
             self._groups: dict[str, Any] = {name: _open(url, name) for name in STORED if name in self._root}
         except (KeyError, ValueError, TypeError, OSError) as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
@@ -81,6 +81,11 @@ class Store:
     def has_parts(self) -> bool:
         """Whether there is room for every part of random networks that the config has."""
         return self.config.initialization is None or "parts" in self._groups
+
+    @property
+    def pair_draws(self) -> np.ndarray:
+        """Random networks that each pair of width and depth draws, shape (widths, depths)."""
+        return asked.pair_draws(self.asked, self.config)
 
     @property
     def plan_shape(self) -> tuple[int, int, int, int, int]:
@@ -153,7 +158,7 @@ class Store:
         """Status of the random networks, shape (widths, depths)."""
         shape = (len(self.config.grid.width), len(self.config.grid.depth))
         status = _padded(self._read("initialization", "status"), shape)
-        return status if self.asked is None else _told(status, self.asked.pairs(self.config))
+        return status if self.asked is None else _told(status, self.pair_draws > 0)
 
     def part_status(self) -> np.ndarray:
         """Status of the random networks' draws, shape (widths, depths, parts); else the pair's."""
@@ -162,8 +167,9 @@ class Store:
         if "parts" not in self._groups:
             return np.broadcast_to(pairs[..., None], shape)
         status = _padded(self._read("parts", "status"), shape)
-        unknown = ~np.isin(pairs, list(STATES.values()))[..., None] & (status == PENDING)
-        return np.where(unknown, pairs[..., None], status)
+        if self.asked is None:
+            return status
+        return _told(status, sampling.parts_asked(self.config, self.pair_draws))
 
     def unpooled_pairs(self) -> list[tuple[int, int]]:
         """(width, depth) indices whose draws are all stored, and what they say is not."""
@@ -187,14 +193,11 @@ class Store:
         )
 
     def block_costs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Cells and core seconds of each training block's last attempt, in `plan_shape`; 0 where unknown."""
-        size, names = int(np.prod(self.plan_shape)), ("block_cells", "block_core_s")
+        """Cells or parts, and core seconds, of each block's last attempt, (blocks,); 0 where unknown."""
+        size, names = len(self._count_in_blocks(())), ("block_cells", "block_core_s")
         if any(n not in self._groups["run"] or self._array("run", n).shape[0] < size for n in names):
-            return np.zeros(self.plan_shape), np.zeros(
-                self.plan_shape
-            )  # an older version's, or still growing
-        found = (np.nan_to_num(self._read("run", name)[:size]) for name in names)
-        cells, core_s = (each.reshape(self.plan_shape) for each in found)
+            return np.zeros(size), np.zeros(size)  # an older version's, or still growing
+        cells, core_s = (np.nan_to_num(self._read("run", name)[:size]) for name in names)
         return cells, core_s
 
     def run_attributes(self) -> dict[str, Any]:

@@ -88,8 +88,8 @@ class ChunkWriter:
         values = np.where(failed, FAILED, status).astype(array.dtype)
         _put(self._url, [(_key(block.kind, "status", array, region), _encode(array, values))])
 
-    def cells_to_do(self, block: Block) -> np.ndarray:
-        """Which cells of a training block are to be computed, shape (seeds, learning rates)."""
+    def to_do(self, block: Block) -> np.ndarray:
+        """What of a block is to be computed: cells, shape (seeds, learning rates), or parts, (parts,)."""
         array = self._arrays[block.kind]["status"]
         status = self._of_block(array, block)
         wanted = np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)

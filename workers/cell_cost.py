@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from workers import observables
 from workers.data import Dimensions
+from workers.looks import FEWEST_HELD, looks
 from workers.networks.base import Network
+from workers.networks.layers import Layer
 from workers.observables import cost
 from workers.optimizers.base import Training
 
 
 def step_flops(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> float:
-    """Floating-point operations of one step of a cell under its optimiser."""
+    """Floating-point operations of one step of a cell under its optimiser, at a look."""
     gradient = network.step_flops(width, depth, size.samples, size.inputs, size.outputs)
     return training.gradients_per_step(size.samples) * gradient
+
+
+def steps_flops(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> float:
+    """Floating-point operations of all steps of a cell.
+
+    Descent computes nothing between two looks (`looks`) that need not be: layers below the lowest that trains
+    stay, and a first layer that trains is held in the samples' space (`held_layer`), where a step takes one
+    product of n·n·m, and the stretch two of n·d·m to begin and to end.
+
+    >>> from workers.networks import RandomFeatures
+    >>> from workers.optimizers import GradientDescent
+    >>> size, training = Dimensions(samples=8, inputs=16), GradientDescent(steps=320, records=2)
+    >>> one = step_flops(RandomFeatures(), training, 64, 1, size)
+    >>> steps_flops(RandomFeatures(), training, 64, 1, size) < 0.3 * 320 * one
+    True
+    """
+    at_look = step_flops(network, training, width, depth, size)
+    if not training.skips_between_looks:
+        return training.steps * at_look
+    lengths = np.diff(tuple(looks(training.recorded_steps())))
+    lengths = lengths[lengths > 0].astype(np.float64)
+    layers = network.layers(width, depth, size.inputs, size.outputs)
+    lowest = next(h for h, layer in enumerate(layers) if layer.trains)
+    between = at_look - sum(_forward(layer, size) for layer in layers[:lowest])
+    flops = len(lengths) * at_look + float((lengths - 1.0).sum()) * between
+    if lowest or size.samples > layers[0].fan_in or layers[0].branches:
+        return flops
+    held = lengths[lengths >= FEWEST_HELD]
+    saved = 2.0 * _forward(layers[0], size) - 2.0 * size.samples**2 * layers[0].fan_out
+    return flops - saved * float((held - 1.0).sum()) + _forward(layers[0], size) * len(held)
+
+
+def _forward(layer: Layer, size: Dimensions) -> float:
+    return 2.0 * size.samples * layer.fan_in * layer.fan_out
 
 
 def record_flops(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> float:

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from workers import aligned
+from workers.looks import FEWEST_HELD
 
 if TYPE_CHECKING:
     from workers.ensemble import Ensemble
-
-FEWEST_STEPS = 4  # in which the two products that it takes to begin and to end are won back
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def held(ensemble: Ensemble, steps: int) -> Iterator[None]:
     """
     lowest = next(h for h, layer in enumerate(ensemble.layers) if layer.trains)
     ensemble.lowest_moving = lowest
-    if lowest == 0 and steps >= FEWEST_STEPS and _is_cheaper(ensemble):
+    if lowest == 0 and steps >= FEWEST_HELD and _is_cheaper(ensemble):
         ensemble.held_layer = _begin(ensemble)
     try:
         yield

@@ -20,6 +20,7 @@ from workers.checkpoint import FINISHED, Batch, Flush, Ledger, States
 from workers.data import Data, Dimensions
 from workers.device import resolved
 from workers.ensemble import Ensemble
+from workers.looks import looks
 from workers.networks.base import Network
 from workers.observables import OBSERVABLES
 from workers.observables.record import Record
@@ -29,7 +30,6 @@ from workers.start import Points, Start
 from workers.variable import DIVERGED, DONE
 
 DIVERGENCE = 1e6  # ‖r‖ / ‖r(0)‖ from which a cell counts as diverged
-CHECK_STEPS = 32  # longest stretch of steps without a look for divergence
 BATCH_BYTES = 4 * 2**20  # weights of a batch that stay near the core; a batch holds at least one cell
 POLL_S = 0.1  # longest time without a look for an interrupt
 NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # how torch and CUDA tell it
@@ -234,8 +234,8 @@ def _train(
     recorded = {step: k for k, step in enumerate(block.steps)}
     stepper = block.training.stepper(ensemble, start)
     initial = _restored(ensemble, stepper, batch)
-    looks = itertools.dropwhile(lambda pair: pair[0] < batch.step, itertools.pairwise(_looks(block.steps)))
-    for step, following in looks:
+    stretches = itertools.pairwise(looks(block.steps))
+    for step, following in itertools.dropwhile(lambda pair: pair[0] < batch.step, stretches):
         ledger.look(batch, results, partial(_states, ensemble, stepper, batch.cells[place], initial, step))
         residual = ensemble.forward() - start.targets
         norm = residual.square().sum(1).sqrt().to("cpu", torch.float64).numpy()
@@ -281,14 +281,6 @@ def _moving(ensemble: Ensemble, stepper: Stepper) -> Iterator[tuple[str, torch.T
     for kind, tensors in (("parameter", ensemble.trained.tensors), ("optimizer", stepper.state)):
         for k, tensor in enumerate(tensors):
             yield f"{kind}.{k}", tensor
-
-
-def _looks(recorded: tuple[int, ...]) -> Iterator[int]:
-    """The steps at which the batch is looked at: recorded ones, every CHECK_STEPS, and the last one twice."""
-    for first, last in itertools.pairwise(recorded):
-        yield first
-        yield from range(first - first % CHECK_STEPS + CHECK_STEPS, last, CHECK_STEPS)
-    yield from (recorded[-1], recorded[-1])
 
 
 def _keep(ensemble: Ensemble, stepper: Stepper, residual: torch.Tensor, chosen: np.ndarray) -> torch.Tensor:

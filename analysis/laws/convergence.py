@@ -121,7 +121,8 @@ def lost_windows(evidence: Evidence) -> tuple[float, str]:
 
 def _predictions(evidence: Evidence) -> tuple[Array, str]:
     """Predicted rates (depth, rate); NaN where the largest eigenvalue would rule at late times."""
-    theory = evidence.theory
+    assert evidence.fits is not None
+    theory = evidence.theory.sel(depth=evidence.fits["depth"].values)
     predicted = theory["rate_predicted"].transpose("depth", "learning_rate").values.astype(np.float64)
     training = evidence.config.get("training")
     settings = training if isinstance(training, dict) else {}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from analysis.evidence import Evidence
 from analysis.laws.finding import Finding
-from analysis.laws.network_pairs import pairs_of
-from analysis.laws.ratio_law import EXACT, RatioLaw
+from analysis.laws.network_pairs import Pairs, pairs_of
+from analysis.laws.ratio_law import EXACT, RatioLaw, draws_of
 
 READS = ("initialization/cumulant", "theory/cumulant_predicted")  # in the store; the law's reference says so
 
@@ -19,13 +17,18 @@ def find(evidence: Evidence) -> list[Finding]:
     >>> find(Evidence({}, None, None, None, xr.Dataset()))
     []
     """
+    return [law.of_pairs(found, kind, draws_of(evidence)) for law, found, kind in pairs(evidence)]
+
+
+def pairs(evidence: Evidence) -> list[tuple[RatioLaw, Pairs, str]]:
+    """Of each order that was measured its law, its pairs, and how their prediction was made."""
     group = evidence.initialization
     if group is None or "cumulant" not in group or "cumulant_predicted" not in evidence.theory:
         return []
-    return [_find(evidence, int(order)) for order in group["order"].values if int(order) > 2]
+    return [_pairs(evidence, int(order)) for order in group["order"].values if int(order) > 2]
 
 
-def _find(evidence: Evidence, order: int) -> Finding:
+def _pairs(evidence: Evidence, order: int) -> tuple[RatioLaw, Pairs, str]:
     group, expected = evidence.initialization, order / 2 - 1
     assert group is not None
     law = RatioLaw(
@@ -36,12 +39,9 @@ def _find(evidence: Evidence, order: int) -> Finding:
         variable="cumulant",
         predicted="cumulant_predicted",
     )
-    one = group.sel(order=order)
-    predicted = evidence.theory["cumulant_predicted"].sel(order=order)
-    pairs = pairs_of(group, one["cumulant"], one["cumulant_standard_error"], predicted)
-    kind = str(evidence.theory["cumulant_predicted"].attrs.get("approximation", EXACT))
-    draws = float(np.nanmax(group["draws"].values)) if "draws" in group else 0.0
-    return law.of_pairs(pairs, kind, draws)
+    one, predicted = group.sel(order=order), evidence.theory["cumulant_predicted"]
+    found = pairs_of(group, one["cumulant"], one["cumulant_standard_error"], predicted.sel(order=order))
+    return law, found, str(predicted.attrs.get("approximation", EXACT))
 
 
 def _power(exponent: float) -> str:

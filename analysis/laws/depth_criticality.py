@@ -44,6 +44,11 @@ def find(evidence: Evidence) -> list[Finding]:
     >>> find(Evidence({}, None, None, None, xr.Dataset()))
     []
     """
+    return [finding for law in laws(evidence) for finding in law.find(evidence)]
+
+
+def laws(evidence: Evidence) -> list[RatioLaw]:
+    """The laws of these networks' class; none for others."""
     group = evidence.initialization
     if group is None or evidence.network.get("bias_variance", 0.0):
         return []
@@ -54,7 +59,7 @@ def find(evidence: Evidence) -> list[Finding]:
     kind = point.universality_class
     if not critical or kind not in EXPECTED:
         return []
-    laws = (
+    return [
         RatioLaw(
             name=name,
             title=TITLES[name, kind],
@@ -65,8 +70,7 @@ def find(evidence: Evidence) -> list[Finding]:
             along_depth=True,
         )
         for name, (variable, label) in VARIABLES.items()
-    )
-    return [finding for law in laws for finding in law.find(evidence)]
+    ]
 
 
 def _activation(config: Any) -> Activation:

@@ -44,8 +44,8 @@ def find(evidence: Evidence) -> list[Finding]:
     relative = settings.get("learning_rate_unit", "relative") == "relative"
     if evidence.fits is None or evidence.cells is None or optimizer not in EXPECTED or not relative:
         return []
-    log_y, log_kappa = _points(evidence)
-    log_x = _of_networks(log_kappa)
+    log_y, log_kappa = points(evidence)
+    log_x = of_networks(log_kappa)
     weight = np.isfinite(log_y).sum(2).astype(np.float64)
     groups = weight.any(-1)[:, 0]
     span = float(np.ptp(log_x[groups])) if groups.any() else 0.0
@@ -72,7 +72,7 @@ def find(evidence: Evidence) -> list[Finding]:
     ]
 
 
-def _points(evidence: Evidence) -> tuple[Array, Array]:
+def points(evidence: Evidence) -> tuple[Array, Array]:
     """log(1/rate) and log κ of each cell, shape (width and depth, 1, seed, rate)."""
     assert evidence.fits is not None
     assert evidence.cells is not None
@@ -87,7 +87,7 @@ def _points(evidence: Evidence) -> tuple[Array, Array]:
     return log_y.reshape(shape), log_kappa.reshape(shape)
 
 
-def _of_networks(log_kappa: Array) -> Array:
+def of_networks(log_kappa: Array) -> Array:
     """Means over seeds and learning rates, shape (width and depth, 1, 1)."""
     count = np.isfinite(log_kappa).sum((2, 3))
     total = np.where(np.isfinite(log_kappa), log_kappa, 0.0).sum((2, 3))

@@ -131,9 +131,24 @@ class Logs:
         Source: Meier 1953, Variance of a weighted mean, Biometrics 9, 59.
         """
         slope, error, r_squared = line(self.x, self.y, self.error)
-        stretch = _misfit(self.x, self.y - self.theory, self.error) * np.sqrt(1.0 + 4.0 / DEGREES)
+        stretch = self._misfit() * np.sqrt(1.0 + 4.0 / DEGREES)
         half = 1.96 * error * float(stretch)
         return Estimate(slope, half / 1.96, slope - half, slope + half, float(len(self.x) - 2)), r_squared
+
+    def misfit(self) -> tuple[float, int]:
+        """χ² of measured less predicted about a power law, and its degrees of freedom."""
+        difference = self.y - self.theory
+        slope, _, _ = line(self.x, difference, self.error)
+        weight = 1.0 / self.error**2
+        centred = difference - (weight * difference).sum() / weight.sum()
+        dx = self.x - (weight * self.x).sum() / weight.sum()
+        return float((weight * (centred - slope * dx) ** 2).sum()), len(self.x) - 2
+
+    def _misfit(self) -> float:
+        """Birge's factor sqrt(χ²/degrees) of the misfit, where that is significantly above 1."""
+        chi, degrees = self.misfit()
+        significant = degrees > 0 and chi > stats.chi2.ppf(0.95, degrees)
+        return float(np.sqrt(chi / degrees)) if significant else 1.0
 
 
 def line(x: Array, y: Array, error: Array) -> tuple[float, float, float]:
@@ -150,15 +165,3 @@ def line(x: Array, y: Array, error: Array) -> tuple[float, float, float]:
     slope = float((weight * dx * dy).sum()) / sxx
     left, spread = float((weight * (dy - slope * dx) ** 2).sum()), float((weight * dy**2).sum())
     return slope, sxx**-0.5, 1.0 - left / spread if spread > 0 else 1.0
-
-
-def _misfit(x: Array, difference: Array, error: Array) -> float:
-    """Birge's factor sqrt(χ²/degrees) of measured minus predicted, where that is significantly above 1."""
-    slope, _, _ = line(x, difference, error)
-    weight = 1.0 / error**2
-    centred = difference - (weight * difference).sum() / weight.sum()
-    dx = x - (weight * x).sum() / weight.sum()
-    chi = float((weight * (centred - slope * dx) ** 2).sum())
-    degrees = len(x) - 2
-    significant = degrees > 0 and chi > stats.chi2.ppf(0.95, degrees)
-    return float(np.sqrt(chi / degrees)) if significant else 1.0

@@ -9,7 +9,7 @@ import xarray as xr
 
 from analysis.evidence import Evidence
 from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
-from analysis.laws.network_pairs import Logs, Pairs, line, pairs_of
+from analysis.laws.network_pairs import Array, Logs, Pairs, line, pairs_of
 from analysis.laws.points import constant
 
 FEWEST_POINTS = 3
@@ -48,14 +48,19 @@ class RatioLaw:
         >>> law.find(Evidence({}, None, None, None, xr.Dataset()))
         []
         """
+        found = self.pairs(evidence)
+        return [] if found is None else [self.of_pairs(*found, draws_of(evidence))]
+
+    def pairs(self, evidence: Evidence) -> tuple[Pairs, str] | None:
+        """The pairs that the law is about, and how their prediction was made; None where there are none."""
         group, theory = evidence.initialization, evidence.theory
         if group is None or self.variable not in group:
-            return []
+            return None
         if self.predicted is not None and (
             self.predicted not in theory or not np.isfinite(theory[self.predicted].values).any()
         ):
-            return []
-        return [self.of_pairs(self._pairs(group, theory), self._kind(theory), _draws(group))]
+            return None
+        return self._pairs(group, theory), self._kind(theory)
 
     def _kind(self, theory: xr.Dataset) -> str:
         if self.predicted is None:
@@ -125,8 +130,11 @@ class RatioLaw:
         return curves
 
 
-def _draws(group: xr.Dataset) -> float:
-    return float(np.nanmax(group["draws"].values)) if "draws" in group else 0.0
+def draws_of(evidence: Evidence) -> float:
+    """Fewest draws of a pair that is done; 0 where unknown."""
+    group = evidence.initialization
+    draws = np.zeros(0) if group is None or "draws" not in group else group["draws"].values
+    return float(draws[draws > 0].min()) if (draws > 0).any() else 0.0
 
 
 def _agreement(pairs: Pairs) -> tuple[str, str]:
@@ -160,14 +168,22 @@ def _allowed(kind: str, logs: Logs, expected: float) -> tuple[float, float, str]
         slack = EXACT_TOLERANCE * powers
         text = f"The exact values have slope {bent:.3f} on these pairs (limit {expected:g})."
         return bent - slack, bent + slack, text
-    factor = np.log1p(np.minimum(NEXT_ORDER * logs.ratio, 1.0))
-    shift = abs(line(logs.x, factor, logs.error)[0]) * powers
+    shift = abs(line(logs.x, next_order(logs.ratio), logs.error)[0]) * powers
     known = "The leading order has" if kind != ORDER_ALONE else "Theory gives the order alone,"
     text = (
         f"{known} slope {bent:.3f} on these pairs (limit {expected:g}); the next order, "
         f"a factor 1 + c·L/n, is allowed ± {shift:.2f}."
     )
     return bent - shift, bent + shift, text
+
+
+def next_order(ratio: Array) -> Array:
+    """log(1 + |c| L/n), the largest factor that a leading order leaves open, at most log 2.
+
+    >>> next_order(np.array([0.1, 1.0])).round(3)
+    array([0.405, 0.693])
+    """
+    return np.asarray(np.log1p(np.minimum(NEXT_ORDER * ratio, 1.0)))
 
 
 def _tails(draws: float, pairs: Pairs) -> str:

@@ -14,6 +14,8 @@ Array = NDArray[np.float64]
 class Candidates:
     """Pairs of width and depth to which seeds may be added, present ones and new ones.
 
+    Of random networks a "seed" is a unit of draws, at a single rate.
+
     Attributes:
         widths: m, ascending, shape (width,).
         depths: L, ascending, shape (depth,).
@@ -45,12 +47,12 @@ class Candidates:
         return np.asarray(self.seeds + added[..., None] * rates)
 
 
-def widths_between_and_beyond(widths: Array) -> Array:
-    """Widths there, their geometric means, and one and two doublings beyond the widest, ascending.
+def between_and_beyond(sizes: Array) -> Array:
+    """Widths or depths there, their geometric means, one and two doublings beyond the largest, ascending.
 
-    >>> widths_between_and_beyond(np.array([64.0, 256.0]))
+    >>> between_and_beyond(np.array([64.0, 256.0]))
     array([  64.,  128.,  256.,  512., 1024.])
     """
-    present = np.unique(np.asarray(widths, dtype=np.float64))
+    present = np.unique(np.asarray(sizes, dtype=np.float64))
     between = np.rint(np.sqrt(present[1:] * present[:-1]))
     return np.unique(np.concatenate([present, between, present[-1] * np.array([2.0, 4.0])]))

@@ -97,6 +97,39 @@ class PowerLawForecast:
 
 
 @dataclass(frozen=True)
+class PairsForecast:
+    """The slope of log y on log x where every (width, depth) is a point of its own on one line.
+
+    Attributes:
+        line: the same law with all pairs along its axis of widths, at one depth.
+    """
+
+    line: PowerLawForecast
+
+    @property
+    def name(self) -> str:
+        """The law's name."""
+        return self.line.name
+
+    @property
+    def now(self) -> float:
+        """Its interval's half-width as measured."""
+        return self.line.now
+
+    def half_width(self, seeds: Array) -> Array:
+        """Half of the 95 % interval with these seeds, (…, width, depth, rate) → (…)."""
+        return self.line.half_width(self._flat(seeds))
+
+    def slack(self, seeds: Array) -> Array:
+        """None that theory tells."""
+        return np.zeros(seeds.shape[:-3])
+
+    @staticmethod
+    def _flat(seeds: Array) -> Array:
+        return seeds.reshape(*seeds.shape[:-3], -1, 1, seeds.shape[-1])
+
+
+@dataclass(frozen=True)
 class LimitForecast:
     """The limit at infinite width by `Extrapolation`, with the systematic error that more seeds do not lower.
 

@@ -10,15 +10,30 @@ from numpy.typing import NDArray
 
 from analysis.evidence import DONE, Evidence
 from analysis.extrapolate import Extrapolation, limit_weights
-from analysis.laws import convergence, kernel_drift, layer_drift, pattern_change, weight_drift
+from analysis.fit import means_over_seeds
+from analysis.laws import (
+    convergence,
+    hessian_norm,
+    iterations,
+    kernel_drift,
+    layer_drift,
+    own_kernel,
+    pattern_change,
+    weight_drift,
+)
 from analysis.laws.finding import Finding
 from analysis.laws.width_law import WidthLaw, finite_size_bend
-from analysis.refine import obstacles, spread
-from analysis.refine.law_forecast import LawForecast, LimitForecast, PowerLawForecast
+from analysis.refine import draws, obstacles, spread
+from analysis.refine.candidates import Candidates
+from analysis.refine.law_forecast import LawForecast, LimitForecast, PairsForecast, PowerLawForecast
 from analysis.variant_axis import pooled
 
 Array = NDArray[np.float64]
 
+EVERY_WEIGHT = (
+    "Its networks are drawn with every weight: initialization.networks says how many, and does not grow in a "
+    "store."
+)
 SAME_SEEDS = "All seeds agree: there is no spread for more of them to average out."
 
 
@@ -45,6 +60,7 @@ def prospects(
     widths: Array,
     depths: Array,
     goals: dict[str, float],
+    condition: Array | None = None,
 ) -> list[Prospect]:
     """One prospect for each finding, in their order.
 
@@ -54,6 +70,7 @@ def prospects(
         widths: candidates, ascending, those of the sweep among them.
         depths: candidates, ascending, those of the sweep among them.
         goals: half-width wanted, by law; a law that is absent has none, and is forecast as it is.
+        condition: λ_max/λ_min of the infinite-width kernel at each depth, for laws against it.
 
     >>> import xarray as xr
     >>> prospects(Evidence({}, None, None, None, xr.Dataset()), [], np.ones(1), np.ones(1), {})
@@ -70,8 +87,38 @@ def prospects(
             found.append(_power_law(laws[finding.name], evidence, finding, widths, depths))
         elif finding.name == convergence.NAME:
             found.append(_limit(evidence, finding, widths, depths, goal))
+        elif finding.name == iterations.NAME and condition is not None:
+            found.append(_iterations(evidence, finding, widths, depths, condition))
         else:
             found.append(Prospect(finding.name, half, None, _elsewhere(finding.name)))
+    return found
+
+
+def draw_prospects(evidence: Evidence, findings: Sequence[Finding], where: Candidates) -> list[Prospect]:
+    """One prospect for each finding that rests on random networks, in their order.
+
+    Args:
+        evidence: the sweep.
+        findings: of its laws.
+        where: candidates; their seeds are units of draws.
+
+    >>> import xarray as xr
+    >>> one, pair = np.ones(1), np.ones((1, 1))
+    >>> where = Candidates(one, one, one, pair[..., None], pair, 0.0 * pair, pair > 0)
+    >>> draw_prospects(Evidence({}, None, None, None, xr.Dataset()), [], where)
+    []
+    """
+    laws, found = draws.drawn_laws(evidence), []
+    for finding in findings:
+        half, law = finding.estimate.half_width, laws.get(finding.name)
+        if finding.name in (hessian_norm.NORM.name, hessian_norm.GRADIENT.name):
+            found.append(Prospect(finding.name, half, None, EVERY_WEIGHT))
+        elif law is not None and not np.isfinite(half):
+            found.append(Prospect(finding.name, half, None, f"It has no interval yet. {finding.note}"))
+        elif law is not None:
+            obstacle = draws.missed(law[2])
+            forecast = None if obstacle else draws.forecast(finding.name, half, law, where)
+            found.append(Prospect(finding.name, half, forecast, obstacle))
     return found
 
 
@@ -80,14 +127,14 @@ def _width_laws(evidence: Evidence) -> list[WidthLaw]:
 
 
 def _elsewhere(name: str) -> str:
-    if name.startswith("cumulant"):
-        return "It rests on random networks and not on trained cells: raise initialization.draws."
     if name.endswith("by_scale"):
         return "It is a law against the output scale at fixed width: lengthen network.output_scale."
-    return (
-        "It is the median over all networks, to which each counts alike: adding the cheapest ones would "
-        "narrow the interval and say nothing of the others."
-    )
+    if name == own_kernel.NAME:
+        return (
+            "It is the median over all networks, to which each counts alike: adding the cheapest ones would "
+            "narrow the interval and say nothing of the others."
+        )
+    return "No forecast of its interval is known here: give the config more seeds, which a store takes up."
 
 
 def _power_law(law: WidthLaw, evidence: Evidence, finding: Finding, widths: Array, depths: Array) -> Prospect:
@@ -109,6 +156,39 @@ def _power_law(law: WidthLaw, evidence: Evidence, finding: Finding, widths: Arra
         np.isin(depths, own), np.log1p(finite_size_bend(widths, float(present.min()))),
     )  # fmt: skip
     return Prospect(law.name, half, forecast)
+
+
+def _iterations(
+    evidence: Evidence, finding: Finding, widths: Array, depths: Array, condition: Array
+) -> Prospect:
+    """Points at the measured log κ; at new depths that of theory, shifted as the measured ones are."""
+    assert evidence.cells is not None
+    log_y, log_kappa = iterations.points(evidence)
+    log_x = iterations.of_networks(log_kappa)
+    log_y = log_y - finding.estimate.value * (log_kappa - means_over_seeds(log_kappa)[:, :, None])
+    name, half, x = finding.name, finding.estimate.half_width, log_x[:, 0, 0]
+    present, own = np.asarray(evidence.cells["width"].values, dtype=np.float64), _depths(evidence)
+    order = np.argsort(x)[: int(np.isfinite(x).sum())]
+    found = spread.estimate(log_y[order], np.exp(x[order]), np.ones(1))
+    if found is None:
+        return Prospect(name, half, None, SAME_SEEDS)
+    variance = found.variance(np.exp(x[order]), np.ones(1)) * found.averaged
+    bend = obstacles.bent(log_y[order], x[order], variance, half)
+    if bend:
+        return Prospect(name, half, None, bend)
+    theory = np.broadcast_to(np.log(condition), (len(widths), len(depths)))
+    places = np.ix_(np.searchsorted(widths, present), np.searchsorted(depths, own))
+    measured = x.reshape(len(present), len(own))
+    every = theory + np.nanmean(measured - theory[places])
+    every[places] = np.where(np.isfinite(measured), measured, every[places])
+    finite = np.isfinite(log_y).reshape(*measured.shape, *log_y.shape[2:])
+    share = _share(evidence, finite, own, widths, depths)
+    flat = every.ravel()
+    line = PowerLawForecast(
+        name, half, flat, found.variance(np.exp(flat), np.ones(1)), share.reshape(-1, 1), found.correlation,
+        np.array([True]), np.zeros(len(flat)),
+    )  # fmt: skip
+    return Prospect(name, half, PairsForecast(line))
 
 
 def _limit(evidence: Evidence, finding: Finding, widths: Array, depths: Array, goal: float) -> Prospect:

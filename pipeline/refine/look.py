@@ -11,19 +11,25 @@ from typing import Any
 import numpy as np
 
 import analysis
+from analysis.evidence import Evidence
+from analysis.laws import iterations
 from analysis.laws.finding import Finding
 from analysis.refine.candidates import Candidates
+from analysis.refine.draws import DrawsForecast
 from analysis.refine.law_forecast import LawForecast
-from analysis.refine.prospects import Prospect, prospects
+from analysis.refine.prospects import Prospect, draw_prospects, prospects
 from analysis.refine.rounds import is_reached
+from pipeline import data_source
 from pipeline.config import SweepFile
 from pipeline.errors import InputError
-from pipeline.refine import proposal
+from pipeline.refine import places
 from pipeline.refine.goal import NOTHING, Goal
+from pipeline.refine.places import DrawPlaces
 from pipeline.store import Store
 
 HALF = 0.5  # of each interval: what --dry-run shows where no goal is given
 FURTHEST = 0.05  # share of each interval that a budget is spent towards
+DEEPER = {iterations.NAME}  # laws on trained cells of all depths, whose x depends on the depth
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class Look:
         sweep: its config.
         known: slope and interval of each law, for the record.
         prospects: of the same laws.
-        where: where seeds may go.
+        seeds: where seeds may go; None: nothing trains.
+        draws: where random networks may be drawn; None: none are.
         goals: half-width wanted, by law.
     """
 
@@ -43,7 +50,8 @@ class Look:
     sweep: SweepFile
     known: dict[str, dict[str, float]]
     prospects: list[Prospect]
-    where: Candidates
+    seeds: Candidates | None
+    draws: DrawPlaces | None
     goals: dict[str, float]
 
     @property
@@ -54,18 +62,24 @@ class Look:
     @property
     def open(self) -> list[LawForecast]:
         """Those of them whose interval is still too long."""
-        return [law for law in self.tightenable if not is_reached(law, self.where, self.goals[law.name])]
+        return [law for law in self.tightenable if not self._is_reached(law)]
+
+    def open_of(self, *, draws: bool) -> list[LawForecast]:
+        """Those that rest on random networks, or those on trained cells."""
+        return [law for law in self.open if isinstance(law, DrawsForecast) == draws]
+
+    def _is_reached(self, law: LawForecast) -> bool:
+        draws = self.draws.candidates if self.draws is not None else None
+        where = draws if isinstance(law, DrawsForecast) else self.seeds
+        return where is not None and is_reached(law, where, self.goals[law.name])
 
 
 def refinable(store: Store) -> SweepFile:
     """A store's own config, to go on with.
 
     Raises:
-        InputError: it trains nothing, or has several output scales or corrupted fractions.
+        InputError: it has several output scales or corrupted fractions.
     """
-    if store.config.training is None:
-        wanted = "seeds are added to trained networks; more random networks are initialization.draws"
-        raise InputError(store.url, "it trains nothing", wanted, NOTHING)
     if len(store.config.variants) > 1:
         found = f"it has an axis {store.config.variant_axis}"
         raise InputError(store.url, found, "a sweep with one value of it", NOTHING)
@@ -73,7 +87,7 @@ def refinable(store: Store) -> SweepFile:
 
 
 def look_at(url: str, goal: Goal, mine: Sequence[dict[str, Any]]) -> Look:
-    """Fits the laws as they are and says what more seeds would do.
+    """Fits the laws as they are and says what more seeds and draws would do.
 
     Args:
         url: the store.
@@ -89,12 +103,42 @@ def look_at(url: str, goal: Goal, mine: Sequence[dict[str, Any]]) -> Look:
     findings = _chosen(url, study.findings, goal.laws)
     half = {f.name: f.estimate.half_width for f in findings if np.isfinite(f.estimate.half_width)}
     goals = {name: _goal(name, now, goal, mine) for name, now in half.items()}
-    where = proposal.candidates(sweep, store)
-    found = prospects(study.evidence, findings, where.widths, where.depths, goals)
+    deeper = bool(goal.laws) and set(goal.laws) <= DEEPER
+    seeds, draws = places.of_seeds(sweep, store, deeper=deeper), places.of_draws(sweep, store)
+    found = _prospects(sweep, study.evidence, findings, seeds, draws, goals)
     known = {
         f.name: {"slope": f.estimate.value, "low": f.estimate.low, "high": f.estimate.high} for f in findings
     }
-    return Look(store, sweep, known, found, where, goals)
+    return Look(store, sweep, known, found, seeds, draws, goals)
+
+
+def _prospects(
+    sweep: SweepFile,
+    evidence: Evidence,
+    findings: Sequence[Finding],
+    seeds: Candidates | None,
+    draws: DrawPlaces | None,
+    goals: dict[str, float],
+) -> list[Prospect]:
+    """One for each finding, in their order: on random networks, or on trained cells."""
+    drawn = draw_prospects(evidence, findings, draws.candidates) if draws is not None else []
+    rest = [f for f in findings if f.name not in {each.name for each in drawn}]
+    if seeds is not None:
+        condition = _condition(sweep, seeds.depths) if any(f.name in DEEPER for f in rest) else None
+        drawn = drawn + prospects(evidence, rest, seeds.widths, seeds.depths, goals, condition)
+    order = [finding.name for finding in findings]
+    return sorted(drawn, key=lambda each: order.index(each.name))
+
+
+def _condition(sweep: SweepFile, depths: np.ndarray) -> np.ndarray:
+    """λ_max/λ_min of the infinite-width kernel of what trains, at each depth."""
+    data = data_source.load_data(sweep)
+    assert data is not None
+    network = sweep.config.at_variant(sweep.config.variants[0]).network
+    ends = [
+        np.linalg.eigvalsh(network.tangent_kernel(data.x @ data.x.T, int(depth)))[[0, -1]] for depth in depths
+    ]
+    return np.array([high / max(low, 1e-300) for low, high in ends])
 
 
 def _chosen(url: str, findings: Sequence[Finding], names: Sequence[str]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What a seed costs here: the cost model's forecast, corrected by the blocks that have run."""
+"""What a seed or a draw costs here: the cost model's forecast, corrected by the blocks that have run."""
 
 from __future__ import annotations
 
@@ -8,57 +8,88 @@ import numpy as np
 from scipy import optimize
 
 FASTEST = 1e-9  # seconds; guards divisions
+LEAST_SHARE = 0.1  # of the shortest block: what is left for its cells beside the overhead
+OWN_S = 0.2  # model seconds of a pair's blocks at which its own factor counts as much as that of all
 
 
 @dataclass(frozen=True)
-class MeasuredCost:
-    """Core seconds of a block = overhead + factor(width, depth) · cells · the model's seconds of a cell.
+class Blocks:
+    """Blocks that have run.
+
+    Attributes:
+        place: flat index of each one's width and depth, shape (blocks,).
+        model_s: the model's seconds of what it computed.
+        core_s: core seconds that it took.
+    """
+
+    place: np.ndarray
+    model_s: np.ndarray
+    core_s: np.ndarray
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Core seconds of a block = overhead + factor(width, depth) · the model's seconds.
 
     Attributes:
         block_s: overhead of a block.
-        cell_s: seconds of one cell at each candidate, shape (widths, depths).
+        factor: shape (widths, depths).
     """
 
     block_s: float
-    cell_s: np.ndarray
+    factor: np.ndarray
 
 
-def correct(model_s: np.ndarray, pair: np.ndarray, cells: np.ndarray, core_s: np.ndarray) -> MeasuredCost:
-    """The cost model corrected by measured blocks.
+def correction(widths: np.ndarray, depths: np.ndarray, blocks: Blocks) -> Correction:
+    """How measured blocks differ from the cost model.
 
     Overhead and one factor for all by non-negative least squares of relative errors; then each pair's own
-    factor, the median of its blocks; a pair without any takes that of the pair that is nearest in cost.
+    factor, its blocks' seconds over the model's, drawn to that of all where they are short. A pair without
+    any takes the factor of a plane through the logs of the others', over log m and log L, at the nearest
+    width and depth that was measured.
 
     Args:
-        model_s: the model's seconds of one cell, shape (widths, depths).
-        pair: flat index of each measured block's width and depth, shape (blocks,).
-        cells: cells that it computed, shape (blocks,).
-        core_s: core seconds that it took, shape (blocks,).
+        widths: m, shape (widths,).
+        depths: L, shape (depths,).
+        blocks: what was measured at some of these pairs.
 
     Returns:
-        The corrected costs; the model's own where nothing was measured.
+        The correction; none where nothing was measured.
 
     Source: Lawson and Hanson 1974 (NNLS), as in scipy.optimize.
 
-    >>> model = np.array([[0.1], [0.4]])
-    >>> found = correct(model, np.array([0, 0, 1]), np.array([2, 4, 2]), np.array([0.5, 0.9, 1.7]))
-    >>> round(found.block_s, 3), found.cell_s.round(3).tolist()
-    (0.1, [[0.2], [0.8]])
+    >>> blocks = Blocks(np.array([0, 0, 1]), np.array([0.2, 0.4, 0.8]), np.array([0.5, 0.9, 1.7]))
+    >>> found = correction(np.array([8.0, 16.0, 32.0]), np.array([1.0]), blocks)
+    >>> round(found.block_s, 3), found.factor.round(3).ravel().tolist()
+    (0.1, [2.0, 2.0, 2.0])
     """
-    good = (cells > 0) & (core_s > 0)
-    pair, cells, core_s = pair[good], cells[good], core_s[good]
-    if not len(pair):
-        return MeasuredCost(0.0, model_s)
-    forecast = np.maximum(cells * model_s.ravel()[pair], FASTEST)
-    rows = np.stack([np.ones(len(pair)), forecast], axis=1) / core_s[:, None]
-    both, _ = optimize.nnls(rows, np.ones(len(pair)))
-    overhead = min(float(both[0]), 0.9 * float(core_s.min()))
-    factors = np.full(model_s.size, np.nan)
-    for each in np.unique(pair):
-        mine = pair == each
-        factors[each] = np.median((core_s[mine] - overhead) / forecast[mine])
-    known = np.flatnonzero(np.isfinite(factors))
-    logs = np.log(np.maximum(model_s.ravel(), FASTEST))
-    nearest = known[np.abs(logs[:, None] - logs[known]).argmin(1)]
-    factors = np.where(np.isfinite(factors), factors, factors[nearest])
-    return MeasuredCost(overhead, model_s * np.maximum(factors, FASTEST).reshape(model_s.shape))
+    good = (blocks.model_s > 0) & (blocks.core_s > 0)
+    place, core_s = blocks.place[good], blocks.core_s[good]
+    factor = np.ones((len(widths), len(depths)))
+    if not len(place):
+        return Correction(0.0, factor)
+    model_s = np.maximum(blocks.model_s[good], FASTEST)
+    rows = np.stack([np.ones(len(place)), model_s], axis=1) / core_s[:, None]
+    both, _ = optimize.nnls(rows, np.ones(len(place)))
+    overhead = min(float(both[0]), (1.0 - LEAST_SHARE) * float(core_s.min()))
+    every = max(float((core_s - overhead).sum() / model_s.sum()), FASTEST)
+    own = np.full(factor.size, np.nan)
+    for each in np.unique(place):
+        mine = place == each
+        own[each] = ((core_s[mine] - overhead).sum() + OWN_S * every) / (model_s[mine].sum() + OWN_S)
+    own = own.reshape(factor.shape)
+    return Correction(overhead, np.where(np.isfinite(own), own, _plane(widths, depths, own)))
+
+
+def _plane(widths: np.ndarray, depths: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """exp(a + b log m + c log L) through the factors that are known, level beyond their widths and depths."""
+    known = np.isfinite(own)
+    axes = [_level(np.log(axis), known.any(1 - k)) for k, axis in enumerate((widths, depths))]
+    x = np.stack([np.ones(own.shape), *np.meshgrid(*axes, indexing="ij")], axis=-1)
+    centre = x[known].mean(0) * [0.0, 1.0, 1.0]  # so that the shortest solution is level where it is free
+    fitted = np.linalg.lstsq(x[known] - centre, np.log(own[known]), rcond=None)[0]
+    return np.asarray(np.exp((x - centre) @ fitted))
+
+
+def _level(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return np.asarray(np.clip(values, values[known].min(), values[known].max()))

@@ -9,22 +9,37 @@ from typing import Any
 import numpy as np
 
 from analysis.refine.allocation import Allocation
-from analysis.refine.candidates import Candidates, widths_between_and_beyond
+from analysis.refine.candidates import Candidates
 from analysis.refine.law_forecast import LawForecast
 from pipeline import asked as asking
-from pipeline import cost, data_source
-from pipeline.asked import Asked, Part
+from pipeline.asked import Draws, Part
 from pipeline.config import SweepConfig, SweepFile
-from pipeline.refine import measured_cost
+from pipeline.refine.places import DrawPlaces
 from pipeline.store import Store
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """Seeds to add, group by group.
+class Step:
+    """Seeds or draws to add, and the laws that they are for.
 
     Attributes:
-        groups: of each width and depth its seeds, cost and reason, as the record and `--dry-run` show them.
+        allocation: how many, and where.
+        laws: in the order of its half-widths.
+        places: where draws may go; None: it adds seeds.
+    """
+
+    allocation: Allocation
+    laws: Sequence[LawForecast]
+    places: DrawPlaces | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Cells and draws to add, group by group.
+
+    Attributes:
+        groups: of each width and depth its seeds or draws, cost and reason, as the record and `--dry-run`
+            show them.
         sweep: the sweep with the grid around all cells, and which of them are asked for.
         cells: trained cells that are added.
         cost_s: forecast core seconds.
@@ -38,79 +53,67 @@ class Proposal:
     intervals: dict[str, float]
 
 
-def candidates(sweep: SweepFile, store: Store) -> Candidates:
-    """Widths there, between and beyond, at the depths there, within the machine's memory.
-
-    Depths stay as they are: a law of layers is about the deepest networks, and would become another law.
-    """
-    config = sweep.config
-    first = dict((store.asked or asking.of_config(config)).grid)[
-        "width"
-    ]  # not between those of earlier rounds
-    widths = np.union1d(widths_between_and_beyond(np.array(first)), config.grid.width)
-    depths = np.sort(np.array(config.grid.depth, dtype=np.float64))
-    grid = {"width": tuple(map(int, widths)), "depth": tuple(map(int, depths))}
-    wide = config.model_copy(update={"grid": config.grid.model_copy(update=grid)})
-    costs = cost.estimate(wide, data_source.data_dimensions(sweep))
-    rates = len(config.grid.learning_rates)
-    found = measured_cost.correct(costs.seed_s / rates, *_blocks(store, widths, depths))
-    block_s = np.full(costs.seed_s.shape, found.block_s / (store.seeds_per_block or 1))
-    allowed = costs.seed_bytes <= config.compute.memory_bytes
-    seeds = _seeds_asked(store, widths, depths)
-    return Candidates(
-        widths, depths, np.sort(config.grid.learning_rates), seeds, found.cell_s, block_s, allowed
-    )
-
-
-def _blocks(
-    store: Store, widths: np.ndarray, depths: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each measured training block: flat index of its pair among candidates, cells, core seconds."""
-    cells, core_s = store.block_costs()
-    grid = store.config.grid
-    w, d, *_ = np.indices(cells.shape)
-    place = np.searchsorted(widths, grid.width)[w] * len(depths) + np.searchsorted(depths, grid.depth)[d]
-    return place.ravel(), cells.ravel(), core_s.ravel()
-
-
-def _seeds_asked(store: Store, widths: np.ndarray, depths: np.ndarray) -> np.ndarray:
-    """Seeds already asked for at each candidate, shape (widths, depths, learning rates)."""
+def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Sequence[Step]) -> Proposal:
+    """Which seeds and draws some steps mean: at each pair the first seeds that were not asked for yet."""
     asked = store.asked or asking.of_config(store.config)
-    order = np.argsort(store.config.grid.learning_rates)
-    inside = asked.mask(store.config).any(2).sum(2)[..., order]
-    found = np.zeros((len(widths), len(depths), inside.shape[2]))
-    grid = store.config.grid
-    found[np.ix_(np.searchsorted(widths, grid.width), np.searchsorted(depths, grid.depth))] = inside
-    return found
-
-
-def propose(
-    sweep: SweepFile, store: Store, where: Candidates, step: Allocation, laws: Sequence[LawForecast]
-) -> Proposal:
-    """Which seeds an allocation means: at each pair the first ones that were not asked for yet."""
-    asked = store.asked or asking.of_config(store.config)
-    mask = np.asarray(asked.mask(store.config).any(2))
+    groups: list[dict[str, Any]] = []
     parts: list[Part] = []
-    groups = []
-    for w, d in np.argwhere(step.added > 0):
-        width, depth, count = int(where.widths[w]), int(where.depths[d]), int(step.added[w, d])
-        rates = [float(rate) for rate in where.rates[step.rates]]
+    more: list[Draws] = []
+    cells = 0
+    for step in steps:
+        if step.places is not None:
+            found, drawn = _draws(step, step.places)
+            groups, more = groups + found, more + drawn
+        elif where is not None:
+            seeds, new = _seeds(store, np.asarray(asked.mask(store.config).any(2)), step, where)
+            groups, parts = groups + seeds, parts + new
+            cells += int(step.allocation.added.sum()) * int(step.allocation.rates.sum())
+    after = [pair for s in steps for pair in zip(s.laws, s.allocation.half_widths, strict=True)]
+    intervals = {law.name: 2.0 * half for law, half in after}
+    asked = asked.with_more(tuple(parts), tuple(more))
+    grown = replace(sweep, config=_around(store.config, parts, more), asked=asked)
+    return Proposal(groups, grown, cells, sum(group["cost_s"] for group in groups), intervals)
+
+
+def again(sweep: SweepFile, text: str) -> SweepFile:
+    """The sweep of a round that was recorded with what it asks for, whether or not the store knows of it."""
+    asked = asking.read({asking.ATTRIBUTE: text}, sweep.config)
+    assert asked is not None
+    return replace(sweep, config=_around(sweep.config, asked.parts, asked.more), asked=asked)
+
+
+def _seeds(
+    store: Store, mask: np.ndarray, step: Step, where: Candidates
+) -> tuple[list[dict[str, Any]], list[Part]]:
+    """Groups of seeds, and the same as parts of the grid."""
+    groups, parts, added = [], [], step.allocation
+    rates = [float(rate) for rate in where.rates[added.rates]]
+    for w, d in np.argwhere(added.added > 0).tolist():
+        width, depth, count = int(where.widths[w]), int(where.depths[d]), int(added.added[w, d])
         for rate in rates:
             seeds = _next_seeds(store.config, mask, width, depth, rate, count)
-            parts.append(
-                asking.part({"width": (width,), "depth": (depth,), "seed": seeds, "learning_rate": (rate,)})
-            )
-        unit_s = float(where.unit_s(step.rates)[w, d])
-        groups.append(
-            {
-                "width": width, "depth": depth, "learning_rate": rates, "seeds": count,
-                "cost_s": count * unit_s, "why": _why(where, step, laws, int(w), int(d), unit_s),
-            }
-        )  # fmt: skip
-    cells = int(step.added.sum()) * int(step.rates.sum())
-    intervals = {law.name: 2.0 * half for law, half in zip(laws, step.half_widths, strict=True)}
-    grown = _grown(sweep, store, asked.with_parts(tuple(parts)))
-    return Proposal(groups, grown, cells, step.cost_s, intervals)
+            axes = {"width": (width,), "depth": (depth,), "seed": seeds, "learning_rate": (rate,)}
+            parts.append(asking.part(axes))
+        unit_s, there = float(where.unit_s(added.rates)[w, d]), int(where.seeds[w, d].max())
+        told = f"{there} seeds there" if there else "a new width and depth"
+        why = f"{told}; {unit_s:.2g} s a seed; {_why(where, step, w, d)}"
+        group = {"width": width, "depth": depth, "learning_rate": rates, "seeds": count}
+        groups.append(group | {"cost_s": count * unit_s, "why": why})
+    return groups, parts
+
+
+def _draws(step: Step, places: DrawPlaces) -> tuple[list[dict[str, Any]], list[Draws]]:
+    """Groups of draws, and how many each of their pairs has then."""
+    where, groups, more, added = places.candidates, [], [], step.allocation.added
+    after, cost_s = places.after(added), places.cost_s(added)
+    for w, d in np.argwhere(added > 0).tolist():
+        width, depth, total = int(where.widths[w]), int(where.depths[d]), int(after[w, d])
+        there = int(places.draws[w, d])
+        why = f"{there:,} draws there; {_why(where, step, w, d)}"
+        group = {"width": width, "depth": depth, "draws": total - there, "cost_s": float(cost_s[w, d])}
+        groups.append(group | {"why": why})
+        more.append((width, depth, total))
+    return groups, more
 
 
 def _next_seeds(
@@ -127,29 +130,27 @@ def _next_seeds(
     return tuple([*free, *range(beyond, beyond + count)][:count])
 
 
-def _grown(sweep: SweepFile, store: Store, asked: Asked) -> SweepFile:
+def _around(config: SweepConfig, parts: Sequence[Part], more: Sequence[Draws]) -> SweepConfig:
     """The smallest grid around all that is asked for, in the store's order, new values last."""
-    axes = asking.values(store.config)
-    for part in asked.parts:
-        for axis, wanted in part:
-            axes[axis] += [value for value in wanted if value not in set(axes[axis])]
-    grid = store.config.grid.model_copy(
-        update={axis: tuple(axes[axis]) for axis in ("width", "depth", "seed", "learning_rate")}
-    )
-    return replace(sweep, config=store.config.model_copy(update={"grid": grid}), asked=asked)
+    axes = asking.values(config)
+    wanted = [*parts, *(asking.part({"width": (w,), "depth": (d,)}) for w, d, _ in more)]
+    for part in wanted:
+        for axis, values in part:
+            axes[axis] += [value for value in values if value not in set(axes[axis])]
+    names = ("width", "depth", "seed", "learning_rate") if config.training else ("width", "depth")
+    grid = config.grid.model_copy(update={axis: tuple(axes[axis]) for axis in names})
+    return config.model_copy(update={"grid": grid})
 
 
-def _why(
-    where: Candidates, step: Allocation, laws: Sequence[LawForecast], w: int, d: int, unit_s: float
-) -> str:
+def _why(where: Candidates, step: Step, w: int, d: int) -> str:
     """What the law that needs a group most would lose without it."""
-    without = step.added.astype(float)
+    added, laws = step.allocation, step.laws
+    without = added.added.astype(float)
     without[w, d] = 0.0
-    counts = [where.counts(each, step.rates) for each in (without, step.added.astype(float))]
+    counts = [where.counts(each, added.rates) for each in (without, added.added.astype(float))]
     worse = [float(law.half_width(counts[0]) / law.half_width(counts[1])) for law in laws]
     most = int(np.argmax(worse))
-    there = "a new width" if where.seeds[w, d].max() == 0 else f"{int(where.seeds[w, d].max())} seeds there"
     return (
-        f"{there}; {unit_s:.2g} s a seed; without them {laws[most].name} would have "
-        f"± {worse[most] * step.half_widths[most]:.3g} instead of ± {step.half_widths[most]:.3g}"
+        f"without them {laws[most].name} would have "
+        f"± {worse[most] * added.half_widths[most]:.3g} instead of ± {added.half_widths[most]:.3g}"
     )

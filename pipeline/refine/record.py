@@ -19,8 +19,9 @@ class Record:
 
     Attributes:
         url: the store.
-        rounds: of each its `goal`, `known`, `proposed`, `interval_forecast`, `cost_forecast_s`, `state`, and
-            once it is done `cost_s` and `found`.
+        rounds: of each its `goal`, `known`, `proposed`, `interval_forecast`, `cost_forecast_s`, `state`;
+            while it runs `asked`, what the store asks for with it; once it is done `cost_s` and `found`; and
+            `interrupted`, how often another driver took it up.
     """
 
     url: str
@@ -45,8 +46,14 @@ class Record:
         self.rounds.append({**values, "state": RUNNING})
         self._write()
 
+    def interrupted(self) -> None:
+        """The last round's driver died or was stopped, and another one goes on with it."""
+        self.rounds[-1]["interrupted"] = self.rounds[-1].get("interrupted", 0) + 1
+        self._write()
+
     def finish(self, cost_s: float, found: dict[str, Any]) -> None:
         """What the last round cost, and what came out."""
+        del self.rounds[-1]["asked"]
         self.rounds[-1] |= {"state": DONE, "cost_s": cost_s, "found": found}
         self._write()
 

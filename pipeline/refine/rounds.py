@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 import analysis
+from analysis.refine.allocation import Allocation
+from analysis.refine.law_forecast import LawForecast
 from analysis.refine.rounds import next_round
 from pipeline import store_address
 from pipeline.forecast import duration
@@ -13,13 +18,16 @@ from pipeline.growth import GROWING
 from pipeline.refine import proposal, record
 from pipeline.refine.goal import Goal
 from pipeline.refine.look import Look, look_at, refinable
-from pipeline.refine.proposal import Proposal
+from pipeline.refine.places import DrawPlaces
+from pipeline.refine.proposal import Proposal, Step
 from pipeline.refine.record import Record
 from pipeline.run import run
 from pipeline.store import Store
 from workers.variable import PENDING
 
 MOST_ROUNDS = 20
+LEAST_GROWTH = 8  # draws of a pair grow by one in so many at least
+SHORTER = 8  # times that a budget of draws is lowered
 LEAST_SHARE = 1e-3  # of a budget, below which what is left is nothing
 
 
@@ -47,7 +55,10 @@ def refine(url: str, goal: Goal, address: str | None = None, *, dry_run: bool = 
         look = look_at(url, goal, book.of(goal))
         step, stopped = _next(look, goal, book.of(goal))
         return _result(look, book.of(goal), stopped) | {"proposal": step and _shown(step)}
-    if Store(url).attributes.get(GROWING) or len(Store(url).blocks_with(PENDING)):
+    if book.unfinished is not None:
+        book.interrupted()
+        run(proposal.again(sweep, book.unfinished["asked"]), url, address)
+    elif Store(url).attributes.get(GROWING) or len(Store(url).blocks_with(PENDING)):
         run(sweep, url, address)
     while True:
         look = look_at(url, goal, book.of(goal))
@@ -67,7 +78,7 @@ def refine(url: str, goal: Goal, address: str | None = None, *, dry_run: bool = 
 def _next(look: Look, goal: Goal, mine: list[dict[str, Any]]) -> tuple[Proposal | None, str]:
     """The next round, or why there is none."""
     if not look.tightenable:
-        return None, "nothing here can be tightened by more seeds"
+        return None, "nothing here can be tightened by more cells"
     if not look.open:
         return None, "reached"
     if len(mine) >= MOST_ROUNDS:
@@ -76,19 +87,70 @@ def _next(look: Look, goal: Goal, mine: list[dict[str, Any]]) -> tuple[Proposal 
     left_s = None if goal.budget_s is None else goal.budget_s - spent_s
     if left_s is not None and left_s < LEAST_SHARE * (goal.budget_s or 0.0):
         return None, "the budget is spent"
-    goals = [look.goals[law.name] for law in look.open]
-    step = next_round(look.open, look.where, goals, spent_s, left_s)
-    if step is None or not step.added.any():
-        return None, "the rest of the budget buys nothing" if goal.budget_s else "no seeds bring it nearer"
-    return proposal.propose(look.sweep, look.store, look.where, step, look.open), ""
+    steps = _steps(look, mine, left_s)
+    if not steps:
+        return None, "the rest of the budget buys nothing" if goal.budget_s else "nothing brings it nearer"
+    return proposal.propose(look.sweep, look.store, look.seeds, steps), ""
+
+
+def _steps(look: Look, mine: list[dict[str, Any]], left_s: float | None) -> list[Step]:
+    """Seeds for the laws on trained cells, draws for those on random networks; each gets half of a budget."""
+    seeds, draws = look.open_of(draws=False), look.open_of(draws=True)
+    own_s = left_s if left_s is None or not (seeds and draws) else left_s / 2
+    steps = []
+    if seeds and look.seeds is not None:
+        goals = [look.goals[law.name] for law in seeds]
+        found = next_round(seeds, look.seeds, goals, _spent_on_seeds(mine), own_s)
+        steps += [Step(found, seeds)] if found is not None else []
+    if draws and look.draws is not None:
+        step = _draw_step(look, look.draws, draws, own_s)
+        steps += [step] if step is not None else []
+    return [step for step in steps if step.allocation.added.any()]
+
+
+def _draw_step(look: Look, places: DrawPlaces, laws: list[LawForecast], left_s: float | None) -> Step | None:
+    """All draws at once: their spread is known from 64 groups, and a part that is not full is drawn anew.
+
+    For that second reason a budget buys less than the price of its draws: it is lowered until it suffices.
+    """
+    goals, budget_s = [look.goals[law.name] for law in laws], left_s
+    for _ in range(SHORTER):
+        found = next_round(laws, places.candidates, goals, float("inf"), budget_s)
+        if found is None or left_s is None or budget_s is None:
+            break
+        cost_s = float(places.cost_s(found.added).sum())
+        if cost_s <= left_s:
+            break
+        budget_s, found = budget_s * min(left_s / cost_s, 0.9), None
+    return None if found is None else Step(_worth_drawing(found, laws, places), laws, places)
+
+
+def _worth_drawing(found: Allocation, laws: list[LawForecast], places: DrawPlaces) -> Allocation:
+    """Without pairs that would grow by less than an eighth, unless there are no others."""
+    added = np.where(places.unit * found.added * LEAST_GROWTH >= places.draws, found.added, 0)
+    if not added.any():
+        return found
+    counts = [places.candidates.counts(each.astype(float), found.rates) for each in (found.added, added)]
+    longer = [float(law.half_width(counts[1]) / law.half_width(counts[0])) for law in laws]
+    halves = tuple(half * factor for half, factor in zip(found.half_widths, longer, strict=True))
+    return replace(found, added=added, half_widths=halves)
+
+
+def _spent_on_seeds(mine: list[dict[str, Any]]) -> float:
+    """Seconds of the rounds before, as far as their forecasts went to seeds."""
+    spent_s = 0.0
+    for each in mine:
+        seeds_s = sum(group["cost_s"] for group in each["proposed"] if "seeds" in group)
+        spent_s += each["cost_s"] * seeds_s / max(each["cost_forecast_s"], 1e-12)
+    return spent_s
 
 
 def _round(look: Look, step: Proposal, goal: Goal, book: Record, address: str | None) -> None:
     """Records a round and runs it; what comes out is recorded after the next look."""
     _say(len(book.of(goal)) + 1, step)
-    book.begin(
-        {"goal": goal.record(), "known": look.known, "core_s_before": _core_s(look.store.url), **_shown(step)}
-    )
+    assert step.sweep.asked is not None
+    before = {"core_s_before": _core_s(look.store.url), "asked": step.sweep.asked.text()}
+    book.begin({"goal": goal.record(), "known": look.known, **before, **_shown(step)})
     run(step.sweep, look.store.url, address)
 
 
@@ -128,16 +190,21 @@ def _say(number: int, step: Proposal) -> None:
 
 def lines(groups: list[dict[str, Any]], cost_s: float, intervals: dict[str, float]) -> str:
     """A proposal for people: cells, cost, intervals as forecast, and each group with its reason."""
-    cells = sum(group["seeds"] * len(group["learning_rate"]) for group in groups)
-    text = [f"{cells} cells, about {duration(cost_s)} of computing"]
+    cells = sum(group["seeds"] * len(group["learning_rate"]) for group in groups if "seeds" in group)
+    drawn = sum(group["draws"] for group in groups if "draws" in group)
+    added = [f"{cells} cells"] * (cells > 0) + [f"{drawn:,} draws"] * (drawn > 0)
+    text = [f"{' and '.join(added)}, about {duration(cost_s)} of computing"]
     text += [f"  {name}: interval {length:.4g} as forecast" for name, length in intervals.items()]
     for group in groups:
-        rates = ", ".join(f"{rate:g}" for rate in group["learning_rate"])
-        text.append(
-            f"  {group['seeds']} seeds at width {group['width']}, depth {group['depth']}, η = {rates} "
-            f"({duration(group['cost_s'])}): {group['why']}"
-        )
+        place = f"at width {group['width']}, depth {group['depth']}"
+        told = f"{group['draws']:,} draws {place}" if "draws" in group else _seeds_told(group, place)
+        text.append(f"  {told} ({duration(group['cost_s'])}): {group['why']}")
     return "\n".join(text)
+
+
+def _seeds_told(group: dict[str, Any], place: str) -> str:
+    rates = ", ".join(f"{rate:g}" for rate in group["learning_rate"])
+    return f"{group['seeds']} seeds {place}, η = {rates}"
 
 
 def text(result: dict[str, Any]) -> str:
@@ -149,7 +216,7 @@ def text(result: dict[str, Any]) -> str:
         wanted = f", wanted {law['goal']:.4g}" if law["goal"] and not law["obstacle"] else ""
         rows.append(f"{name}: interval {told}{wanted}" + (", reached" if law["reached"] else ""))
         if law["obstacle"]:
-            rows.append(f"  cannot be tightened by more seeds: {law['obstacle']}")
+            rows.append(f"  cannot be tightened by more cells: {law['obstacle']}")
     if result.get("proposal"):
         step = result["proposal"]
         shown = lines(step["proposed"], step["cost_forecast_s"], step["interval_forecast"])

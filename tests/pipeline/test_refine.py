@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from pipeline.cli import app
 from pipeline.errors import InputError
 from pipeline.refine import measured_cost, record, refine
 from pipeline.refine.goal import Goal, duration_s
+from pipeline.refine.measured_cost import Blocks
 from pipeline.run import run
 from pipeline.store import Store
-from tests.pipeline.conftest import measured_bytes
+from tests.pipeline.conftest import measured_bytes, start, wait_until
+from tests.pipeline.test_faults import driver
 
 Write = Callable[..., Path]
 Cell = tuple[int, int, int, float]
@@ -121,7 +124,7 @@ def test_every_round_is_on_record(sweep: tuple[Path, str]) -> None:
 def test_a_round_that_dies_is_ended_by_the_same_command(
     sweep: tuple[Path, str], trained: list[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between blocks, or while the store grows: the same command trains the rest, each cell once."""
+    """Killed before or while the store grows, or between blocks: the same command trains the rest, once."""
     from pipeline import growth, schedule
 
     _, url = sweep
@@ -132,7 +135,8 @@ def test_a_round_that_dies_is_ended_by_the_same_command(
         inline(cluster, shared, [next(iter(blocks))], listener, stop)
         raise KeyError("the process died here")
 
-    for place, name, broken in ((growth, "_fit", _die), (schedule, "run", dying)):
+    deaths = ((growth, "grow", _die), (growth, "_fit", _die), (schedule, "run", dying))
+    for place, name, broken in deaths:
         with monkeypatch.context() as patch:
             patch.setattr(place, name, broken)
             with pytest.raises(KeyError):
@@ -142,9 +146,62 @@ def test_a_round_that_dies_is_ended_by_the_same_command(
     assert found["stopped"] == "reached"
     assert len(trained) == len(set(trained))
     assert record.read(url).unfinished is None
-    assert sum(len(g["learning_rate"]) * g["seeds"] for r in found["rounds"] for g in r["proposed"]) == len(
-        trained
-    )
+    assert found["rounds"][0]["interrupted"] == 3
+    assert proposed(found) == len(trained)
+
+
+def proposed(found: dict[str, Any]) -> int:
+    """Cells of all rounds."""
+    return sum(len(g["learning_rate"]) * g["seeds"] for r in found["rounds"] for g in r["proposed"])
+
+
+@pytest.mark.slow
+def test_a_driver_killed_in_a_round_is_taken_up_by_the_same_command(
+    write_config: Write, tmp_path: Path
+) -> None:
+    """Real processes, kill -9 once a block of the round is stored: the same round, no cell twice."""
+    grid = {"width": [16, 32, 64], "depth": [1], "seed": 4, "learning_rate": [1.0]}
+    training = {"steps": 3000, "records": 6}
+    path = write_config(grid=grid, training=training, initialization=None, compute={"flush_s": 0.3})
+    calm, killed = str(tmp_path / "calm.zarr"), str(tmp_path / "killed.zarr")
+    finish(start("run", str(path), "--store", calm))
+    shutil.copytree(calm, killed)
+    wanted = 0.5 * interval(calm)
+    command = ("--law", "weight_drift", "--interval", str(wanted), "--json")
+    before = Store(killed).cell_counts()["done"]
+    with driver("refine", killed, *command) as process:
+        wait_until(lambda: before < done(killed) < asked(killed), what="a block of the round")
+        process.kill()
+        process.wait()
+        left = done(killed)
+    assert before < left < asked(killed)
+    assert record.read(killed).unfinished is not None
+    found = json.loads(finish(start("refine", killed, *command)))
+    undisturbed = json.loads(finish(start("refine", calm, *command)))
+    assert found["stopped"] == undisturbed["stopped"] == "reached"
+    assert found["rounds"][0]["interrupted"] == 1
+    assert 12 + proposed(found) == Store(killed).cell_counts()["done"]
+    for each in found["rounds"]:
+        assert each["cost_s"] > 0
+    tree = xr.open_datatree(killed, engine="zarr")
+    assert int((tree["training"].status == 1).sum()) == Store(killed).cell_counts()["done"]
+    first, second = (each["rounds"][0]["proposed"] for each in (found, undisturbed))
+    assert [(g["width"], g["seeds"]) for g in first] == [(g["width"], g["seeds"]) for g in second]
+
+
+def done(url: str) -> int:
+    return Store(url).cell_counts()["done"]
+
+
+def asked(url: str) -> int:
+    counts = Store(url).cell_counts()
+    return counts["done"] + counts["pending"]
+
+
+def finish(process: Any) -> str:
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return str(output)
 
 
 def _die(*arguments: Any) -> None:
@@ -217,7 +274,7 @@ def test_a_law_that_seeds_cannot_tighten_costs_nothing(sweep: tuple[Path, str], 
     """The reason is told, no round begins."""
     _, url = sweep
     found = refine(url, Goal(("convergence_rate",), interval=1e-3))
-    assert found["stopped"] == "nothing here can be tightened by more seeds"
+    assert found["stopped"] == "nothing here can be tightened by more cells"
     assert found["laws"]["convergence_rate"]["obstacle"]
     assert not trained
     assert found["rounds"] == []
@@ -247,15 +304,28 @@ def test_wrong_options_are_refused_in_one_message(
 
 def test_costs_follow_measured_blocks() -> None:
     """Second route: blocks made by a known overhead and factors are forecast; without any the model stays."""
-    model, cells = np.array([[0.1, 0.2], [0.5, 1.0]]), np.tile([1.0, 2.0, 4.0], 4)
-    pair = np.repeat(np.arange(4), 3)
-    exact = measured_cost.correct(model, pair, cells, 0.3 + cells * 2.0 * model.ravel()[pair])
-    assert np.allclose([exact.block_s, *exact.cell_s.ravel()], [0.3, 0.2, 0.4, 1.0, 2.0])
-    core_s = 0.3 + cells * np.array([0.2, 0.4, 0.75, 1.5])[pair]
-    found = measured_cost.correct(model, pair, cells, core_s)
-    assert np.allclose(found.block_s + cells * found.cell_s.ravel()[pair], core_s, rtol=0.1)
-    bare = measured_cost.correct(model, pair[:0], cells[:0], core_s[:0])
-    assert np.array_equal(bare.cell_s, model)
+    sizes, model_s = np.array([8.0, 16.0]), np.array([1.0, 2.0, 5.0, 10.0])
+    place = np.repeat(np.arange(4), 3)
+    done_s = np.tile([1.0, 2.0, 4.0], 4) * model_s[place]
+    exact = measured_cost.correction(sizes, sizes, Blocks(place, done_s, 0.3 + 2.0 * done_s))
+    assert np.allclose([exact.block_s, *exact.factor.ravel()], [0.3, 2.0, 2.0, 2.0, 2.0])
+    core_s = 0.3 + done_s * np.array([2.0, 2.0, 1.5, 1.5])[place]
+    found = measured_cost.correction(sizes, sizes, Blocks(place, done_s, core_s))
+    assert np.allclose(found.block_s + done_s * found.factor.ravel()[place], core_s, rtol=0.2)
+    bare = measured_cost.correction(sizes, sizes, Blocks(place[:0], done_s[:0], core_s[:0]))
+    assert (bare.factor == 1.0).all()
+
+
+def test_what_was_not_measured_costs_as_its_neighbours() -> None:
+    """Factors on a plane in the logs are found again between pairs, and stay level beyond them."""
+    widths, depths = np.array([8.0, 16.0, 32.0, 64.0]), np.array([1.0, 2.0])
+    factor = widths[:, None] ** 0.5 * depths**0.2
+    place = np.array([0, 1, 4, 5])
+    model_s = np.full(4, 1e6)
+    blocks = Blocks(place, model_s, model_s * factor.ravel()[place])
+    found = measured_cost.correction(widths, depths, blocks).factor
+    assert np.allclose(found[:3], factor[:3], rtol=1e-3)
+    assert np.allclose(found[3], found[2])
 
 
 def test_durations_are_read() -> None:

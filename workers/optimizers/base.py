@@ -160,6 +160,11 @@ class Training(BaseModel, ABC):
         return 1.0
 
     @property
+    def skips_between_looks(self) -> bool:
+        """Whether it computes no more between two looks than `held_layer` leaves to do."""
+        return False
+
+    @property
     def parameter_arrays(self) -> int:
         """Arrays as large as the parameters that the optimiser holds beside them."""
         return 0

@@ -22,6 +22,11 @@ class GradientDescent(Training):
 
     optimizer: Literal["gd"] = "gd"
 
+    @property
+    def skips_between_looks(self) -> bool:
+        """Plain descent does."""
+        return True
+
     def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
         """Descent in place."""
         return _Descent(ensemble, start)

@@ -1,0 +1,142 @@
+"""Laws of random networks: their intervals with other numbers of draws, or why draws would not help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.evidence import Evidence
+from analysis.laws import (
+    cumulants,
+    depth_criticality,
+    gradient_variance,
+    ntk_variance,
+    output_covariance,
+)
+from analysis.laws.network_pairs import DEGREES, RESOLVED, Logs, Pairs
+from analysis.laws.ratio_law import EXACT, next_order
+from analysis.refine.candidates import Candidates
+
+Array = NDArray[np.float64]
+
+REACH = 1.96 * float(np.sqrt(1.0 + 4.0 / DEGREES))  # of an interval, in standard errors, as `Logs` has it
+FEWEST_BENT = 6  # pairs from which a bend of the spread is fitted
+SURE = 1e-3  # probability below which pairs that miss their prediction are no accident
+
+
+@dataclass(frozen=True)
+class DrawsForecast:
+    """The slope of log |y| on log x over pairs of width and depth, each weighted by its draws.
+
+    Var log |y| = ρ²/n for n units of draws, so Var(slope) = 1/Σ w x̃² with w = n/ρ² and x̃ = log x less its
+    weighted mean. A pair counts once its quantity is five standard errors away from 0: n > 25 ρ².
+
+    Attributes:
+        name: the law's name.
+        now: half-width of its interval as measured.
+        log_x: log of L/n, or of L + 1, shape (width, depth).
+        noise: ρ, relative standard deviation of one unit of draws, shape (width, depth).
+        bend: log of the next-order factor that theory leaves open, shape (width, depth); 0 where it is exact.
+    """
+
+    name: str
+    now: float
+    log_x: Array
+    noise: Array
+    bend: Array
+
+    def half_width(self, seeds: Array) -> Array:
+        """Half of the 95 % interval with so many units of draws (…, width, depth, 1); infinite without two x.
+
+        >>> log_x, ones = np.log([[1.0], [2.0]]), np.ones((2, 1))
+        >>> law = DrawsForecast("a", 1.0, log_x, 0.1 * ones, 0.0 * ones)
+        >>> float(law.half_width(100.0 * ones[..., None]).round(3))
+        0.04
+        """
+        weight = self._weight(seeds)
+        norm = (weight * self._centred(weight) ** 2).sum((-1, -2))
+        return np.asarray(np.where(norm > 0, REACH / np.sqrt(np.where(norm > 0, norm, 1.0)), np.inf))
+
+    def slack(self, seeds: Array) -> Array:
+        """By how much the next order may shift the slope, |Σ w x̃ log f| / Σ w x̃²."""
+        weight = self._weight(seeds)
+        centred = self._centred(weight)
+        norm = (weight * centred**2).sum((-1, -2))
+        shift = (weight * centred * self.bend).sum((-1, -2))
+        return np.asarray(np.abs(shift / np.where(norm > 0, norm, np.nan)))
+
+    def _weight(self, seeds: Array) -> Array:
+        units = seeds[..., 0]
+        return np.asarray(np.where(units > (RESOLVED * self.noise) ** 2, units / self.noise**2, 0.0))
+
+    def _centred(self, weight: Array) -> Array:
+        total = np.maximum(weight.sum((-1, -2), keepdims=True), 1e-300)
+        return np.asarray(self.log_x - (weight * self.log_x).sum((-1, -2), keepdims=True) / total)
+
+
+def drawn_laws(evidence: Evidence) -> dict[str, tuple[float, bool, Pairs, str]]:
+    """Of each law measured on draws: its exponent, whether x is a depth, its pairs, how they are predicted.
+
+    >>> import xarray as xr
+    >>> drawn_laws(Evidence({}, None, None, None, xr.Dataset()))
+    {}
+    """
+    laws = [ntk_variance.LAW, gradient_variance.LAW, output_covariance.LAW]
+    laws += depth_criticality.laws(evidence)
+    found = [(law, *pairs) for law in laws if (pairs := law.pairs(evidence)) is not None]
+    found += cumulants.pairs(evidence)
+    return {law.name: (law.expected, law.along_depth, pairs, kind) for law, pairs, kind in found}
+
+
+def missed(pairs: Pairs) -> str:
+    """Whether pairs miss their prediction by more than their errors; empty: no sign of it."""
+    chi, degrees = Logs(pairs).misfit()
+    if degrees < 1 or float(stats.chi2.sf(chi, degrees)) >= SURE:
+        return ""
+    return (
+        f"Pairs miss their prediction by more than their errors (χ² = {chi:.0f} for {degrees} degrees of "
+        "freedom), and the interval is stretched by that: more draws would not shorten it. Take pairs of "
+        "smaller L/n."
+    )
+
+
+def forecast(name: str, now: float, law: tuple[float, bool, Pairs, str], where: Candidates) -> DrawsForecast:
+    """A law's interval by numbers of draws at the candidates.
+
+    A pair that is drawn has its own ρ; of the others log ρ is a + b log m + c log L + d log² (L/m), without
+    its last term where fewer than six are drawn: at small L/m a cumulant is small against the spread of what
+    it is made of, at large L/m tails are heavy.
+
+    Args:
+        name: the law's name.
+        now: half-width of its interval as measured.
+        law: as `drawn_laws` gives it.
+        where: candidates, whose `seeds` are units of draws.
+    """
+    expected, along_depth, pairs, kind = law
+    m, depth = np.meshgrid(where.widths, where.depths, indexing="ij")
+    x = np.log(depth + 1.0 if along_depth else depth / m)
+    bend = np.zeros(m.shape) if kind == EXACT else next_order(depth / m) * max(abs(expected), 1.0)
+    return DrawsForecast(name, now, x, _noise(pairs, where), bend)
+
+
+def _noise(pairs: Pairs, where: Candidates) -> Array:
+    noise = np.full((len(where.widths), len(where.depths)), np.nan)
+    width = np.rint(pairs.depth / pairs.ratio)
+    good = pairs.known & (pairs.error > 0)
+    for i in np.flatnonzero(good):
+        w, d = np.searchsorted(where.widths, width[i]), np.searchsorted(where.depths, pairs.depth[i])
+        noise[w, d] = pairs.error[i] / abs(pairs.theory[i]) * np.sqrt(where.seeds[w, d, 0])
+    known = np.isfinite(noise) & (noise > 0)
+    log_m, log_l = np.meshgrid(np.log(where.widths), np.log(where.depths), indexing="ij")
+    terms = [np.ones(noise.shape), log_m, log_l]
+    if known.sum() >= FEWEST_BENT:
+        terms.append((log_l - log_m) ** 2)
+    table = np.stack(terms, axis=-1)
+    centre = table[known].mean(0)
+    centre[0] = 0.0
+    plane = np.linalg.lstsq(table[known] - centre, np.log(noise[known]), rcond=None)[0]
+    return np.asarray(np.where(known, noise, np.exp((table - centre) @ plane)))

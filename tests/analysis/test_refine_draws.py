@@ -1,0 +1,113 @@
+"""Forecasts for laws of random networks and of laws against a condition number, by second routes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.laws import find_all
+from analysis.laws.network_pairs import Pairs, line
+from analysis.refine import draws
+from analysis.refine.allocation import allocate
+from analysis.refine.candidates import Candidates, between_and_beyond
+from analysis.refine.draws import DrawsForecast
+from analysis.refine.law_forecast import PairsForecast, PowerLawForecast
+from analysis.refine.prospects import draw_prospects
+from tests.analysis.evidences import evidence
+from tests.analysis.synthetic import SyntheticSweep
+from tests.tolerances import EXACT
+
+WIDTHS, DEPTHS = np.array([32.0, 64.0, 128.0]), np.array([1.0, 2.0, 4.0])
+
+
+def candidates(units: np.ndarray) -> Candidates:
+    shape = units.shape
+    return Candidates(
+        WIDTHS, DEPTHS, np.ones(1), units[..., None], np.ones(shape), np.zeros(shape), np.ones(shape) > 0
+    )
+
+
+def pairs(noise: np.ndarray, units: np.ndarray, slope: float = 1.0, bend: float = 0.0) -> Pairs:
+    """y = theory = x^slope on all pairs, or off it by a bend, with errors of so many units of draws."""
+    m, depth = np.meshgrid(WIDTHS, DEPTHS, indexing="ij")
+    x = (depth / m).ravel()
+    theory = x**slope
+    value = theory * (1.0 + bend * np.log(x / x.mean()) ** 2)
+    error = theory * (noise / np.sqrt(units)).ravel()
+    return Pairs(x, x, value, error, theory, depth.ravel().astype(np.int64))
+
+
+def test_a_forecast_is_the_spread_of_the_weighted_line() -> None:
+    """Second route: slopes of 4,000 drawn sets of pairs, by the law's own line."""
+    generator = np.random.default_rng(5)
+    noise, units = generator.uniform(0.1, 0.6, (3, 3)), generator.integers(100, 900, (3, 3)).astype(float)
+    log_x = np.log(DEPTHS / WIDTHS[:, None])
+    law = DrawsForecast("law", 1.0, log_x, noise, np.zeros((3, 3)))
+    error = (noise / np.sqrt(units)).ravel()
+    values = log_x.ravel() + error * generator.standard_normal((4000, 9))
+    slopes = [line(log_x.ravel(), value, error)[0] for value in values]
+    half = float(law.half_width(units[..., None]))
+    assert abs(1.96 * np.std(slopes) / half - 1.0) < 0.05
+    assert abs(1.96 * np.std(slopes) / float(law.half_width(2.0 * units[..., None])) - 1.0) > 0.3
+
+
+def test_the_spread_of_a_pair_is_found_again_and_carried_to_others() -> None:
+    """Pairs keep their own ρ; one that was never drawn lies on the surface through the others."""
+    noise = 0.3 * WIDTHS[:, None] ** 0.5 * DEPTHS**-0.4
+    units = np.full((3, 3), 50.0)
+    found = pairs(noise, units)
+    missing = Pairs(*(each[1:] for each in vars(found).values()))
+    units[0, 0] = 0.0
+    law = draws.forecast("law", 1.0, (1.0, False, missing, "exact"), candidates(units))
+    assert np.allclose(law.noise, noise, rtol=1e-6)
+
+
+def test_pairs_off_their_prediction_are_told() -> None:
+    """A bend of many errors stretches the interval for good; without it nothing is told."""
+    noise, units = np.full((3, 3), 0.1), np.full((3, 3), 100.0)
+    assert draws.missed(pairs(noise, units)) == ""
+    assert "miss their prediction" in draws.missed(pairs(noise, units, bend=0.3))
+
+
+def test_no_design_of_draws_is_cheaper() -> None:
+    """Second route: of equal spreads and prices the two ends of x take all, as c-optimality has it."""
+    noise, units = np.full((3, 3), 0.3), np.full((3, 3), 16.0)
+    law = draws.forecast("law", 1.0, (1.0, False, pairs(noise, units), "exact"), candidates(units))
+    where = candidates(units)
+    found = allocate([law], where, [0.3 * float(law.half_width(where.seeds))])
+    assert found is not None
+    ends = found.added[0, 2] + found.added[2, 0]
+    assert ends >= 0.9 * found.added.sum()
+
+
+def test_laws_of_draws_have_prospects_on_a_sweep() -> None:
+    """The interval forecast at the draws there is the law's own."""
+    sweep = SyntheticSweep()
+    known = evidence(sweep)
+    widths, depths = (np.array(axis, dtype=float) for axis in (sweep.widths, sweep.depths))
+    shape = (len(widths), len(depths))
+    where = Candidates(
+        widths, depths, np.ones(1), np.full((*shape, 1), 16.0), np.ones(shape), np.zeros(shape),
+        np.ones(shape) > 0,
+    )  # fmt: skip
+    findings = [f for f in find_all(known) if f.name in ("cumulant_4", "weight_drift")]
+    (found,) = draw_prospects(known, findings, where)
+    assert found.name == "cumulant_4"
+    assert found.forecast is not None
+    assert abs(float(found.forecast.half_width(where.seeds)) / found.half_width - 1.0) < 1e-6
+
+
+def test_pairs_on_one_line_are_a_law_of_one_long_axis() -> None:
+    """(width, depth) as points of their own: the same number as with all of them along one axis."""
+    generator = np.random.default_rng(2)
+    x, variance = generator.uniform(0, 3, 6), generator.uniform(0.01, 0.1, (6, 1))
+    flat = PowerLawForecast(
+        "law", 1.0, x, variance, np.ones((6, 1)), np.eye(1), np.array([True]), np.zeros(6)
+    )
+    seeds = generator.integers(2, 9, (3, 2, 1)).astype(float)
+    one, other = PairsForecast(flat).half_width(seeds), flat.half_width(seeds.reshape(6, 1, 1))
+    assert abs(float(one) - float(other)) < EXACT
+
+
+def test_depths_grow_as_widths_do() -> None:
+    """Between, and one and two doublings beyond, each a whole number."""
+    assert between_and_beyond(np.array([1.0, 2.0, 8.0])).tolist() == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]

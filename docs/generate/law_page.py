@@ -38,22 +38,23 @@ def page() -> str:
         for law in ALL
         for entry in entries(law)
     ]
-    return "\n\n".join([table(HEADER, rows), *(_section(law) for law in ALL)])
+    return "\n\n".join([table(HEADER, rows), *dict.fromkeys(_section(law) for law in ALL)])
 
 
 def entries(law: Law) -> Iterator[Entry]:
     """What a law is called: from the object that it is a method of, by case, or from what it finds.
 
-    A law whose expectation depends on the sweep gives `NAME`, and by case `TITLES` and `EXPECTED`; one that
-    needs another grid than that sweep's gives `NAME`, `TITLE` and `EXPECTED`.
+    A law whose expectation depends on the sweep gives `NAME`, and by case, or by name and case, `TITLES`, and
+    `EXPECTED`; one that needs another grid than that sweep's gives `NAME`, `TITLE` and `EXPECTED`.
     """
     owner: Any = getattr(law, "__self__", None)
     file = module(law)
     if owner is not None:
         yield Entry(owner.name, owner.title, *_allowed(owner))
     elif hasattr(file, "TITLES"):
-        for case, title in file.TITLES.items():
-            yield Entry(file.NAME, title, file.EXPECTED[case], file.EXPECTED[case])
+        for key, title in file.TITLES.items():
+            name, case = key if isinstance(key, tuple) else (file.NAME, key)
+            yield Entry(name, title, file.EXPECTED[case], file.EXPECTED[case])
     elif hasattr(file, "EXPECTED"):
         yield Entry(file.NAME, file.TITLE, file.EXPECTED, file.EXPECTED)
     else:
@@ -73,7 +74,7 @@ def module(law: Law) -> ModuleType:
     if owner is None:
         return sys.modules[law.__module__]
     files = [each for name, each in sorted(sys.modules.items()) if name.startswith("analysis.laws.")]
-    return next(each for each in files if getattr(each, "LAW", None) is owner)
+    return next(each for each in files if any(value is owner for value in vars(each).values()))
 
 
 def reads(law: Law) -> tuple[str, ...]:

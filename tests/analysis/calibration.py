@@ -48,7 +48,7 @@ from tests.analysis import synthetic
 from tests.analysis.test_label_law import LabelSweep
 from tests.analysis.test_scale_laws import ScaleSweep
 from theory.activations import RELU, TANH
-from theory.depth import finite_width_mean
+from theory.depth import finite_width_means
 
 Draw = Callable[[int, bool], tuple[Finding, float]]
 
@@ -183,20 +183,20 @@ def exact_ratio(law: RatioLaw, truth: np.ndarray, seed: int, edge: bool) -> tupl
     return found, (found.expected_low + found.expected_high) / 2
 
 
-@functools.cache
-def tanh_kernels() -> np.ndarray:
-    """K of the recursion with its 1/n correction."""
-    return np.array(
-        [[finite_width_mean(m, d, TANH, weight_variance=1.0) for d in PAIR_DEPTHS] for m in PAIR_WIDTHS]
-    )
-
-
-def in_depth(seed: int, edge: bool) -> tuple[Finding, float]:
+def in_depth(name: str, seed: int, edge: bool) -> tuple[Finding, float]:
     """tanh at criticality about its recursion."""
-    truth = tanh_kernels()
-    facts = random_networks("kernel_mean", truth, truth, seed, known=True, activation="tanh")
+    variable, _ = depth_criticality.VARIABLES[name]
+    truth = tanh_means("kernel" if name == depth_criticality.NAME else "derivative")
+    facts = random_networks(variable, truth, truth, seed, known=True, activation="tanh")
     (found,) = depth_criticality.find(facts)
     return found, (found.expected_low + found.expected_high) / 2
+
+
+@functools.cache
+def tanh_means(name: str) -> np.ndarray:
+    """The recursion with its 1/n correction, shape (widths, depths)."""
+    means = partial(finite_width_means, activation=TANH, weight_variance=1.0)
+    return np.array([[getattr(means(m, d), name) for d in PAIR_DEPTHS] for m in PAIR_WIDTHS])
 
 
 def deficits(generator: np.random.Generator, off: float) -> np.ndarray:
@@ -298,8 +298,9 @@ def _laws() -> Iterator[tuple[str, Draw]]:
     yield from ((f"cumulant_{order}", partial(of_cumulants, order)) for order in (4, 6, 8))
     yield from ((law.name, partial(exact_ratio, law, truth)) for law, truth in _exact_laws())
     ratio = np.array(PAIR_DEPTHS) / np.array(PAIR_WIDTHS)[:, None]
-    yield hessian_norm.LAW.name, partial(on_pairs, hessian_norm.LAW, ratio, 1.0)
-    yield depth_criticality.NAME, in_depth
+    orders = (hessian_norm.NORM, hessian_norm.GRADIENT)
+    yield from ((law.name, partial(on_pairs, law, ratio, 1.0)) for law in orders)
+    yield from ((name, partial(in_depth, name)) for name in depth_criticality.VARIABLES)
     yield from ((law.name, partial(of_subspaces, law)) for law in (information_decay.LAW, nuisance_decay.LAW))
     yield from ((f"{iterations.NAME} ({name})", partial(of_iterations, name)) for name in iterations.EXPECTED)
     laws = (movement_by_scale.LAW, kernel_change_by_scale.LAW)

@@ -31,6 +31,13 @@ def test_intervals_cover_nineteen_times_in_twenty(law: str) -> None:
     assert max(found.refuted, found.refuted_at_edge) <= 0.12
 
 
+def test_half_an_interval_would_be_noticed() -> None:
+    """Negative control: the same draws, with errors half as long, cover far less."""
+    draws = [LAWS["weight_drift"](seed, False) for seed in range(40)]
+    hits = [abs(found.estimate.value - truth) <= found.estimate.half_width / 2 for found, truth in draws]
+    assert sum(hits) / len(hits) < 0.82
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS)
 def test_intervals_cover_93_to_97_percent_of_a_thousand_sweeps(law: str) -> None:

@@ -272,12 +272,15 @@ def _damage_told(url: str) -> Iterator[None]:
     """What a damaged chunk, or an array's damaged metadata, makes readers raise, told by name."""
     try:
         yield
-    except (WidesweepError, OSError, typer.Exit):
+    except (WidesweepError, typer.Exit):
         raise
-    except Exception:
+    except Exception as error:
         from pipeline import damage
         from pipeline.store import Store
 
+        absent = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+        if isinstance(error, OSError) and not absent:
+            raise
         Store(url).check_arrays()
         if not (damaged := damage.find(url)):
             raise

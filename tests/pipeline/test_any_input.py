@@ -284,10 +284,11 @@ def _shorter(text: bytes) -> bytes:
     return json.dumps(metadata).encode()
 
 
-@pytest.mark.parametrize("command", ["analyze", "run"])
+@pytest.mark.parametrize("command", ["status", "analyze", "run"])
 @pytest.mark.parametrize(
     ("node", "change"),
     [
+        ("run", None),
         ("training", None),
         ("training/loss", None),
         ("training/step", None),
@@ -296,7 +297,7 @@ def _shorter(text: bytes) -> bytes:
         ("training/loss", lambda text: text.replace(b'"float64"', b'"int64"')),
         ("initialization/cumulant", lambda text: text.replace(b'"order"', b'"part"')),
     ],
-    ids=["no group", "no array", "no coordinate", "no text", "shape", "type", "dimension"],
+    ids=["no run", "no group", "no array", "no coordinate", "no text", "shape", "type", "dimension"],
 )
 def test_damaged_metadata_are_told_by_name(
     node: str, change: Callable[[bytes], bytes] | None, command: str, finished_store: Path, tmp_path: Path

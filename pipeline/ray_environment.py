@@ -9,14 +9,15 @@ import sys
 from pathlib import Path
 
 CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's name; 0 means one machine, on any system
+_one_machine: list[bool] = []  # whether `prepare` said so
 
 
 def prepare(*, local: bool) -> None:
     """Settings for this process and its children, before anything imports ray.
 
-    A local cluster asks every client for a token; its file is made for its owner alone (Ray itself would
-    let everybody on the machine read it). A cluster elsewhere decides by itself, and the user's own
-    RAY_AUTH_MODE rules in both.
+    A local cluster listens on the loopback address alone, and asks every client for a token; its file is made
+    for its owner alone (Ray itself would let everybody on the machine read it). A cluster elsewhere decides
+    by itself, and the user's own variables rule in both.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -25,20 +26,16 @@ def prepare(*, local: bool) -> None:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] == "token" and not os.environ.get("RAY_AUTH_TOKEN"):
         keep_token_private(Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"))
-    _stay_on_this_machine()
+    if CLUSTERS not in os.environ:
+        os.environ[CLUSTERS] = "0"
+        _one_machine.append(True)
 
 
-def _stay_on_this_machine() -> None:
-    """Lets a local cluster listen on the loopback address alone, as Ray does where it offers one machine.
-
-    Ray looks once, as it is imported; later children of this process may well start a cluster of machines.
-    """
-    before = os.environ.get(CLUSTERS)
-    os.environ.setdefault(CLUSTERS, "0")
-    import ray  # noqa: F401  (reads it)
-
-    if before is None:
-        del os.environ[CLUSTERS]
+def after_import() -> None:
+    """Takes back what Ray alone was to read: a later child may start a cluster of machines."""
+    if _one_machine:
+        os.environ.pop(CLUSTERS, None)
+        _one_machine.clear()
 
 
 def keep_token_private(path: Path) -> None:

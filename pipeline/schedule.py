@@ -17,7 +17,7 @@ import ray
 from ray import exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline import gpu
+from pipeline import gpu, ray_environment
 from pipeline.errors import ClusterError, ClusterLostError, InputError, StorageError
 from pipeline.execute import Outcome, Sweep, execute
 from pipeline.head_watch import HeadWatch
@@ -105,6 +105,7 @@ def connect(address: str | None, cores: int) -> Iterator[Cluster]:
     Raises:
         InputError: nothing answers at the address, or it refuses this user's token.
     """
+    ray_environment.after_import()
     options: dict[str, Any] = {
         "logging_level": logging.ERROR,
         "log_to_driver": False,

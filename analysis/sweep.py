@@ -85,6 +85,10 @@ def _check(address: str, tree: xr.DataTree) -> None:
             f"{address}: its schema version is {version}; this version of widesweep reads {SCHEMA_VERSION}. "
             "Use the version of widesweep that made it (root attribute `code_version`)."
         )
+    for group, node in tree.children.items():
+        for name, index in node.indexes.items():
+            if not index.is_unique or (name in ("width", "depth") and not (index > 0).all()):
+                raise NotASweep(f"{address}: the coordinate {group}/{name} is not what was written.")
     try:
         configuration(tree)
     except NotASweep as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections import defaultdict
 from typing import Any
 
@@ -19,16 +20,34 @@ MEASURED = ("training", "initialization", "parts")
 NOT_MEASURED = ("learning_rate_absolute",)  # has a width and a depth, and is of the template
 
 
+NEVER_ZERO = ("width", "depth", "order", "layer", "mode", "output_scale")  # so that their chunks are stored
 ALWAYS_THERE = {"training": "loss", "initialization": "draws", "parts": "draws"}  # of every finished cell
 
 
 def find(url: str) -> list[str]:
     """Keys of all chunks that are damaged or missing, sorted; reads the whole store."""
-    _dims.cache_clear()
-    keys = [key for group in GROUPS for key in storage.keys_below(url, group) if "/c" in key]
+    _metadata.cache_clear()
+    found = [key for group in GROUPS for key in storage.keys_below(url, group)]
+    keys = [key for key in found if "/c" in key]
     damaged = [key for key in keys if _is_chunk(key) and not is_whole(storage.get(url, key) or b"")]
     gone = [key for group in MEASURED for key in _missing(url, group, keys, set(damaged))]
-    return sorted([*damaged, *gone])
+    return sorted([*damaged, *gone, *_missing_coordinates(url, found)])
+
+
+def _missing_coordinates(url: str, found: list[str]) -> list[str]:
+    """Chunks that a coordinate lacks: its values differ, so one zero, which is not stored, at most."""
+    arrays = [key.split("/") for key in found if key.endswith("/zarr.json") and key.count("/") == 2]
+    gone = []
+    for group, name, _ in arrays:
+        metadata = _metadata(url, group, name)
+        if _dims(url, group, name) != [name]:
+            continue
+        length, chunk = metadata["shape"][0], metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
+        for number in range(math.ceil(length / chunk)):
+            several = min(chunk, length - number * chunk) > 1
+            if several or name in NEVER_ZERO:
+                gone.append(f"{group}/{name}/c/{number}")
+    return sorted(set(gone) - set(found))
 
 
 def _missing(url: str, group: str, keys: list[str], damaged: set[str]) -> list[str]:
@@ -131,7 +150,10 @@ def _pair_of(status: str) -> str:
     return "/".join(("initialization", *status.split("/")[1:5]))
 
 
-@functools.lru_cache(maxsize=256)  # dimensions never change
 def _dims(url: str, group: str, name: str) -> list[str]:
-    metadata = json.loads(storage.get(url, f"{group}/{name}/zarr.json") or b"{}")
-    return list(metadata.get("dimension_names", []))
+    return list(_metadata(url, group, name).get("dimension_names") or [])
+
+
+@functools.lru_cache(maxsize=256)  # of one search; dimensions never change
+def _metadata(url: str, group: str, name: str) -> dict[str, Any]:
+    return dict(json.loads(storage.get(url, f"{group}/{name}/zarr.json") or b"{}"))

@@ -181,7 +181,8 @@ DAMAGED = {
 }
 
 
-HARM = [(name, "flipped") for name in DAMAGED] + [("data", "truncated"), ("status", "emptied")]
+HARM = [(name, "flipped") for name in DAMAGED]
+HARM += [("data", "truncated"), ("status", "emptied"), ("a coordinate", "deleted")]
 
 
 @pytest.mark.parametrize(("what", "harm"), HARM)
@@ -196,7 +197,7 @@ def test_a_damaged_chunk_is_named_and_repaired(
     content = bytearray((url / key).read_bytes())
     content[len(content) // 2] ^= 1
     wrong = {"flipped": bytes(content), "truncated": bytes(content[: len(content) // 2]), "emptied": b""}
-    storage.put(str(url), {key: wrong[harm]})
+    (url / key).unlink() if harm == "deleted" else storage.put(str(url), {key: wrong[harm]})
     told = CliRunner().invoke(app, ["status" if "status" in key else "analyze", str(url)])
     assert told.exit_code in (1, 2)
     assert key in told.stderr

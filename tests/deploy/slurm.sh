@@ -14,8 +14,8 @@ root=$PWD
 [ "$(id -u)" = 0 ] || skip "Slurm's daemons need root"
 if ! command -v slurmctld >/dev/null || ! command -v munged >/dev/null; then
     command -v apt-get >/dev/null || skip "no Slurm, and no apt-get to install it"
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; } >/dev/null ||
+        skip "Slurm and munge could not be installed"
 fi
 export PATH=${WIDESWEEP_BIN:-$root/.venv/bin}:$PATH
 

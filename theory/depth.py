@@ -136,8 +136,9 @@ def finite_width_means(
     arXiv:2106.10165, for the kernel; the derivative's is derived here.
 
     >>> from theory.activations import LINEAR
-    >>> finite_width_means(5, 3, LINEAR, weight_variance=1.0)
-    MeansByWidth(kernel=1.0, derivative=1.0)
+    >>> found = finite_width_means(5, 3, LINEAR, weight_variance=1.0)
+    >>> round(found.kernel, 12), round(found.derivative, 12)
+    (1.0, 1.0)
     """
     if width < 1:
         raise ValueError(f"width {width}: a hidden layer has at least one neuron.")

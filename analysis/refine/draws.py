@@ -54,7 +54,7 @@ class DrawsForecast:
         >>> log_x, ones = np.log([[1.0], [2.0]]), np.ones((2, 1))
         >>> law = DrawsForecast("a", 1.0, log_x, 0.1 * ones, 0.0 * ones)
         >>> float(law.half_width(100.0 * ones[..., None]).round(3))
-        0.04
+        0.041
         """
         weight = self._weight(seeds)
         norm = (weight * self._centred(weight) ** 2).sum((-1, -2))

@@ -124,17 +124,22 @@ def test_an_interrupt_flushes_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
     b = block(FullyConnected(), width=9, training=GradientDescent(steps=3000, records=9))
     calm, kept = run(b, sphere()), Kept(10**9)
-    record, main = training._record, threading.main_thread()
+    record, stop, main = training._record, training.Ledger.stop, threading.main_thread()
+
+    def stopping(ledger: training.Ledger, *, flush: bool) -> None:
+        stop(ledger, flush=flush)
+        end.set()
 
     def interrupting(*arguments: Any) -> None:
         record(*arguments)
         if arguments[-1] == 4 and main.is_alive():
             _thread.interrupt_main()
-            end.wait(2.0)
+            end.wait(60.0)
 
     end = threading.Event()
     with monkeypatch.context() as patch:
         patch.setattr(training, "_record", interrupting)
+        patch.setattr(training.Ledger, "stop", stopping)
         with pytest.raises(KeyboardInterrupt):
             run(b, sphere(), kept)
     assert len(kept.flushes) == 1

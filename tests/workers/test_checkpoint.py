@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from dataclasses import replace
 from typing import Any
@@ -137,11 +138,13 @@ def test_an_interrupt_flushes_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
             end.wait(60.0)
 
     end = threading.Event()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's ignores it
     with monkeypatch.context() as patch:
         patch.setattr(training, "_record", interrupting)
         patch.setattr(training.Ledger, "stop", stopping)
         with pytest.raises(KeyboardInterrupt):
             run(b, sphere(), kept)
+    signal.signal(signal.SIGINT, before)
     assert len(kept.flushes) == 1
     assert (kept.flushes[0][1]["steps"] != checkpoint.FINISHED).all()
     assert_same(run(b, sphere(), checkpoint=kept.flushes[0][1]), calm)

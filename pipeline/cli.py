@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import explained, fail, print_json
+from pipeline.commands import explained, fail, leave_lost_cluster, print_json
 from pipeline.errors import DamagedError, InputError, WidesweepError
 from pipeline.launch import app as submit
 
@@ -41,7 +41,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and n
 
 def main() -> None:
     """The entry point."""
-    app()
+    try:
+        app()
+    except SystemExit as error:
+        leave_lost_cluster(error)
 
 
 def _version(wanted: bool) -> None:

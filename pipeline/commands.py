@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec
 
 import typer
 
-from pipeline.errors import WidesweepError
+from pipeline.errors import ClusterLostError, WidesweepError
 
 P = ParamSpec("P")
 INTERRUPTED = 130
+_lost: list[ClusterLostError] = []  # what ended this process's command
 
 
 def explained(command: Callable[P, int | None]) -> Callable[P, None]:
@@ -24,6 +26,8 @@ def explained(command: Callable[P, int | None]) -> Callable[P, None]:
         try:
             code = command(*args, **kwargs) or 0
         except WidesweepError as error:
+            if isinstance(error, ClusterLostError):
+                _lost.append(error)
             fail(str(error), error.exit_code)
         except KeyboardInterrupt:
             fail(
@@ -36,6 +40,15 @@ def explained(command: Callable[P, int | None]) -> Callable[P, None]:
             raise typer.Exit(code)
 
     return wrapped
+
+
+def leave_lost_cluster(error: SystemExit) -> NoReturn:
+    """Ends the process as `error` says; at once where its cluster is lost, or Ray's threads would crash."""
+    if _lost:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(error.code if isinstance(error.code, int) else 1)
+    raise error
 
 
 def fail(message: str, code: int) -> NoReturn:

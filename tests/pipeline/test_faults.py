@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import random
@@ -230,13 +231,17 @@ def short_of_memory(enough: int) -> Any:
 
 @pytest.fixture
 def nodes() -> Iterator[Any]:
-    """Makes clusters of raylets of their own, and takes them away."""
+    """Makes clusters of raylets of their own, on the machine's address, and takes them away."""
+    from ray._private.services import node_ip_address_from_perspective
     from ray.cluster_utils import Cluster
 
     made: list[Any] = []
+    address = node_ip_address_from_perspective()  # a local sweep's cluster, as in this process, has loopback
 
     def make() -> Any:
-        made.append(Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}))
+        head = {"num_cpus": 0, "include_dashboard": False, "node_ip_address": address}
+        made.append(Cluster(initialize_head=True, head_node_args=head))
+        made[-1].add_node = functools.partial(made[-1].add_node, node_ip_address=address)
         return made[-1]
 
     yield make

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from pipeline import config, data_source, predict, schedule, storage, store_create
-from pipeline.execute import Outcome
+from pipeline.execute import Outcome, Sweep
 from pipeline.status import status
 from pipeline.store import Store
 from pipeline.store_chunks import _encode, _key, _region, writer
@@ -109,10 +109,11 @@ def test_a_drivers_memory_does_not_grow_with_the_blocks(
 
     sweep = config.load(write_config(grid={"width": [8], "depth": [1], "seed": 4000}, initialization=None))
     plan = data_source.make_plan(sweep, 2, seeds_per_block=1)
+    shared = Sweep("", sweep.config, None, np.zeros(0), "cpu", 0)
     monkeypatch.setattr(schedule, "_remote_execute", nothing)
     tracemalloc.start()
     try:
-        schedule.run(cluster, {}, (plan.block(i) for i in range(len(plan))), Counter(), Never())
+        schedule.run(cluster, shared, (plan.block(i) for i in range(len(plan))), Counter(), Never())
     finally:
         tracemalloc.stop()
     wait_until(lambda: len(sizes) == 2, what="both measurements")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from workers import aligned
+from workers import aligned, products
 
 if TYPE_CHECKING:
     from workers.ensemble import Ensemble
@@ -60,7 +60,7 @@ class Cotangents:
             if ensemble.layers[h].fan_out == 1:
                 torch.mul(above * scale, matrix, out=below)
             else:
-                torch.baddbmm(below, above, matrix, beta=0.0, alpha=scale, out=below)
+                products.multiply(above, matrix, below, scale)
             self._pull_back(ensemble, h)
 
     def _pull_back(self, ensemble: Ensemble, h: int) -> None:

@@ -7,9 +7,6 @@ of the loss's: the gradient is A_{h−1}ᵀ(r ∘ D_h), and the tangent kernel t
 and between looks the gradient takes Σ_a r_ia D_h(ia), carried as one row for each sample: 1/K of the
 operations of K unit cotangents. Those are carried when a measurement asks for them, so that a step costs what
 it costs with one output, and no measurement has a say in the trajectory.
-
-A product with a single column is made of elementwise products and a sum: batched matrix libraries are slow
-there.
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workers import aligned
+from workers import aligned, products
 from workers.activations import tensor_activation
 from workers.cotangents import Cotangents
 from workers.held_layer import HeldLayer
@@ -102,7 +99,6 @@ class Ensemble:
         self.inputs = [self.x.expand(len(self), -1, -1), *activations]
         self._scaled = [make(layer.fan_out) if layer.trains else None for layer in self.layers]
         self._output = make(self.output_count)
-        self._columns = {h: make(layer.fan_in) for h, layer in enumerate(self.layers) if layer.fan_out == 1}
         self._units: Cotangents | None = None
         self._units_are_fresh = False
         self._weighted: Cotangents | None = None
@@ -132,21 +128,10 @@ class Ensemble:
             z: where it goes, shape (B, n, fan_out).
         """
         layer, bias = self.layers[h], self.biases[h]
-        if layer.fan_out == 1:
-            torch.mul(self.inputs[h], self.weights[h].transpose(1, 2), out=self._columns[h])
-            torch.sum(self._columns[h], 2, keepdim=True, out=z)
-            z.mul_(layer.weight_scale)
-            if bias is not None:
-                z.add_(bias, alpha=layer.bias_scale)
-        else:
-            torch.baddbmm(
-                z if bias is None else bias.expand_as(z),
-                self.inputs[h],
-                self.weights[h],
-                beta=0.0 if bias is None else layer.bias_scale,
-                alpha=layer.weight_scale,
-                out=z,
-            )
+        if bias is not None:
+            z.copy_(bias)
+        beta = 0.0 if bias is None else layer.bias_scale
+        products.multiply(self.inputs[h], self.weights[h], z, layer.weight_scale, beta)
 
     def _activate(self, h: int) -> None:
         """A_h from z_h; where a branch is scaled or added, z_h keeps what the derivative needs."""
@@ -233,11 +218,7 @@ class Ensemble:
         layer, weights, bias = self.layers[h], target.weights[h], target.biases[h]
         if weights is None:
             return
-        if layer.fan_out == 1:
-            torch.mul(self.inputs[h], scaled, out=self._columns[h])
-            weights.sub_(self._columns[h].sum(1)[..., None], alpha=layer.weight_scale)
-        else:
-            weights.baddbmm_(self.inputs[h].transpose(1, 2), scaled, alpha=-layer.weight_scale)
+        products.multiply(self.inputs[h].transpose(1, 2), scaled, weights, -layer.weight_scale, 1.0)
         if bias is not None:
             bias.sub_(scaled.sum(1, keepdim=True), alpha=layer.bias_scale)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from workers import aligned
+from workers import aligned, products
 from workers.looks import FEWEST_HELD
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class HeldLayer:
 
     def product(self, out: Tensor) -> None:
         """z₁ = base − gram Δ."""
-        gram = self.gram.expand(len(self.base), -1, -1)
-        torch.baddbmm(self.base, gram, self.moved, alpha=-1.0, out=out)
+        out.copy_(self.base)
+        products.multiply(self.gram.expand(len(self.base), -1, -1), self.moved, out, -1.0, 1.0)
 
 
 @contextlib.contextmanager

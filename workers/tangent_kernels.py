@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from workers import aligned
+from workers import aligned, products
 from workers.ensemble import Ensemble
 
 
@@ -24,12 +23,12 @@ def layer_tangent_kernel(ensemble: Ensemble, h: int, other: Ensemble | None = No
     layer, outputs = ensemble.layers[h], ensemble.output_count
     a, b = ensemble.inputs[h], second.inputs[h].transpose(1, 2)
     d, e = ensemble.unit_cotangents.layers[h], second.unit_cotangents.layers[h].transpose(1, 2)
-    gram = torch.bmm(a, b, out=_empty(a, b)).mul_(layer.weight_scale**2)
+    gram = _product(a, b, layer.weight_scale**2)
     if layer.bias_scale:
         gram += layer.bias_scale**2
     if outputs == 1:
-        return gram.mul_(d * e if layer.fan_out == 1 else torch.bmm(d, e))
-    kernel = torch.bmm(d, e, out=_empty(d, e))
+        return gram.mul_(d * e if layer.fan_out == 1 else _product(d, e))
+    kernel = _product(d, e)
     kernel.view(len(gram), gram.shape[1], outputs, gram.shape[2], outputs).mul_(gram[:, :, None, :, None])
     return kernel
 
@@ -58,6 +57,8 @@ def layer_tangent_kernels(ensemble: Ensemble) -> list[Tensor | None]:
     ]
 
 
-def _empty(left: Tensor, right: Tensor) -> Tensor:
-    """Room for a product of two batches of matrices."""
-    return aligned.empty(left, len(left), left.shape[1], right.shape[2])
+def _product(left: Tensor, right: Tensor, scale: float = 1.0) -> Tensor:
+    """scale · left right of two batches of matrices."""
+    out = aligned.empty(left, len(left), left.shape[1], right.shape[2])
+    products.multiply(left, right, out, scale)
+    return out

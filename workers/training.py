@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from workers import cell_cost
+from workers import cell_cost, products
 from workers import checkpoint as checkpoints
 from workers.checkpoint import FINISHED, Batch, Flush, Ledger, States
 from workers.data import Data, Dimensions
@@ -104,6 +104,7 @@ def run(
     batches = list(_batches(block, data, device, ledger.steps, states))
     parallel = max(1, min(block.threads // block.split, len(batches)))
     intra = max(1, block.threads // parallel)
+    products.set_threads(intra if parallel == 1 else 1)
     with ThreadPoolExecutor(parallel, initializer=torch.set_num_threads, initargs=(intra,)) as pool:
         train = partial(_train_batch, block, data, device, ledger)
         _finish(ledger, [pool.submit(train, batch) for batch in batches])

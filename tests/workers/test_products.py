@@ -1,0 +1,86 @@
+"""Products of batches: against torch's own, and their bits against company and cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from workers import aligned, products
+
+SHAPES = ((1, 24, 32, 32), (5, 24, 64, 64), (3, 7, 5, 1), (2, 1, 9, 4), (1, 6, 1, 8), (1, 33, 700, 1300))
+
+
+@pytest.fixture(autouse=True)
+def one_core_after() -> Iterator[None]:
+    yield
+    products.set_threads(1)
+
+
+def draw(cells: int, rows: int, columns: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    like = torch.empty(1, dtype=dtype)
+    generator = torch.Generator().manual_seed(1000 * rows + columns)
+    return aligned.empty(like, cells, rows, columns).normal_(generator=generator)
+
+
+def error(found: Tensor, wanted: Tensor) -> float:
+    return float((found - wanted).abs().max() / wanted.abs().max())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("cells", "n", "k", "m"), SHAPES)
+def test_every_order_of_the_factors(cells: int, n: int, k: int, m: int, dtype: torch.dtype) -> None:
+    """Each factor as it lies and transposed, with α and β; a control with another α is seen."""
+    a, b, c = draw(cells, n, k, dtype), draw(cells, k, m, dtype), draw(cells, n, m, dtype)
+    wanted = 0.3 * (a @ b) - 2.0 * c
+    precision = 1e-13 if dtype == torch.float64 else 1e-4
+    for left in (a, aligned.copy(a.mT).mT):
+        for right in (b, aligned.copy(b.mT).mT):
+            out = aligned.copy(c)
+            products.multiply(left, right, out, 0.3, -2.0)
+            assert error(out, wanted) < precision
+    products.multiply(a, b, c, 0.31, -2.0)
+    assert error(c, wanted) > precision
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("columns", [1, 40])
+def test_without_beta_the_result_is_not_read(columns: int, dtype: torch.dtype) -> None:
+    """NaN in its place goes away, also where there is nothing to sum."""
+    for k in (0, 3):
+        out = torch.full((2, 4, columns), torch.nan, dtype=dtype)
+        products.multiply(draw(2, 4, k, dtype), draw(2, k, columns, dtype), out)
+        assert out.isfinite().all()
+
+
+def test_one_factor_for_all_cells() -> None:
+    """A batch of stride 0 on the left, as the samples' own products are."""
+    a, b = draw(1, 6, 6).expand(4, -1, -1), draw(4, 6, 16)
+    out = torch.empty(4, 6, 16, dtype=torch.float64)
+    products.multiply(a, b, out)
+    assert error(out, a @ b) < 1e-14
+
+
+@pytest.mark.parametrize(("n", "m"), [(24, 32), (24, 128), (32, 512), (17, 1000)])
+def test_bits_depend_neither_on_the_batch_nor_on_the_cores(n: int, m: int) -> None:
+    """The last cell of three, alone, on one core and on three: forward, backward and update product."""
+    a, w, d = draw(3, n, m), draw(3, m, m), draw(3, n, m)
+    for left, right in ((a, w), (d, w.mT), (a.mT, d)):
+        found = []
+        for cores, first in ((1, 0), (1, 2), (3, 0), (3, 2)):
+            products.set_threads(cores)
+            out = aligned.empty(a, 3 - first, left.shape[1], right.shape[2]).zero_()
+            products.multiply(left[first:], right[first:], out, 0.7, 1.0)
+            found.append(out[-1])
+        assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+def test_what_no_routine_takes_is_refused() -> None:
+    """Rather than a wrong number: a factor with a stride in both directions, a transposed result."""
+    a, out = draw(1, 8, 8), draw(1, 4, 4)
+    with pytest.raises(ValueError, match="neither rows nor columns"):
+        products.multiply(a[:, ::2, ::2], draw(1, 4, 4), out)
+    with pytest.raises(ValueError, match="not contiguous"):
+        products.multiply(draw(1, 4, 4), draw(1, 4, 4), out.mT)

@@ -1,0 +1,109 @@
+"""Products of batches of matrices: on a CPU in float64 by OpenBLAS's batched routine, elsewhere by torch.
+
+OpenBLAS has kernels of its own for small matrices and for AVX-512 on every processor, and takes a whole batch
+in one call: at widths 32 to 128 it is 1.1 to 2.4 times as fast as torch's library, where `benchmarks/limits.py`
+was run. In float32 it is not, and torch's is kept; there a product with a single column is made of elementwise
+products and a sum, as batched matrix libraries are slow with it.
+
+The bits of a product depend on its own shape alone: not on the batch, nor on how many cores share it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import scipy_openblas32 as openblas
+import torch
+from torch import Tensor
+
+ROW_MAJOR, AS_IS, TRANSPOSED = 101, 111, 112  # CBLAS's own numbers
+LEAST_COLUMNS = 64  # of a part of one product that a core gets
+
+
+def multiply(a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
+    """out ← α a b + β out, for each matrix of a batch.
+
+    Args:
+        a: shape (B, n, k); every batch may be an expanded one.
+        b: shape (B, k, m).
+        out: shape (B, n, m); not read where β is 0.
+        alpha: α.
+        beta: β.
+
+    >>> out = torch.ones(1, 1, 1, dtype=torch.float64)
+    >>> two = torch.full((1, 1, 1), 2.0, dtype=torch.float64)
+    >>> multiply(two, two, out, alpha=10.0, beta=1.0); out.item()
+    41.0
+    """
+    if out.dtype == torch.float64 and out.device.type == "cpu" and out.numel() and a.shape[2]:
+        _multiply_by_openblas(a, b, out, alpha, beta)
+    elif b.shape[2] == 1 and out.device.type == "cpu":
+        columns = (a * b.mT).sum(2) if a.stride(2) == 1 else (a.mT * b).sum(1)
+        out.mul_(beta) if beta else out.zero_()
+        out.add_(columns[..., None], alpha=alpha)
+    else:
+        torch.baddbmm(out, a, b, beta=beta, alpha=alpha, out=out)
+
+
+def set_threads(threads: int) -> None:
+    """How many cores a product may use, in this process."""
+    _library().scipy_openblas_set_num_threads(threads)
+
+
+def _multiply_by_openblas(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta: float) -> None:
+    if out.stride(2) != 1:
+        raise ValueError(f"rows of the result are not contiguous: strides {out.stride()}")
+    routine, threads = _routine()
+    (cells, rows, columns), inner = out.shape, a.shape[2]
+    a_order, a_row = _order(a)
+    b_order, b_row = _order(b)
+    address_a, address_b, address_out = a.data_ptr(), b.data_ptr(), out.data_ptr()
+    out_row = max(out.stride(1), columns)
+    parts = threads() if cells == 1 and columns > LEAST_COLUMNS else 1
+    if parts == 1:
+        routine(
+            ROW_MAJOR, a_order, b_order, rows, columns, inner,
+            alpha, address_a, a_row, a.stride(0), address_b, b_row, b.stride(0),
+            beta, address_out, out_row, out.stride(0), cells,
+        )  # fmt: skip
+        return
+    # One matrix for several cores: its columns as a batch, and what is left over.
+    width = -(-columns // (parts * LEAST_COLUMNS)) * LEAST_COLUMNS
+    along = b.stride(2) * 8
+    for first, size, count in ((0, width, columns // width), (columns // width * width, columns % width, 1)):
+        if size:
+            routine(
+                ROW_MAJOR, a_order, b_order, rows, size, inner,
+                alpha, address_a, a_row, 0, address_b + first * along, b_row, size * b.stride(2),
+                beta, address_out + first * 8, out_row, size, count,
+            )  # fmt: skip
+
+
+def _order(matrices: Tensor) -> tuple[int, int]:
+    """Whether rows or columns are contiguous, and how far apart they lie."""
+    rows, columns = matrices.shape[1:]
+    if columns == 1 or matrices.stride(2) == 1:
+        return AS_IS, max(matrices.stride(1), columns)
+    if rows == 1 or matrices.stride(1) == 1:
+        return TRANSPOSED, max(matrices.stride(2), rows)
+    raise ValueError(f"neither rows nor columns are contiguous: strides {matrices.stride()}")
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(str(Path(openblas.get_lib_dir()) / openblas.get_library(fullname=True)))
+    library.scipy_openblas_set_num_threads(1)
+    return library
+
+
+@functools.cache
+def _routine() -> tuple[Callable[..., None], Callable[[], int]]:
+    """cblas_dgemm_batch_strided, and how many threads it may use."""
+    library, size, factor, array = _library(), ctypes.c_int, ctypes.c_double, ctypes.c_void_p
+    routine = library.scipy_cblas_dgemm_batch_strided
+    routine.restype = None
+    routine.argtypes = [size] * 6 + [factor, *(array, size, size) * 2, factor, array, size, size, size]
+    return routine, library.scipy_openblas_get_num_threads

@@ -1,9 +1,9 @@
 """Products of batches of matrices: on a CPU in float64 by OpenBLAS's batched routine, elsewhere by torch.
 
-OpenBLAS has kernels of its own for small matrices and for AVX-512 on every processor, and takes a whole batch
-in one call: at widths 32 to 128 it is 1.1 to 2.4 times as fast as torch's library, where `benchmarks/limits.py`
-was run. In float32 it is not, and torch's is kept; there a product with a single column is made of elementwise
-products and a sum, as batched matrix libraries are slow with it.
+OpenBLAS has kernels of its own for small matrices and for AVX-512 on every processor, and takes a whole
+batch in one call: at widths 32 to 128 it was 1.1 to 2.4 times as fast as torch's library
+(`benchmarks/limits.py`). In float32 it is not, and torch's is kept; there a product with a single column is
+made of elementwise products and a sum, as batched matrix libraries are slow with it.
 
 The bits of a product depend on its own shape alone: not on the batch, nor on how many cores share it.
 """

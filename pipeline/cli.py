@@ -70,7 +70,7 @@ def plan(
     config: Config,
     settings: Settings = None,
     gpus: Annotated[
-        int, typer.Option("--gpus", min=0, help="Also forecast the wall time on so many GPUs.")
+        int, typer.Option("--gpus", min=0, help="Also forecast wall time and idle share on so many GPUs.")
     ] = 0,
     json: Json = False,
 ) -> None:
@@ -84,7 +84,7 @@ def plan(
     compute = sweep.config.compute
     made = make_plan(sweep, compute.cores)
     check_memory(made, sweep.file, compute.memory_bytes)
-    found = forecast.forecast(made, gpus)
+    found = forecast.forecast(made, make_plan(sweep, gpus) if gpus else None)
     print_json(found) if json else print(forecast.lines(found))
 
 

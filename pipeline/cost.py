@@ -10,16 +10,20 @@ from pipeline import sampling
 from pipeline.config import SweepConfig
 from workers import cell_cost, observables
 from workers.data import Dimensions
+from workers.optimizers.base import Training
 
 # Stated defaults for one core or one device; a running sweep corrects them by its own times. They are
 # constants, not measurements, so that two runs of one config plan the same blocks.
-CORE_FLOPS_PER_S = 3.0e10
-RECORD_FLOPS_PER_S = 6.0e9  # a record's products are thin, and eigenvalues do not run at the peak
+CORE_FLOPS_PER_S = 4.5e10
+FEW_SAMPLES = 13.0  # samples for which moving the weights takes as long as the products
+RECORD_FLOPS_PER_S = 1.5e10  # a record's products are thin, and eigenvalues do not run at the peak
 GPU_FLOPS_PER_S = 5.0e12
-ELEMENT_S = 3.0e-9  # one activation of one sample through one layer and step, besides the products
-STEP_S = 5.0e-6  # one step of one cell, besides products and activations
-BATCH_STEP_S, LAYER_STEP_S = 8.0e-5, 1.8e-5  # dispatch of one step of a batch, and of each of its layers
-QUANTITY_S = 1.7e-5  # dispatch of one quantity that a record needs, per layer and cell
+ELEMENT_S = 6.0e-10  # one activation of one sample through one layer and step, besides the products
+RECORD_S = 1.2e-5  # one quantity of one record of one cell, besides its operations
+BATCH_STEP_S, LAYER_STEP_S = 7.5e-5, 4.0e-5  # dispatch of one step of a batch, and of each of its layers
+BATCH_QUANTITY_S, LAYER_RECORD_S = 1.3e-4, 6.0e-5  # of a quantity that a batch's record needs, and of a layer
+DISPATCH_S = 6.2e-3  # the driver's time for one block
+START_S = 13.0  # a local cluster's start and end, and its workers' loading of their libraries
 PROCESS_BYTES = 400 * 2**20  # a worker process with its libraries
 BATCH_BYTES = 24 * 2**20  # what a batch on a CPU core holds beyond one seed's cells
 
@@ -46,9 +50,9 @@ class Costs:
 def estimate(config: SweepConfig, size: Dimensions) -> Costs:
     """Costs of every pair of width and depth.
 
-    Seconds of a cell: steps · (flops / rate + layers · ε · samples · width + a constant) and its records;
-    those of a batch besides: steps · dispatch, for all its cells at once. All steps count: a cell that
-    reaches the rounding floor ends earlier.
+    Seconds of a cell: steps · (flops / rate · (1 + n₀/n) + layers · ε · n · width) for n samples, and its
+    records; those of a batch besides: dispatch of its steps and records, for all its cells at once. All
+    steps count: a cell that reaches the rounding floor ends earlier.
 
     Source: the networks' own counts of operations; constants measured on one CPU core.
 
@@ -62,7 +66,7 @@ def estimate(config: SweepConfig, size: Dimensions) -> Costs:
         for d, depth in enumerate(config.grid.depth):
             if config.training is not None:
                 seconds, flops, memory = _training_cell(config, width, depth, size)
-                costs.batch_s[w, d] = config.training.steps * (BATCH_STEP_S + depth * LAYER_STEP_S)
+                costs.batch_s[w, d] = _batch_s(config.training, depth)
                 rates = len(config.grid.learning_rates)
                 costs.seed_s[w, d] = rates * seconds
                 costs.seed_flops[w, d] = rates * flops
@@ -77,17 +81,24 @@ def _training_cell(
 ) -> tuple[float, float, float]:
     training = config.training
     assert training is not None
-    records = min(training.records, training.steps + 1)
+    records = len(training.recorded_steps())
     cell = (config.network, training, width, depth, size)
     steps_flops, record_flops = cell_cost.steps_flops(*cell), cell_cost.record_flops(*cell)
     flops = steps_flops + records * record_flops
     precision = 8 / training.itemsize
-    step_s = depth * ELEMENT_S * size.samples * width + STEP_S
-    product_s = steps_flops / (CORE_FLOPS_PER_S * precision)
+    step_s = depth * ELEMENT_S * size.samples * width
+    product_s = steps_flops / (CORE_FLOPS_PER_S * precision) * (1.0 + FEW_SAMPLES / size.samples)
     quantities = len(observables.needs(training.measure))
-    record_s = record_flops / (RECORD_FLOPS_PER_S * precision) + QUANTITY_S * quantities * depth
+    record_s = record_flops / (RECORD_FLOPS_PER_S * precision) + quantities * RECORD_S
     seconds = product_s + training.steps * step_s + records * record_s
     return seconds, flops, float(cell_cost.memory_bytes(*cell))
+
+
+def _batch_s(training: Training, depth: int) -> float:
+    """Dispatch of a batch's steps and records."""
+    record_s = len(observables.needs(training.measure)) * BATCH_QUANTITY_S + depth * LAYER_RECORD_S
+    steps_s = training.steps * (BATCH_STEP_S + depth * LAYER_STEP_S)
+    return steps_s + len(training.recorded_steps()) * record_s
 
 
 def gpu_seconds(config: SweepConfig, costs: Costs) -> np.ndarray:

@@ -11,15 +11,17 @@ from pipeline.compute import format_bytes
 from pipeline.plan import Plan, makespan_s
 
 
-def forecast(plan: Plan, gpus: int = 0) -> dict[str, Any]:
+def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
     """Cells, blocks, operations, memory, bytes, objects and wall time of a sweep.
 
     Args:
         plan: the sweep's plan.
-        gpus: devices of a second forecast; 0: none.
+        on_gpus: the same sweep's plan for as many devices as its cores, for a second forecast.
 
     Returns:
-        Plain numbers; times are in seconds and come from the stated constants of the cost model.
+        Plain numbers; times are in seconds and come from the stated constants of the cost model. Wall times
+        are those of the whole command, a local cluster's start and end included; an idle share is what of
+        the devices' time no block takes.
     """
     config = plan.config
     seeds = len(config.variants) * len(config.grid.seeds)
@@ -38,13 +40,26 @@ def forecast(plan: Plan, gpus: int = 0) -> dict[str, Any]:
         "cores": plan.cores,
         "wall_s": _wall_s(seconds, plan.cores),
     }
-    if gpus:
-        lengths = seconds[: plan.training_blocks].reshape(plan.pairs, -1)
-        lengths = lengths - plan.costs.batch_s.ravel()[:, None]
-        per_core = np.maximum(plan.costs.seed_s.ravel(), 1e-300)[:, None]
-        on_gpu = lengths / per_core * cost.gpu_seconds(config, plan.costs).ravel()[:, None]
-        result |= {"gpus": gpus, "gpu_wall_s": makespan_s(on_gpu.ravel(), gpus)}
+    if on_gpus is not None:
+        device_s = _on_gpus(on_gpus)
+        busy_s = max(makespan_s(device_s, on_gpus.cores), len(device_s) * cost.DISPATCH_S)
+        wall_s = cost.START_S + busy_s
+        result |= {
+            "gpus": on_gpus.cores,
+            "gpu_blocks": len(device_s),
+            "gpu_wall_s": wall_s,
+            "gpu_idle_share": 1.0 - float(device_s.sum()) / (on_gpus.cores * wall_s),
+        }
     return result
+
+
+def _on_gpus(plan: Plan) -> np.ndarray:
+    """Seconds of each training block on a GPU: its steps' dispatch there, and its operations."""
+    batch_s = plan.costs.batch_s.ravel()[:, None]
+    lengths = plan.block_seconds()[: plan.training_blocks].reshape(plan.pairs, -1) - batch_s
+    per_core = np.maximum(plan.costs.seed_s.ravel(), 1e-300)[:, None]
+    on_gpu = lengths / per_core * cost.gpu_seconds(plan.config, plan.costs).ravel()[:, None]
+    return np.asarray((on_gpu + batch_s).ravel())
 
 
 def lines(found: dict[str, Any]) -> str:
@@ -61,7 +76,13 @@ def lines(found: dict[str, Any]) -> str:
         ("wall time", f"about {duration(found['wall_s'])} on {found['cores']} cores"),
     ]
     if "gpus" in found:
-        rows.append(("", f"about {duration(found['gpu_wall_s'])} on {found['gpus']} GPUs (training)"))
+        rows.append(
+            (
+                "",
+                f"about {duration(found['gpu_wall_s'])} on {found['gpus']} GPUs (training), "
+                f"{100 * found['gpu_idle_share']:.0f} % of it idle",
+            )
+        )
     return "\n".join([found["name"], *(f"  {name:<11} {text}" for name, text in rows)])
 
 
@@ -92,4 +113,7 @@ def _largest_block_bytes(plan: Plan) -> int:
 
 def _wall_s(seconds: np.ndarray, cores: int) -> float:
     """List scheduling; blocks fewer than cores take several cores each."""
-    return max(makespan_s(seconds, cores) if len(seconds) >= cores else float(seconds.sum() / cores), 0.0)
+    if not len(seconds):
+        return 0.0
+    busy_s = makespan_s(seconds, cores) if len(seconds) >= cores else float(seconds.sum() / cores)
+    return cost.START_S + max(busy_s, len(seconds) * cost.DISPATCH_S)

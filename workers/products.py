@@ -54,42 +54,43 @@ def set_threads(threads: int) -> None:
 
 
 def _multiply_by_openblas(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta: float) -> None:
-    if out.stride(2) != 1:
+    cells, rows, columns = out.shape
+    out_cell, out_row, out_column = out.stride()
+    if out_column != 1:
         raise ValueError(f"rows of the result are not contiguous: strides {out.stride()}")
-    routine, threads = _routine()
-    (cells, rows, columns), inner = out.shape, a.shape[2]
-    a_order, a_row = _order(a)
-    b_order, b_row = _order(b)
+    inner = a.shape[2]
+    a_order, a_row, a_cell = _layout(a.stride(), rows, inner)
+    b_order, b_row, b_cell = _layout(b.stride(), inner, columns)
     address_a, address_b, address_out = a.data_ptr(), b.data_ptr(), out.data_ptr()
-    out_row = max(out.stride(1), columns)
+    routine, threads = _routine()
     parts = threads() if cells == 1 and columns > LEAST_COLUMNS else 1
     if parts == 1:
         routine(
             ROW_MAJOR, a_order, b_order, rows, columns, inner,
-            alpha, address_a, a_row, a.stride(0), address_b, b_row, b.stride(0),
-            beta, address_out, out_row, out.stride(0), cells,
+            alpha, address_a, a_row, a_cell, address_b, b_row, b_cell,
+            beta, address_out, max(out_row, columns), out_cell, cells,
         )  # fmt: skip
         return
     # One matrix for several cores: its columns as a batch, and what is left over.
     width = -(-columns // (parts * LEAST_COLUMNS)) * LEAST_COLUMNS
-    along = b.stride(2) * 8
+    along = b.stride(2)
     for first, size, count in ((0, width, columns // width), (columns // width * width, columns % width, 1)):
         if size:
             routine(
                 ROW_MAJOR, a_order, b_order, rows, size, inner,
-                alpha, address_a, a_row, 0, address_b + first * along, b_row, size * b.stride(2),
-                beta, address_out + first * 8, out_row, size, count,
+                alpha, address_a, a_row, 0, address_b + 8 * first * along, b_row, size * along,
+                beta, address_out + 8 * first, max(out_row, columns), size, count,
             )  # fmt: skip
 
 
-def _order(matrices: Tensor) -> tuple[int, int]:
-    """Whether rows or columns are contiguous, and how far apart they lie."""
-    rows, columns = matrices.shape[1:]
-    if columns == 1 or matrices.stride(2) == 1:
-        return AS_IS, max(matrices.stride(1), columns)
-    if rows == 1 or matrices.stride(1) == 1:
-        return TRANSPOSED, max(matrices.stride(2), rows)
-    raise ValueError(f"neither rows nor columns are contiguous: strides {matrices.stride()}")
+def _layout(strides: tuple[int, ...], rows: int, columns: int) -> tuple[int, int, int]:
+    """Whether rows or columns of each matrix are contiguous, and how far apart these and the matrices lie."""
+    cell, row, column = strides
+    if column == 1 or columns == 1:
+        return AS_IS, max(row, columns), cell
+    if row == 1 or rows == 1:
+        return TRANSPOSED, max(column, rows), cell
+    raise ValueError(f"neither rows nor columns are contiguous: strides {strides}")
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pipeline import config, plan
+from pipeline import config, cost, plan
 from pipeline.cli import app
 from pipeline.config import SweepConfig
 from pipeline.errors import InputError
@@ -151,5 +151,8 @@ def test_plan_prints_a_forecast_and_runs_nothing(write_config: Write, tmp_path: 
     found = json.loads(result.stdout)
     assert result.exit_code == 0
     assert found["cells"] == 24
-    assert {"blocks", "flops", "memory_bytes", "stored_bytes", "wall_s", "gpu_wall_s"} <= set(found)
+    assert {"blocks", "flops", "memory_bytes", "stored_bytes", "wall_s"} <= set(found)
+    assert found["gpus"] == 2
+    assert 0.0 < found["gpu_idle_share"] < 1.0
+    assert found["gpu_wall_s"] > cost.START_S
     assert sorted(tmp_path.iterdir()) == [path]

@@ -11,8 +11,10 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.engine import NETWORK, block, ensemble, product_peak
+from workers import products
 from workers.data import DataConfig, load
 from workers.optimizers import GradientDescent
 from workers.start import Points, Start
@@ -32,18 +34,21 @@ def least_s(work: Callable[[], object], count: int = 1) -> float:
     return float(best)
 
 
-def product_shares(width: int, peak: float) -> tuple[float, float, float]:
+def by_torch(a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
+    torch.baddbmm(out, a, b, beta=beta, alpha=alpha, out=out)
+
+
+def product_shares(width: int, peak: float, multiply: Callable[..., None]) -> str:
     """Forward, backward and update product of a hidden layer, 16 cells: shares of the peak."""
     a, d, out = (torch.randn(CELLS, SAMPLES, width, dtype=torch.float64) for _ in range(3))
     w = torch.randn(CELLS, width, width, dtype=torch.float64)
     flops = 2.0 * CELLS * SAMPLES * width**2
-    products = (
-        lambda: torch.bmm(a, w, out=out),
-        lambda: torch.bmm(d, w.transpose(1, 2), out=out),
-        lambda: w.baddbmm_(a.transpose(1, 2), d, alpha=-1e-12),
+    three = (
+        lambda: multiply(a, w, out),
+        lambda: multiply(d, w.mT, out),
+        lambda: multiply(a.mT, d, w, -1e-12, 1.0),
     )
-    forward, backward, update = (flops / least_s(product, 20) / peak for product in products)
-    return forward, backward, update
+    return ", ".join(f"{flops / least_s(product, 20) / peak:.2f}" for product in three)
 
 
 def step_s(width: int) -> float:
@@ -73,19 +78,20 @@ def section() -> str:
     peak = product_peak(torch.float64)
     head = (
         "width",
-        "forward, backward, update product",
+        "forward, backward, update product by torch",
+        "the same by `workers.products`",
         "µs a step and cell",
         "operations, share of the peak",
     )
     lines = [head, ("---",) * len(head)]
     for width in (32, 64, 128):
-        shares = product_shares(width, peak)
         seconds = step_s(width)
         flops = 2.0 * SAMPLES * width * (SAMPLES + 3 * width * (DEPTH - 1) + 2)
         lines.append(
             (
                 str(width),
-                ", ".join(f"{share:.2f}" for share in shares),
+                product_shares(width, peak, by_torch),
+                product_shares(width, peak, products.multiply),
                 f"{1e6 * seconds:.1f}",
                 f"{flops / 1e6:.2f} MFLOP, {flops / seconds / peak:.2f}",
             )

@@ -3,7 +3,7 @@
 # What cannot run here is skipped with a word. What fails, with daemons and deadlines on a machine that others
 # may use, is tried once more, and the word says so; what fails twice ends this with 1.
 #
-#   tests/deploy/components.sh
+#   tests/deploy/components.sh [NAME…]        s3, slurm, hosts; default: all of them
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 export PATH=${WIDESWEEP_BIN:-$PWD/.venv/bin}:$PATH
@@ -24,9 +24,15 @@ component() { # NAME COMMAND…
         *) echo "FAILED: $name, exit code $code" >&2; exit 1 ;;
     esac
 }
-component S3 python -m pytest -q -m "slow or not slow" tests/pipeline/test_s3.py
-component Slurm tests/deploy/slurm.sh
-component "several hosts" tests/deploy/namespaces.sh
+[ $# -gt 0 ] || set -- s3 slurm hosts
+for name in "$@"; do
+    case $name in
+        s3) component "$name" python -m pytest -q -m "slow or not slow" tests/pipeline/test_s3.py ;;
+        slurm) component "$name" tests/deploy/slurm.sh ;;
+        hosts) component "$name" tests/deploy/namespaces.sh ;;
+        *) echo "no component $name: s3, slurm or hosts" >&2; exit 2 ;;
+    esac
+done
 printf '\n==== components passed'
 [ ${#again[@]} = 0 ] || printf '; at the second try: %s' "${again[*]}"
 [ ${#skipped[@]} = 0 ] || printf '; skipped here, for the reasons above: %s' "${skipped[*]}"

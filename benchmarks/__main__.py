@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import (
     engine,
+    forecast,
     infinite_ntk,
     limits,
     measurements,
@@ -23,7 +24,17 @@ from benchmarks.rows import Row, table
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 # The quick ones first, so that a stop leaves most.
-PARTS = (samplers, limits, engine, scheduler, measurements, whole_sweeps, narrow_cells, infinite_ntk)
+PARTS = (
+    samplers,
+    limits,
+    engine,
+    scheduler,
+    measurements,
+    whole_sweeps,
+    forecast,
+    narrow_cells,
+    infinite_ntk,
+)
 
 
 def machine() -> str:

@@ -14,12 +14,12 @@ from workers.optimizers.base import Training
 
 # Stated defaults for one core or one device; a running sweep corrects them by its own times. They are
 # constants, not measurements, so that two runs of one config plan the same blocks.
-CORE_FLOPS_PER_S = 4.5e10
-FEW_SAMPLES = 13.0  # samples for which moving the weights takes as long as the products
-RECORD_FLOPS_PER_S = 1.5e10  # a record's products are thin, and eigenvalues do not run at the peak
+CORE_FLOPS_PER_S = 4.4e10
+FEW_SAMPLES = 11.0  # samples for which moving the weights takes as long as the products
+RECORD_FLOPS_PER_S = 1.8e10  # a record's products are thin, and eigenvalues do not run at the peak
 GPU_FLOPS_PER_S = 5.0e12
-ELEMENT_S = 6.0e-10  # one activation of one sample through one layer and step, besides the products
-RECORD_S = 1.2e-5  # one quantity of one record of one cell, besides its operations
+ELEMENT_S = 1.3e-9  # one activation of one sample through one layer and step, besides the products
+RECORD_S = 1.0e-5  # one quantity of one record of one cell, besides its operations
 BATCH_STEP_S, LAYER_STEP_S = 7.5e-5, 4.0e-5  # dispatch of one step of a batch, and of each of its layers
 BATCH_QUANTITY_S, LAYER_RECORD_S = 1.3e-4, 6.0e-5  # of a quantity that a batch's record needs, and of a layer
 DISPATCH_S = 6.2e-3  # the driver's time for one block

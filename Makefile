@@ -5,14 +5,15 @@ BIN := $(VENV)/bin
 # All pages anew each time: what is generated changes with the code, not with the pages.
 SITE := $(BIN)/python -m sphinx --fresh-env --write-all --fail-on-warning --keep-going --quiet docs site
 
-.PHONY: help setup demo test test-slow test-notebooks test-components test-compose check docs bench clean
+.PHONY: help setup demo test test-slow test-notebooks test-slurm test-components test-compose check docs bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up if needed, run configs/demo.yaml, print the laws and the report's path"
 	@echo "make test    set up if needed, run the default tests"
 	@echo "make test-slow, test-notebooks    the long tests; of these the notebooks"
-	@echo "make test-components, test-compose    a real S3 server, Slurm and several hosts; real containers"
+	@echo "make test-slurm, test-compose    a real Slurm of two nodes; real containers"
+	@echo "make test-components    a real S3 server, Slurm and several hosts"
 	@echo "make check   format, lint, types, and the site without a warning"
 	@echo "make docs    the site, into site/"
 	@echo "make bench   ours beside the peers, on this machine"
@@ -42,6 +43,9 @@ test-notebooks: setup
 # Real components, installed where they are missing (Debian, root); a word says why one cannot run here.
 test-components: setup
 	tests/deploy/components.sh
+
+test-slurm: setup
+	tests/deploy/slurm.sh
 
 test-compose: setup
 	tests/deploy/compose.sh

@@ -15,7 +15,8 @@ from workers.optimizers.base import Training
 # Stated defaults for one core or one device; a running sweep corrects them by its own times. They are
 # constants, not measurements, so that two runs of one config plan the same blocks.
 CORE_FLOPS_PER_S = 4.4e10
-FEW_SAMPLES = 11.0  # samples for which moving the weights takes as long as the products
+FEW_SAMPLES = 11.0  # samples for which moving a wide layer's weights takes as long as its products
+WIDE = 512  # width from which a layer does not stay in a core's cache
 RECORD_FLOPS_PER_S = 1.8e10  # a record's products are thin, and eigenvalues do not run at the peak
 GPU_FLOPS_PER_S = 5.0e12
 ELEMENT_S = 1.3e-9  # one activation of one sample through one layer and step, besides the products
@@ -50,9 +51,9 @@ class Costs:
 def estimate(config: SweepConfig, size: Dimensions) -> Costs:
     """Costs of every pair of width and depth.
 
-    Seconds of a cell: steps · (flops / rate · (1 + n₀/n) + layers · ε · n · width) for n samples, and its
-    records; those of a batch besides: dispatch of its steps and records, for all its cells at once. All
-    steps count: a cell that reaches the rounding floor ends earlier.
+    Seconds of a cell of n samples: steps · (flops / rate · (1 + n₀/n · min(1, width/512)) + layers · ε · n ·
+    width) and its records; those of a batch besides: dispatch of its steps and records, for all its cells at
+    once. All steps count: a cell that reaches the rounding floor ends earlier.
 
     Source: the networks' own counts of operations; constants measured on one CPU core.
 
@@ -87,7 +88,8 @@ def _training_cell(
     flops = steps_flops + records * record_flops
     precision = 8 / training.itemsize
     step_s = depth * ELEMENT_S * size.samples * width
-    product_s = steps_flops / (CORE_FLOPS_PER_S * precision) * (1.0 + FEW_SAMPLES / size.samples)
+    moving = FEW_SAMPLES / size.samples * min(1.0, width / WIDE)
+    product_s = steps_flops / (CORE_FLOPS_PER_S * precision) * (1.0 + moving)
     quantities = len(observables.needs(training.measure))
     record_s = record_flops / (RECORD_FLOPS_PER_S * precision) + quantities * RECORD_S
     seconds = product_s + training.steps * step_s + records * record_s

@@ -1,7 +1,7 @@
 """Products of batches of matrices: on a CPU in float64 by OpenBLAS's batched routine, elsewhere by torch.
 
 OpenBLAS has kernels of its own for small matrices and for AVX-512 on every processor, and takes a whole
-batch in one call: at widths 32 to 128 it was 1.1 to 2.4 times as fast as torch's library
+batch in one call: at widths 32 to 128 it was 1.05 to 3.9 times as fast as torch's library
 (`benchmarks/limits.py`). In float32 it is not, and torch's is kept; there a product with a single column is
 made of elementwise products and a sum, as batched matrix libraries are slow with it.
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 ROW_MAJOR, AS_IS, TRANSPOSED = 101, 111, 112  # CBLAS's own numbers
+LARGEST = 2**31 - 1  # distance between matrices that the routine can count
 LEAST_COLUMNS = 64  # of a part of one product that a core gets
 
 
@@ -59,8 +60,18 @@ def _multiply_by_openblas(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta:
     if out_column != 1:
         raise ValueError(f"rows of the result are not contiguous: strides {out.stride()}")
     inner = a.shape[2]
+    fits = a.shape == (cells, rows, inner) and b.shape == (cells, inner, columns)
+    if not (fits and a.dtype == b.dtype == out.dtype):
+        raise ValueError(
+            f"no product: {a.shape} {a.dtype}, {b.shape} {b.dtype}, into {out.shape} {out.dtype}"
+        )
     a_order, a_row, a_cell = _layout(a.stride(), rows, inner)
     b_order, b_row, b_cell = _layout(b.stride(), inner, columns)
+    if cells > 1 and max(a_cell, b_cell, out_cell) > LARGEST:
+        for cell in range(cells):
+            one = slice(cell, cell + 1)
+            _multiply_by_openblas(a[one], b[one], out[one], alpha, beta)
+        return
     address_a, address_b, address_out = a.data_ptr(), b.data_ptr(), out.data_ptr()
     routine, threads = _routine()
     parts = threads() if cells == 1 and columns > LEAST_COLUMNS else 1
@@ -86,11 +97,11 @@ def _multiply_by_openblas(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta:
 def _layout(strides: tuple[int, ...], rows: int, columns: int) -> tuple[int, int, int]:
     """Whether rows or columns of each matrix are contiguous, and how far apart these and the matrices lie."""
     cell, row, column = strides
-    if column == 1 or columns == 1:
+    if (column == 1 or columns == 1) and (rows == 1 or row >= columns):
         return AS_IS, max(row, columns), cell
-    if row == 1 or rows == 1:
+    if (row == 1 or rows == 1) and (columns == 1 or column >= rows):
         return TRANSPOSED, max(column, rows), cell
-    raise ValueError(f"neither rows nor columns are contiguous: strides {strides}")
+    raise ValueError(f"neither rows nor columns are contiguous, or they overlap: strides {strides}")
 
 
 @functools.cache

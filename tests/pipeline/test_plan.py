@@ -153,6 +153,7 @@ def test_plan_prints_a_forecast_and_runs_nothing(write_config: Write, tmp_path: 
     assert found["cells"] == 24
     assert {"blocks", "flops", "memory_bytes", "stored_bytes", "wall_s"} <= set(found)
     assert found["gpus"] == 2
-    assert 0.0 < found["gpu_idle_share"] < 1.0
+    many = json.loads(CliRunner().invoke(app, ["plan", str(path), "--json", "--gpus", "64"]).stdout)
+    assert 0.0 < found["gpu_idle_share"] < many["gpu_idle_share"] < 1.0
     assert found["gpu_wall_s"] > cost.START_S
     assert sorted(tmp_path.iterdir()) == [path]

@@ -77,10 +77,26 @@ def test_bits_depend_neither_on_the_batch_nor_on_the_cores(n: int, m: int) -> No
         assert all(torch.equal(found[0], other) for other in found[1:])
 
 
+def test_matrices_too_far_apart_for_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one, to the same bits."""
+    a, b = draw(3, 5, 8), draw(3, 8, 16)
+    once, each = (torch.zeros(3, 5, 16, dtype=torch.float64) for _ in range(2))
+    products.multiply(a, b, once)
+    monkeypatch.setattr(products, "LARGEST", 1)
+    products.multiply(a, b, each)
+    assert torch.equal(once, each)
+
+
 def test_what_no_routine_takes_is_refused() -> None:
-    """Rather than a wrong number: a factor with a stride in both directions, a transposed result."""
+    """Rather than a wrong number, or a read past the end: strides, shapes and types that do not fit."""
     a, out = draw(1, 8, 8), draw(1, 4, 4)
     with pytest.raises(ValueError, match="neither rows nor columns"):
         products.multiply(a[:, ::2, ::2], draw(1, 4, 4), out)
+    with pytest.raises(ValueError, match="overlap"):
+        products.multiply(draw(1, 1, 4).expand(-1, 4, -1), draw(1, 4, 4), out)
     with pytest.raises(ValueError, match="not contiguous"):
         products.multiply(draw(1, 4, 4), draw(1, 4, 4), out.mT)
+    with pytest.raises(ValueError, match="no product"):
+        products.multiply(draw(1, 4, 5), draw(1, 4, 4), out)
+    with pytest.raises(ValueError, match="no product"):
+        products.multiply(draw(1, 4, 4, torch.float32), draw(1, 4, 4), out)

@@ -22,11 +22,13 @@ class TensorActivation:
         apply: (z, a): writes σ(z) to a; a is z itself unless `keeps_input`.
         pull_back: (d, z, a): multiplies d by σ'(z) in place.
         keeps_input: the derivative, or the sign of z, needs z itself.
+        rectifies: whether σ is relu; False: it is the identity; None: it is neither (`stretch`).
     """
 
     apply: Callable[[Tensor, Tensor], object]
     pull_back: Callable[[Tensor, Tensor, Tensor], object]
     keeps_input: bool
+    rectifies: bool | None = None
 
 
 def tensor_activation(config: ActivationConfig) -> TensorActivation:
@@ -54,8 +56,14 @@ _NAMED = {
         apply=lambda z, a: z.clamp_(min=0.0),
         pull_back=lambda d, z, a: aten.threshold_backward.grad_input(d, a, 0.0, grad_input=d),
         keeps_input=False,
+        rectifies=True,
     ),
-    "linear": TensorActivation(apply=lambda z, a: None, pull_back=lambda d, z, a: None, keeps_input=False),
+    "linear": TensorActivation(
+        apply=lambda z, a: None,
+        pull_back=lambda d, z, a: None,
+        keeps_input=False,
+        rectifies=False,
+    ),
     "tanh": TensorActivation(
         apply=lambda z, a: z.tanh_(),
         pull_back=lambda d, z, a: aten.tanh_backward.grad_input(d, a, grad_input=d),

@@ -2,11 +2,11 @@
 
 With K outputs a sample's outputs lie side by side: αf and residuals are (B, n·K), sample-major.
 
-At a look the backward pass of one output carries that output's cotangent, D_h(i) = ∂(αf_i)/∂z_h(i), in place
-of the loss's: the gradient is A_{h−1}ᵀ(r ∘ D_h), and the tangent kernel takes the same arrays. With K outputs
-and between looks the gradient takes Σ_a r_ia D_h(ia), carried as one row for each sample: 1/K of the
-operations of K unit cotangents. Those are carried when a measurement asks for them, so that a step costs what
-it costs with one output, and no measurement has a say in the trajectory.
+The backward pass of one output (`backward`) carries that output's cotangent, D_h(i) = ∂(αf_i)/∂z_h(i), in
+place of the loss's: the gradient is A_{h−1}ᵀ(r ∘ D_h), and the tangent kernel takes the same arrays. With K
+outputs, and over several steps (`descend_from`), the gradient takes Σ_a r_ia D_h(ia), carried as one row for
+each sample: 1/K of the operations of K unit cotangents. Those are carried when a measurement asks for them,
+so that a step costs what it costs with one output, and no measurement has a say in the trajectory.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Ensemble:
         weights: W of each layer, shape (B, fan_in, fan_out).
         inputs: A_{h−1} of each layer: the data (1, n, d), then activations (B, n, m).
         pre_activations: z_h of the hidden layers, shape (B, n, m); the activations where they suffice.
+        output_layer: the last layer's z, shape (B, n, K).
         outputs: αf (minus its start, if centred), shape (B, n·K), sample-major.
         output_count: K.
         lowest_moving: the lowest layer that the forward pass computes; those below are as they were.
@@ -98,7 +99,7 @@ class Ensemble:
         activations = [make(m) for m in hidden] if own else self.pre_activations
         self.inputs = [self.x.expand(len(self), -1, -1), *activations]
         self._scaled = [make(layer.fan_out) if layer.trains else None for layer in self.layers]
-        self._output = make(self.output_count)
+        self.output_layer = make(self.output_count)
         self._units: Cotangents | None = None
         self._units_are_fresh = False
         self._weighted: Cotangents | None = None
@@ -107,7 +108,7 @@ class Ensemble:
         """Outputs αf of every cell on every sample (minus those at the start, if centred), shape (B, n·K)."""
         for h in range(self.lowest_moving, len(self.layers)):
             last = h == len(self.layers) - 1
-            z = self._output if last else self.pre_activations[h]
+            z = self.output_layer if last else self.pre_activations[h]
             if h == 0 and self.held_layer is not None:
                 self.held_layer.product(z)
             else:
@@ -115,7 +116,7 @@ class Ensemble:
             if not last:
                 self._activate(h)
         self._units_are_fresh = False
-        self.outputs = self._output.flatten(1) * self.output_scale
+        self.outputs = self.output_layer.flatten(1) * self.output_scale
         if self.offset is not None:
             self.outputs -= self.offset
         return self.outputs
@@ -168,9 +169,15 @@ class Ensemble:
 
     def _carried(self, residual: Tensor) -> Cotangents:
         """Σ_a r_a D_h(a): one row for each sample."""
+        room = self.room_for_cotangents
+        room.carry(self, residual.view(len(self), self.x.shape[1], self.output_count))
+        return room
+
+    @property
+    def room_for_cotangents(self) -> Cotangents:
+        """Arrays for one row of cotangents at each sample."""
         if self._weighted is None:
             self._weighted = Cotangents(self, 1)
-        self._weighted.carry(self, residual.view(len(self), self.x.shape[1], self.output_count))
         return self._weighted
 
     def descend(self) -> None:

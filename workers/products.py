@@ -21,7 +21,8 @@ from torch import Tensor
 
 ROW_MAJOR, AS_IS, TRANSPOSED = 101, 111, 112  # CBLAS's own numbers
 LARGEST = 2**31 - 1  # distance between matrices that the routine can count
-LEAST_COLUMNS = 64  # of a part of one product that a core gets
+PANEL_COLUMNS = 64  # a core's share of one product is a multiple of it
+LEAST_SHARE = 2_000_000  # of rows · columns · inner: OpenBLAS rounds small products by other kernels
 
 
 def multiply(a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
@@ -54,6 +55,29 @@ def set_threads(threads: int) -> None:
     _library().scipy_openblas_set_num_threads(threads)
 
 
+def threads() -> int:
+    """How many cores a product may use."""
+    return int(_library().scipy_openblas_get_num_threads())
+
+
+def library_path() -> Path:
+    """OpenBLAS's shared library."""
+    return Path(str(openblas.get_lib_dir()), str(openblas.get_library(fullname=True)))
+
+
+def panel_width(rows: int, columns: int, inner: int, cores: int) -> int:
+    """Columns of one product that a core computes: as equal shares as leave its bits, or all of them.
+
+    >>> panel_width(32, 1024, 1024, cores=2), panel_width(24, 128, 128, cores=2)
+    (512, 128)
+    """
+    for parts in range(cores, 1, -1):
+        width = -(-columns // (parts * PANEL_COLUMNS)) * PANEL_COLUMNS
+        if width < columns and rows * inner * min(width, columns % width or width) >= LEAST_SHARE:
+            return width
+    return columns
+
+
 def _multiply_by_openblas(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta: float) -> None:
     cells, rows, columns = out.shape
     out_cell, out_row, out_column = out.stride()
@@ -74,8 +98,8 @@ def _multiply_by_openblas(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta:
         return
     address_a, address_b, address_out = a.data_ptr(), b.data_ptr(), out.data_ptr()
     routine, threads = _routine()
-    parts = threads() if cells == 1 and columns > LEAST_COLUMNS else 1
-    if parts == 1:
+    width = panel_width(rows, columns, inner, threads()) if cells == 1 else columns
+    if width == columns:
         routine(
             ROW_MAJOR, a_order, b_order, rows, columns, inner,
             alpha, address_a, a_row, a_cell, address_b, b_row, b_cell,
@@ -83,7 +107,6 @@ def _multiply_by_openblas(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta:
         )  # fmt: skip
         return
     # One matrix for several cores: its columns as a batch, and what is left over.
-    width = -(-columns // (parts * LEAST_COLUMNS)) * LEAST_COLUMNS
     along = b.stride(2)
     for first, size, count in ((0, width, columns // width), (columns // width * width, columns % width, 1)):
         if size:
@@ -106,7 +129,7 @@ def _layout(strides: tuple[int, ...], rows: int, columns: int) -> tuple[int, int
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(Path(openblas.get_lib_dir()) / openblas.get_library(fullname=True)))
+    library = ctypes.CDLL(str(library_path()))
     library.scipy_openblas_set_num_threads(1)
     return library
 

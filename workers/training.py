@@ -245,7 +245,6 @@ def _train(
         results["status"][place[~sound]] = DIVERGED
         place, initial, norm = place[sound], initial[sound], norm[sound]
         residual = _keep(ensemble, stepper, residual, sound)
-        ensemble.backward(residual)
         if step in recorded and len(place):
             _record(Record(ensemble, residual, start, step), results, place, recorded[step])
             moving = norm > block.training.rounding_floor * initial
@@ -292,7 +291,6 @@ def _keep(ensemble: Ensemble, stepper: Stepper, residual: torch.Tensor, chosen: 
     ensemble.keep(places)
     stepper.keep(places)
     ensemble.forward()
-    ensemble.backward(residual[places])
     return residual[places]
 
 

@@ -63,7 +63,7 @@ def test_one_factor_for_all_cells() -> None:
     assert error(out, a @ b) < 1e-14
 
 
-@pytest.mark.parametrize(("n", "m"), [(24, 32), (24, 128), (32, 512), (17, 1000)])
+@pytest.mark.parametrize(("n", "m"), [(24, 32), (24, 128), (33, 200), (32, 512), (17, 1000)])
 def test_bits_depend_neither_on_the_batch_nor_on_the_cores(n: int, m: int) -> None:
     """The last cell of three, alone, on one core and on three: forward, backward and update product."""
     a, w, d = draw(3, n, m), draw(3, m, m), draw(3, n, m)

@@ -42,7 +42,7 @@ class Stepper(ABC):
         """Moves the parameters in place from step `first` to step `last`.
 
         Args:
-            residual: r = αf − y at step `first`, shape (B, n·K); `Ensemble.backward` has had it.
+            residual: r = αf − y at step `first`, shape (B, n·K), of the last forward pass.
             first: the step that the parameters are at.
             last: the step to reach.
         """

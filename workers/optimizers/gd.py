@@ -33,12 +33,25 @@ class GradientDescent(Training):
 
 
 class _Descent(Stepper):
-    """No gradient array: every layer takes its product of activations and cotangents directly."""
+    """No gradient array: every layer takes its product of activations and cotangents directly.
+
+    A single step between two looks shares its cotangents with a tangent kernel; of several each carries its
+    own residual.
+    """
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
+        from workers import stretch
         from workers.held_layer import held
 
-        with held(self.ensemble, last - first):
-            self.ensemble.descend()
+        ensemble, targets = self.ensemble, self.start.targets
+        if last - first == 1:
+            ensemble.backward(residual)
+            ensemble.descend()
+            return
+        with held(ensemble, last - first):
+            if stretch.fits(ensemble):
+                stretch.descend(ensemble, targets, last - first)
+                return
+            ensemble.descend_from(residual)
             for _ in range(first + 1, last):
-                self.ensemble.descend_from(self.ensemble.forward() - self.start.targets)
+                ensemble.descend_from(ensemble.forward() - targets)

@@ -87,6 +87,7 @@ class _Flow(Stepper):
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
         left = self.ensemble.learning_rates * (last - first)
+        self.ensemble.backward(residual)
         self._slope(0)
         self._remember(left > 0.0)
         while bool((left > 0.0).any()):

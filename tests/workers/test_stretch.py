@@ -1,0 +1,143 @@
+"""Compiled stretches of descent: the steps that torch takes, and bits that know neither company nor cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tolerances import EXACT
+from workers import products, stretch
+from workers.ensemble import Ensemble
+from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
+from workers.networks.base import Network
+from workers.optimizers import GradientDescent
+from workers.parameters import initial_parameters
+from workers.start import Points, Start
+
+STEPS, CELLS = 40, 3
+CASES = {
+    "relu": FullyConnected(weight_variance=2.0),
+    "biases": FullyConnected(weight_variance=1.5, bias_variance=0.3),
+    "linear, centred": FullyConnected(activation="linear", weight_variance=1.0, centered=True),
+    "last layer": FullyConnected(weight_variance=2.0, trains="last"),
+    "random features": RandomFeatures(),
+    "signs stay": TwoLayer(trains="hidden"),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_core_after() -> Iterator[None]:
+    yield
+    products.set_threads(1)
+
+
+def start_of(
+    network: Network, outputs: int = 1, samples: int = 5, width: int = 7, dtype: torch.dtype = torch.float64
+) -> Start:
+    random = np.random.default_rng(1)
+    points = random.normal(size=(samples, 6))
+    x = torch.from_numpy(points / np.linalg.norm(points, axis=1, keepdims=True)).to(dtype)
+    y = torch.from_numpy(random.normal(size=samples * outputs)).to(dtype)
+    depth = 3 if isinstance(network, FullyConnected) else 1
+    layers = network.layers(width, depth, 6, outputs)
+    coordinates = [(0, width, depth, seed) for seed in range(CELLS)]
+    starts = [initial_parameters(layers, each, dtype, torch.device("cpu")) for each in coordinates]
+    return Start(
+        network, GradientDescent(steps=STEPS), layers, coordinates, starts, Points(x, y, x[:0], y[:0])
+    )
+
+
+def trained(start: Start, cells: tuple[int, ...] = tuple(range(CELLS)), rate: float = 0.02) -> Ensemble:
+    """Cells after two stretches."""
+    batch = start.batch(np.array(cells), np.full(len(cells), rate) * (1.0 + np.array(cells)))
+    stepper = start.training.stepper(batch, start)
+    for first, last in ((0, STEPS - 3), (STEPS - 3, STEPS)):
+        stepper.advance(batch.forward() - start.targets, first, last)
+    batch.forward()
+    return batch
+
+
+def difference(one: Ensemble, other: Ensemble) -> float:
+    pairs = zip(one.trained.tensors, other.trained.tensors, strict=True)
+    return float(max([(one.outputs - other.outputs).abs().max(), *((a - b).abs().max() for a, b in pairs)]))
+
+
+@pytest.mark.parametrize("samples", [5, 9])  # fewer and more than inputs: the first layer held and not
+@pytest.mark.parametrize(("name", "outputs"), [*((n, 1) for n in CASES), ("relu", 3), ("linear, centred", 3)])
+def test_it_takes_the_steps_that_torch_takes(
+    name: str, samples: int, outputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = start_of(CASES[name], outputs, samples)
+    compiled = trained(start)
+    assert stretch.fits(compiled)
+    monkeypatch.setattr(stretch, "fits", lambda _: False)
+    by_torch = trained(start)
+    assert difference(compiled, by_torch) < EXACT
+    assert difference(compiled, start.batch(np.arange(CELLS), np.zeros(CELLS))) > 1e-2  # they have moved
+
+
+def test_another_rate_is_seen() -> None:
+    """Negative control: a rate that is off by 1e-6 ends elsewhere."""
+    start = start_of(CASES["relu"])
+    assert difference(trained(start), trained(start, rate=0.02 * (1 + 1e-6))) > 100 * EXACT
+
+
+def test_float32_follows_float64() -> None:
+    """Steps in single precision differ by its rounding, and by more than double's."""
+    double, single = (trained(start_of(CASES["relu"], dtype=d)) for d in (torch.float64, torch.float32))
+    assert single.outputs.dtype == torch.float32
+    gap = float((single.outputs.double() - double.outputs).abs().max())
+    assert 1e-9 < gap < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("width", "samples"), [(7, 5), (200, 33)])
+def test_bits_know_neither_company_nor_cores(width: int, samples: int, dtype: torch.dtype) -> None:
+    """Each cell alone, on one core and on three, as in the batch; another seed differs."""
+    start = start_of(CASES["biases"], 1, samples, width, dtype)
+    together = trained(start, rate=0.002)
+    for cell in range(CELLS):
+        for cores in (1, 3):
+            products.set_threads(cores)
+            alone = trained(start, (cell,), rate=0.002)
+            for whole, own in zip(together.trained.tensors, alone.trained.tensors, strict=True):
+                assert torch.equal(whole[cell], own[0])
+                assert not torch.equal(whole[cell - 1], own[0])
+        products.set_threads(1)
+
+
+def test_what_is_no_number_stays_none() -> None:
+    """A rectified NaN is NaN: a diverged cell cannot come back, nor does it touch its neighbours."""
+    start = start_of(CASES["relu"])
+    batch = start.batch(np.arange(CELLS), np.array([0.02, 1e200, 0.02]))
+    start.training.stepper(batch, start).advance(batch.forward() - start.targets, 0, STEPS)
+    finite = batch.forward().isfinite().all(1)
+    assert finite.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "network", [FullyConnected(activation="tanh"), ResNet()], ids=["another σ", "branches"]
+)
+def test_others_are_torch_s(network: Network) -> None:
+    assert not stretch.fits(start_of(network).ensemble)
+
+
+def test_it_works_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without any folder to write to compiles in every process."""
+    start = start_of(CASES["relu"], samples=4)
+    kept, njit = trained(start), stretch.numba.njit
+
+    def refuses_to_cache(function: object, *, cache: bool = False, **options: object) -> object:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(function, **options)
+
+    monkeypatch.setattr(stretch.numba, "njit", refuses_to_cache)
+    stretch._compiled.cache_clear()
+    try:
+        assert difference(trained(start), kept) == 0.0
+    finally:
+        stretch._compiled.cache_clear()

@@ -22,13 +22,10 @@ from pipeline.data_source import labelled
 from pipeline.plan import Block
 from pipeline.store import counts
 from pipeline.stream import Stream
-from workers.data import Data
+from workers.data import Data, Dimensions
 
 if TYPE_CHECKING:
     from workers.training import TrainingBlock
-
-
-LIBRARIES = {"training": "workers.training", "parts": "workers.random_networks"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Outcome:
 def execute(sweep: Sweep, block: Block) -> Outcome:
     """Measures a block and writes it: data first, status last."""
     with guard.watching(block.limit_s):
-        importlib.import_module(LIBRARIES[block.kind])  # once in a process, and no block's own time
+        _load(sweep, block)  # once in a process, and no block's own time
         began, began_core = time.perf_counter(), time.process_time()
         computed = _to_compute(sweep, block)
         measured = _train(sweep, block) if block.kind == "training" else _sample(sweep, block)
@@ -99,6 +96,24 @@ def execute(sweep: Sweep, block: Block) -> Outcome:
         device=device,
         memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
+
+
+def _load(sweep: Sweep, block: Block) -> None:
+    """What a block runs on: libraries, and machine code that is compiled or read."""
+    if block.kind == "parts":
+        importlib.import_module("workers.random_networks")
+        return
+    from workers import training
+    from workers.device import resolved
+
+    config = sweep.config.at_variant(sweep.config.variants[block.variant])
+    assert config.training is not None
+    assert sweep.data is not None
+    if resolved(sweep.device).type == "cpu":
+        samples, inputs = sweep.data.x.shape
+        size = Dimensions(samples, inputs, sweep.data.outputs)
+        width, depth = config.grid.width[block.width], config.grid.depth[block.depth]
+        training.prepare(config.network, config.training, width, depth, size)
 
 
 def _to_compute(sweep: Sweep, block: Block) -> int:

@@ -24,7 +24,8 @@ def steps_flops(network: Network, training: Training, width: int, depth: int, si
 
     Descent computes nothing between two looks (`looks`) that need not be: layers below the lowest that trains
     stay, and a first layer that trains is held in the samples' space (`held_layer`), where a step takes one
-    product of n·n·m, and the stretch two of n·d·m to begin and to end.
+    product of n·n·m, and the stretch two of n·d·m to begin and to end. A look before a stretch of several
+    steps has a forward pass of its own.
 
     >>> from workers.networks import RandomFeatures
     >>> from workers.optimizers import GradientDescent
@@ -41,12 +42,14 @@ def steps_flops(network: Network, training: Training, width: int, depth: int, si
     layers = network.layers(width, depth, size.inputs, size.outputs)
     lowest = next(h for h, layer in enumerate(layers) if layer.trains)
     between = at_look - sum(_forward(layer, size) for layer in layers[:lowest])
-    flops = len(lengths) * at_look + float((lengths - 1.0).sum()) * between
+    several = lengths[lengths > 1.0]
+    forward = sum(_forward(layer, size) for layer in layers)
+    flops = (len(lengths) - len(several)) * at_look + float(several.sum()) * between + len(several) * forward
     if lowest or size.samples > layers[0].fan_in or layers[0].branches:
         return flops
     held = lengths[lengths >= FEWEST_HELD]
     saved = 2.0 * _forward(layers[0], size) - 2.0 * size.samples**2 * layers[0].fan_out
-    return flops - saved * float((held - 1.0).sum()) + _forward(layers[0], size) * len(held)
+    return flops - saved * float(held.sum()) + 2.0 * _forward(layers[0], size) * len(held)
 
 
 def _forward(layer: Layer, size: Dimensions) -> float:

@@ -1,9 +1,8 @@
-"""Products of batches of matrices: on a CPU in float64 by OpenBLAS's batched routine, elsewhere by torch.
+"""Products of batches of matrices: on a CPU by OpenBLAS's batched routine, elsewhere by torch.
 
 OpenBLAS has kernels of its own for small matrices and for AVX-512 on every processor, and takes a whole
-batch in one call: at widths 32 to 128 it was 1.05 to 3.9 times as fast as torch's library
-(`benchmarks/limits.py`). In float32 it is not, and torch's is kept; there a product with a single column is
-made of elementwise products and a sum, as batched matrix libraries are slow with it.
+batch in one call: at widths 32 to 128 it was 1.05 to 3.9 times as fast as torch's library in float64
+(`benchmarks/limits.py`), 0.75 to 1.6 times in float32.
 
 The bits of a product depend on its own shape alone: not on the batch, nor on how many cores share it.
 """
@@ -14,12 +13,14 @@ import ctypes
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import scipy_openblas32 as openblas
 import torch
 from torch import Tensor
 
 ROW_MAJOR, AS_IS, TRANSPOSED = 101, 111, 112  # CBLAS's own numbers
+NUMBERS = {torch.float64: ("d", ctypes.c_double), torch.float32: ("s", ctypes.c_float)}
 LARGEST = 2**31 - 1  # distance between matrices that the routine can count
 PANEL_COLUMNS = 64  # a core's share of one product is a multiple of it
 LEAST_SHARE = 2_000_000  # of rows · columns · inner: OpenBLAS rounds small products by other kernels
@@ -40,12 +41,8 @@ def multiply(a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float 
     >>> multiply(two, two, out, alpha=10.0, beta=1.0); out.item()
     41.0
     """
-    if out.dtype == torch.float64 and out.device.type == "cpu" and out.numel() and a.shape[2]:
+    if out.device.type == "cpu" and out.dtype in NUMBERS and out.numel() and a.shape[2]:
         _multiply_by_openblas(a, b, out, alpha, beta)
-    elif b.shape[2] == 1 and out.device.type == "cpu":
-        columns = (a * b.mT).sum(2) if a.stride(2) == 1 else (a.mT * b).sum(1)
-        out.mul_(beta) if beta else out.zero_()
-        out.add_(columns[..., None], alpha=alpha)
     else:
         torch.baddbmm(out, a, b, beta=beta, alpha=alpha, out=out)
 
@@ -97,7 +94,7 @@ def _multiply_by_openblas(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta:
             _multiply_by_openblas(a[one], b[one], out[one], alpha, beta)
         return
     address_a, address_b, address_out = a.data_ptr(), b.data_ptr(), out.data_ptr()
-    routine, threads = _routine()
+    routine = _routine(out.dtype)
     width = panel_width(rows, columns, inner, threads()) if cells == 1 else columns
     if width == columns:
         routine(
@@ -107,13 +104,13 @@ def _multiply_by_openblas(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta:
         )  # fmt: skip
         return
     # One matrix for several cores: its columns as a batch, and what is left over.
-    along = b.stride(2)
-    for first, size, count in ((0, width, columns // width), (columns // width * width, columns % width, 1)):
-        if size:
+    along, size = b.stride(2), out.element_size()
+    for first, wide, count in ((0, width, columns // width), (columns // width * width, columns % width, 1)):
+        if wide:
             routine(
-                ROW_MAJOR, a_order, b_order, rows, size, inner,
-                alpha, address_a, a_row, 0, address_b + 8 * first * along, b_row, size * along,
-                beta, address_out + 8 * first, max(out_row, columns), size, count,
+                ROW_MAJOR, a_order, b_order, rows, wide, inner,
+                alpha, address_a, a_row, 0, address_b + size * first * along, b_row, wide * along,
+                beta, address_out + size * first, max(out_row, columns), wide, count,
             )  # fmt: skip
 
 
@@ -135,10 +132,11 @@ def _library() -> ctypes.CDLL:
 
 
 @functools.cache
-def _routine() -> tuple[Callable[..., None], Callable[[], int]]:
-    """cblas_dgemm_batch_strided, and how many threads it may use."""
-    library, size, factor, array = _library(), ctypes.c_int, ctypes.c_double, ctypes.c_void_p
-    routine = library.scipy_cblas_dgemm_batch_strided
+def _routine(dtype: torch.dtype) -> Callable[..., None]:
+    """cblas_dgemm_batch_strided, or the same of single precision."""
+    letter, factor = NUMBERS[dtype]
+    size, array = ctypes.c_int, ctypes.c_void_p
+    routine = getattr(_library(), f"scipy_cblas_{letter}gemm_batch_strided")
     routine.restype = None
     routine.argtypes = [size] * 6 + [factor, *(array, size, size) * 2, factor, array, size, size, size]
-    return routine, library.scipy_openblas_get_num_threads
+    return cast(Callable[..., None], routine)

@@ -8,7 +8,7 @@ are OpenBLAS's batched routine, one matrix at a time, as in `workers.products`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import llvmlite.binding
@@ -19,6 +19,8 @@ from numba.extending import intrinsic, overload
 from torch import Tensor
 
 from workers import products
+from workers.activations import TensorActivation
+from workers.networks.layers import Layer
 from workers.products import AS_IS, ROW_MAJOR, TRANSPOSED
 
 if TYPE_CHECKING:
@@ -33,12 +35,22 @@ BASE, GRAM, MOVED, HELD_CELL = range(4)
 
 def fits(ensemble: Ensemble) -> bool:
     """Whether a stretch of this batch can be compiled: on a CPU, σ linear or relu, no branches."""
-    return (
-        ensemble.x.device.type == "cpu"
-        and ensemble.activation.rectifies is not None
-        and not any(layer.branches for layer in ensemble.layers)
-        and len(ensemble.x) == 1
-    )
+    return ensemble.x.device.type == "cpu" and suits(ensemble.activation, ensemble.layers)
+
+
+def suits(activation: TensorActivation, layers: Sequence[Layer]) -> bool:
+    """Whether such networks can on a CPU."""
+    return activation.rectifies is not None and not any(layer.branches for layer in layers)
+
+
+@functools.cache
+def load(dtype: np.dtype) -> None:
+    """Compiles it for numbers of a type, or reads it from the cache: what is done once in a process."""
+    none, addresses = np.zeros(0, dtype=dtype), np.zeros((1, COTANGENT + 1), dtype=np.int64)
+    scales, held = np.zeros((1, BIAS_SCALE + 1), dtype=dtype), np.zeros(HELD_CELL + 1, dtype=np.int64)
+    _compiled()(
+        0, 0, 0, 1, addresses, scales, held, 0, 0, none, none[:, None], none, dtype.type(1), True
+    )  # fmt: skip
 
 
 def descend(ensemble: Ensemble, targets: Tensor, steps: int) -> None:

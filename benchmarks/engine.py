@@ -22,18 +22,21 @@ from torch.func import functional_call, jacrev
 from benchmarks.environments import peer_python, run_peer
 from benchmarks.infinite_ntk import REQUIREMENTS as NEURAL_TANGENTS
 from benchmarks.rows import Row, table
-from workers.data import Data, DataConfig, load
+from workers import cell_cost
+from workers.data import Data, DataConfig, Dimensions, load
 from workers.ensemble import Ensemble
 from workers.networks import FullyConnected
 from workers.optimizers import GradientDescent
+from workers.optimizers.base import Stepper
 from workers.parameters import initial_parameters
+from workers.start import Points, Start
 from workers.tangent_kernels import tangent_kernel
 from workers.training import TrainingBlock, run
 
 T = TypeVar("T")
 NETWORK = FullyConnected(weight_variance=2.0)
 CPU = torch.device("cpu")
-PAIRS = 5
+PAIRS, STEPS = 5, 32
 
 
 def block(
@@ -139,13 +142,13 @@ def product_peak(dtype: torch.dtype, size: int = 1536) -> float:
     return 2.0 * size**3 / min(by_torch, by_numpy)
 
 
-def stepping(batch: Ensemble, y: Tensor, steps: int, *, kernels: bool) -> None:
-    for _ in range(steps):
+def stepping(batch: Ensemble, y: Tensor, stepper: Stepper, *, kernels: bool) -> None:
+    """Steps as training takes them: one stretch between two looks, or a look and its kernel at every step."""
+    for first in range(0, STEPS, 1 if kernels else STEPS):
         residual = batch.forward() - y
-        batch.backward(residual)
         if kernels:
             tangent_kernel(batch)
-        batch.descend()
+        stepper.advance(residual, first, first + 1 if kernels else STEPS)
 
 
 def wide() -> list[Row]:
@@ -155,14 +158,16 @@ def wide() -> list[Row]:
         for width, samples in ((512, 64), (1024, 32), (1024, 128)):
             data = load(DataConfig(samples=samples))
             b = block(data, width, 3, seeds=1, steps=10, records=2, dtype=dtype)
-            batch, y = ensemble(b, data)
-            stepping(batch, y, 2, kernels=True)
-            flops = 20 * NETWORK.step_flops(width, 3, samples, data.x.shape[1])
+            start, batch = ensemble(b, data)
+            y, stepper = start.targets, start.training.stepper(batch, start)
+            stepping(batch, y, stepper, kernels=True)
+            size = Dimensions(*data.x.shape)
+            flops = cell_cost.steps_flops(NETWORK, start.training, width, 3, size)
             shares, extra = [], []
             for _ in range(PAIRS):
                 peak = product_peak(getattr(torch, dtype))
-                plain = seconds(partial(stepping, batch, y, 20, kernels=False))
-                with_kernels = seconds(partial(stepping, batch, y, 20, kernels=True))
+                plain = seconds(partial(stepping, batch, y, stepper, kernels=False))
+                with_kernels = seconds(partial(stepping, batch, y, stepper, kernels=True))
                 shares.append(flops / plain / peak)
                 extra.append(with_kernels / plain)
             work = f"width {width}, depth 3, {samples} samples, {dtype}, one core"
@@ -173,13 +178,16 @@ def wide() -> list[Row]:
     return rows
 
 
-def ensemble(b: TrainingBlock, data: Data) -> tuple[Ensemble, Tensor]:
+def ensemble(b: TrainingBlock, data: Data) -> tuple[Start, Ensemble]:
+    """A block's cells at step 0, and the batch of them all at a rate that hardly moves them."""
     dtype = getattr(torch, b.training.dtype)
     layers = NETWORK.layers(b.width, b.depth, data.x.shape[1])
-    starts = [initial_parameters(layers, (b.seed, b.width, b.depth, s), dtype, CPU) for s in b.seeds]
+    coordinates = [(b.seed, b.width, b.depth, seed) for seed in b.seeds]
+    starts = [initial_parameters(layers, each, dtype, CPU) for each in coordinates]
     x, y = torch.as_tensor(data.x, dtype=dtype), torch.as_tensor(data.y, dtype=dtype)
-    rates = np.full(len(starts), 1e-6)
-    return Ensemble(NETWORK, layers, starts, range(len(starts)), rates, x), y
+    points = Points(x, y, x[:0], y[:0])
+    start = Start(NETWORK, GradientDescent(steps=STEPS, records=2), layers, coordinates, starts, points)
+    return start, start.batch(np.arange(len(starts)), np.full(len(starts), 1e-6))
 
 
 def whole_kernel(batch: Ensemble) -> Tensor:
@@ -191,7 +199,7 @@ def one_kernel() -> list[Row]:
     """One empirical tangent kernel at width 1024, 64 samples, depth 3."""
     data = load(DataConfig(samples=64))
     b = block(data, 1024, 3, seeds=1, steps=2, records=2, dtype="float64")
-    batch, _ = ensemble(b, data)
+    _, batch = ensemble(b, data)
     net, x = Plain(b, 0, data.x.shape[1]), torch.as_tensor(data.x)
     ratios, difference = [], 0.0
     for _ in range(PAIRS):

@@ -13,13 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.engine import NETWORK, block, ensemble, product_peak
+from benchmarks.engine import STEPS, block, ensemble, product_peak, stepping
 from workers import products
 from workers.data import DataConfig, load
-from workers.optimizers import GradientDescent
-from workers.start import Points, Start
 
-SAMPLES, DEPTH, CELLS, STEPS = 24, 2, 16, 64
+SAMPLES, DEPTH, CELLS = 24, 2, 16
 REPEATS = 15
 
 
@@ -55,21 +53,9 @@ def step_s(width: int) -> float:
     """Seconds of one step of one cell, in a stretch between two looks."""
     data = load(DataConfig(samples=SAMPLES))
     b = block(data, width, DEPTH, seeds=CELLS, steps=STEPS, records=2, dtype="float64")
-    batch, y = ensemble(b, data)
-    training = GradientDescent(steps=STEPS)
-    points = Points(batch.x[0], y, batch.x[0, :0], y[:0])
-    parameters = [([w[s] for w in batch.weights], [None] * len(batch.weights)) for s in range(CELLS)]
-    start = Start(
-        NETWORK, training, batch.layers, [(0, width, DEPTH, s) for s in range(CELLS)], parameters, points
-    )
-    stepper = training.stepper(batch, start)
-
-    def stretch() -> None:
-        residual = batch.forward() - y
-        batch.backward(residual)
-        stepper.advance(residual, 0, STEPS)
-
-    return least_s(partial(stretch)) / STEPS / CELLS
+    start, batch = ensemble(b, data)
+    stepper = start.training.stepper(batch, start)
+    return least_s(partial(stepping, batch, start.targets, stepper, kernels=False)) / STEPS / CELLS
 
 
 def section() -> str:

@@ -127,8 +127,8 @@ def section() -> str:
     head = (
         "## What a measurement costs\n\n"
         f"One record in steps of training: median of {PAIRS} paired runs (least to largest), then the\n"
-        f"operations of a record in those of a step. {CELLS} cells of depth {DEPTH}, float64, one core; steps\n"
-        f"as they are between two looks, in stretches of {STEPS}.\n"
+        f"operations of a record in those of a step. {CELLS} cells of depth {DEPTH}, float64, one core;\n"
+        f"steps as they are between two looks, in stretches of {STEPS}.\n"
         "What is not asked for costs nothing: the first row is the noise of the others.\n\n"
     )
     return head + "\n".join("| " + " | ".join(line) + " |" for line in lines)

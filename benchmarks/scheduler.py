@@ -66,7 +66,7 @@ def nothing(sweep: Sweep, block: Block) -> Outcome:
             for v in sweep.config.training.variables
         }
     )
-    writer(sweep.url, sweep.config.hash).write(block, measured)
+    writer(sweep.url, sweep.config_hash).write(block, measured)
     return Outcome(block.index, 0.0, 0.0, 1, {"done": 1}, "cpu", 0)
 
 

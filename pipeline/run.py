@@ -196,7 +196,10 @@ def _run_pending(
     rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0, 0))
     memory = _memory_per_core(sweep, cluster)
     device = sweep.config.compute.device if gpu_memory_bytes else "cpu"
-    shared = Sweep(store.url, sweep.config, data, rates, device, memory, gpu_memory_bytes, store.pair_draws)
+    shared = Sweep(
+        store.url, sweep.config, sweep.config.hash, data, rates, device, memory, gpu_memory_bytes,
+        store.pair_draws,
+    )  # fmt: skip
     shares = store.shares(*states)
     cost_s = float((plan.block_seconds() * shares)[order].sum())
     wanted = _Wanted.of(store)

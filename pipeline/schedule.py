@@ -224,6 +224,7 @@ class _Flight:
     gpu_memory_bytes: int = 0
     tasks: dict[Any, _Attempt] = field(default_factory=dict)
     again: deque[_Attempt] = field(default_factory=deque)
+    measuring: dict[tuple[tuple[str, Any], ...], Any] = field(default_factory=dict)
 
     def fill(self, stop: Stop) -> bool:
         """Starts blocks until enough are in flight to keep every core fed; whether any is in flight."""
@@ -233,10 +234,17 @@ class _Flight:
                 break
             self.listener.started(attempt.block)
             attempt.submitted = time.monotonic()
-            options = _resources(self.cluster, attempt.block, self.gpu_memory_bytes)
-            measure = _remote_execute_once if "num_gpus" in options else _remote_execute
-            self.tasks[measure.options(**options).remote(self.sweep, attempt.block)] = attempt
+            resources = _resources(self.cluster, attempt.block, self.gpu_memory_bytes)
+            measure = self._measuring(tuple(resources.items()))
+            self.tasks[measure.remote(self.sweep, attempt.block)] = attempt
         return bool(self.tasks)
+
+    def _measuring(self, resources: tuple[tuple[str, Any], ...]) -> Any:
+        """The remote function with these resources; Ray makes a class of each, so that blocks share them."""
+        if resources not in self.measuring:
+            measure = _remote_execute_once if "num_gpus" in dict(resources) else _remote_execute
+            self.measuring[resources] = measure.options(**dict(resources))
+        return self.measuring[resources]
 
     def _first(self) -> _Attempt | None:
         block = next(self.blocks, None)

@@ -224,7 +224,7 @@ def _replace(target: Path, parts: Sequence[bytes | memoryview]) -> None:
         try:
             file = part.open("wb", buffering=0)
         except FileNotFoundError:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            os.makedirs(target.parent, exist_ok=True)
             file = part.open("wb", buffering=0)
         with file:
             for content in parts:

@@ -109,7 +109,7 @@ def test_a_drivers_memory_does_not_grow_with_the_blocks(
 
     sweep = config.load(write_config(grid={"width": [8], "depth": [1], "seed": 4000}, initialization=None))
     plan = data_source.make_plan(sweep, 2, seeds_per_block=1)
-    shared = Sweep("", sweep.config, None, np.zeros(0), "cpu", 0)
+    shared = Sweep("", sweep.config, "", None, np.zeros(0), "cpu", 0)
     monkeypatch.setattr(schedule, "_remote_execute", nothing)
     tracemalloc.start()
     try:

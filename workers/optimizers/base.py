@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -180,6 +181,7 @@ class Training(BaseModel, ABC):
         return 1e-13 if self.dtype == "float64" else 1e-7
 
 
+@functools.lru_cache(maxsize=64)
 def recorded_steps(steps: int, records: int) -> tuple[int, ...]:
     """At most `records` log-spaced integers from 0 to `steps`, both included.
 

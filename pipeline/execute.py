@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from workers.training import TrainingBlock
 
 
+FIRST_DATASET = "dask.array"  # xarray loads it with the first dataset of a process
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What all blocks of a sweep share.
@@ -101,17 +104,19 @@ def execute(sweep: Sweep, block: Block) -> Outcome:
 
 
 def _load(sweep: Sweep, block: Block) -> None:
-    """What a block runs on: libraries, and machine code that is compiled or read."""
+    """All that a process's first block would else wait for: libraries, machine code compiled or read."""
+    importlib.import_module(FIRST_DATASET)
     if block.kind == "parts":
         importlib.import_module("workers.random_networks")
         return
-    from workers import training
+    from workers import products, training
     from workers.device import resolved
 
     config = sweep.config.at_variant(sweep.config.variants[block.variant])
     assert config.training is not None
     assert sweep.data is not None
     if resolved(sweep.device).type == "cpu":
+        products.set_threads(1)  # loads their library
         samples, inputs = sweep.data.x.shape
         size = Dimensions(samples, inputs, sweep.data.outputs)
         width, depth = config.grid.width[block.width], config.grid.depth[block.depth]

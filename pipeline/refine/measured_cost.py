@@ -45,8 +45,8 @@ def correction(widths: np.ndarray, depths: np.ndarray, blocks: Blocks) -> Correc
 
     Overhead and one factor for all by non-negative least squares of relative errors; then each pair's own
     factor, its blocks' seconds over the model's, drawn to that of all where they are short. A pair without
-    any takes the factor of a plane through the logs of the others', over log m and log L, at the nearest
-    width and depth that was measured.
+    any takes its factor from the measured widths of its depth, in the logs between them and that of the
+    nearest beyond them; a depth without any takes its factors from other depths in the same way.
 
     Args:
         widths: m, shape (widths,).
@@ -78,18 +78,13 @@ def correction(widths: np.ndarray, depths: np.ndarray, blocks: Blocks) -> Correc
         mine = place == each
         own[each] = ((core_s[mine] - overhead).sum() + OWN_S * every) / (model_s[mine].sum() + OWN_S)
     own = own.reshape(factor.shape)
-    return Correction(overhead, np.where(np.isfinite(own), own, _plane(widths, depths, own)))
+    along_width = np.apply_along_axis(_filled, 0, own, np.log(widths))
+    return Correction(overhead, np.apply_along_axis(_filled, 1, along_width, np.log(depths)))
 
 
-def _plane(widths: np.ndarray, depths: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """exp(a + b log m + c log L) through the factors that are known, level beyond their widths and depths."""
-    known = np.isfinite(own)
-    axes = [_level(np.log(axis), known.any(1 - k)) for k, axis in enumerate((widths, depths))]
-    x = np.stack([np.ones(own.shape), *np.meshgrid(*axes, indexing="ij")], axis=-1)
-    centre = x[known].mean(0) * [0.0, 1.0, 1.0]  # so that the shortest solution is level where it is free
-    fitted = np.linalg.lstsq(x[known] - centre, np.log(own[known]), rcond=None)[0]
-    return np.asarray(np.exp((x - centre) @ fitted))
-
-
-def _level(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    return np.asarray(np.clip(values, values[known].min(), values[known].max()))
+def _filled(values: np.ndarray, log_x: np.ndarray) -> np.ndarray:
+    """Missing factors from their neighbours', lines in the logs, level beyond the last; all where none is."""
+    known = np.isfinite(values)
+    if not known.any():
+        return values
+    return np.where(known, values, np.exp(np.interp(log_x, log_x[known], np.log(values[known]))))

@@ -65,7 +65,7 @@ def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Seq
             found, drawn = _draws(step, step.places)
             groups, more = groups + found, more + drawn
         elif where is not None:
-            seeds, new = _seeds(store, np.asarray(asked.mask(store.config).any(2)), step, where)
+            seeds, new = _seeds(store, step, where)
             groups, parts = groups + seeds, parts + new
             cells += int(step.allocation.added.sum()) * int(step.allocation.rates.sum())
     after = [pair for s in steps for pair in zip(s.laws, s.allocation.half_widths, strict=True)]
@@ -82,23 +82,31 @@ def again(sweep: SweepFile, text: str) -> SweepFile:
     return replace(sweep, config=_around(sweep.config, asked.parts, asked.more), asked=asked)
 
 
-def _seeds(
-    store: Store, mask: np.ndarray, step: Step, where: Candidates
-) -> tuple[list[dict[str, Any]], list[Part]]:
+def seeds_s(store: Store, where: Candidates, added: Allocation) -> np.ndarray:
+    """Core seconds of seeds, shape (widths, depths): a block that gets few costs a full one's overhead."""
+    mask, found = _asked_cells(store), np.zeros(added.added.shape)
+    for w, d in np.argwhere(added.added > 0).tolist():
+        seeds = _seeds_by_rate(store.config, mask, where, added, w, d)
+        blocks_s = where.block_s[w, d] * (store.seeds_per_block or 1) * len(_blocks(store, seeds))
+        found[w, d] = blocks_s + sum(map(len, seeds.values())) * where.seed_s[w, d]
+    return found
+
+
+def _seeds(store: Store, step: Step, where: Candidates) -> tuple[list[dict[str, Any]], list[Part]]:
     """Groups of seeds, and the same as parts of the grid."""
-    groups, parts, added = [], [], step.allocation
-    rates = [float(rate) for rate in where.rates[added.rates]]
+    groups, parts, added, mask = [], [], step.allocation, _asked_cells(store)
+    cost_s = seeds_s(store, where, added)
     for w, d in np.argwhere(added.added > 0).tolist():
         width, depth, count = int(where.widths[w]), int(where.depths[d]), int(added.added[w, d])
-        for rate in rates:
-            seeds = _next_seeds(store.config, mask, width, depth, rate, count)
+        by_rate = _seeds_by_rate(store.config, mask, where, added, w, d)
+        for rate, seeds in by_rate.items():
             axes = {"width": (width,), "depth": (depth,), "seed": seeds, "learning_rate": (rate,)}
             parts.append(asking.part(axes))
-        unit_s, there = float(where.unit_s(added.rates)[w, d]), int(where.seeds[w, d].max())
+        pair_s, there = float(cost_s[w, d]), int(where.seeds[w, d].max())
         told = f"{there} seeds there" if there else "a new width and depth"
-        why = f"{told}; {unit_s:.2g} s a seed; {_why(where, step, w, d)}"
-        group = {"width": width, "depth": depth, "learning_rate": rates, "seeds": count}
-        groups.append(group | {"cost_s": count * unit_s, "why": why})
+        why = f"{told}; {pair_s / count:.2g} s a seed; {_why(where, step, w, d)}"
+        group = {"width": width, "depth": depth, "learning_rate": list(by_rate), "seeds": count}
+        groups.append(group | {"cost_s": pair_s, "why": why})
     return groups, parts
 
 
@@ -114,6 +122,36 @@ def _draws(step: Step, places: DrawPlaces) -> tuple[list[dict[str, Any]], list[D
         groups.append(group | {"why": why})
         more.append((width, depth, total))
     return groups, more
+
+
+def _asked_cells(store: Store) -> np.ndarray:
+    """Which cells are asked for, shape (widths, depths, seeds, learning rates)."""
+    asked = store.asked or asking.of_config(store.config)
+    return np.asarray(asked.mask(store.config).any(2))
+
+
+def _seeds_by_rate(
+    config: SweepConfig, mask: np.ndarray, where: Candidates, added: Allocation, w: int, d: int
+) -> dict[float, tuple[int, ...]]:
+    width, depth, count = int(where.widths[w]), int(where.depths[d]), int(added.added[w, d])
+    rates = [float(rate) for rate in where.rates[added.rates]]
+    return {rate: _next_seeds(config, mask, width, depth, rate, count) for rate in rates}
+
+
+def _blocks(store: Store, seeds: dict[float, tuple[int, ...]]) -> set[tuple[int, int]]:
+    """Blocks of a pair that seeds at some learning rates lie in; seeds that are new go after the others."""
+    grid = store.config.grid
+    lengths = store.seeds_per_block or 1, store.rates_per_block or 1
+    place = {seed: k for k, seed in enumerate(grid.seeds)}
+    beyond = max(grid.seeds) + 1
+    return {
+        (
+            place.get(seed, len(place) + seed - beyond) // lengths[0],
+            grid.learning_rates.index(rate) // lengths[1],
+        )
+        for rate, each in seeds.items()
+        for seed in each
+    }
 
 
 def _next_seeds(

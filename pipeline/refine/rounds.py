@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 import analysis
 from analysis.refine.allocation import Allocation
+from analysis.refine.candidates import Candidates
 from analysis.refine.law_forecast import LawForecast
 from analysis.refine.rounds import next_round
 from pipeline import store_address
@@ -27,7 +29,7 @@ from workers.variable import PENDING
 
 MOST_ROUNDS = 20
 LEAST_GROWTH = 8  # draws of a pair grow by one in so many at least
-SHORTER = 8  # times that a budget of draws is lowered
+SHORTER = 8  # times that a budget is lowered
 LEAST_SHARE = 1e-3  # of a budget, below which what is left is nothing
 
 
@@ -99,30 +101,55 @@ def _steps(look: Look, mine: list[dict[str, Any]], left_s: float | None) -> list
     own_s = left_s if left_s is None or not (seeds and draws) else left_s / 2
     steps = []
     if seeds and look.seeds is not None:
-        goals = [look.goals[law.name] for law in seeds]
-        found = next_round(seeds, look.seeds, goals, _spent_on_seeds(mine), own_s)
-        steps += [Step(found, seeds)] if found is not None else []
+        steps += _seed_steps(look, look.seeds, seeds, _spent_on_seeds(mine), own_s)
     if draws and look.draws is not None:
-        step = _draw_step(look, look.draws, draws, own_s)
-        steps += [step] if step is not None else []
+        steps += _draw_steps(look, look.draws, draws, own_s)
     return [step for step in steps if step.allocation.added.any()]
 
 
-def _draw_step(look: Look, places: DrawPlaces, laws: list[LawForecast], left_s: float | None) -> Step | None:
-    """All draws at once: their spread is known from 64 groups, and a part that is not full is drawn anew.
+def _seed_steps(
+    look: Look, where: Candidates, laws: list[LawForecast], spent_s: float, left_s: float | None
+) -> list[Step]:
+    """Seeds; a block that is not full costs more than they alone."""
+    goals = [look.goals[law.name] for law in laws]
+    found = _within(
+        left_s,
+        lambda budget_s: next_round(laws, where, goals, spent_s, budget_s),
+        lambda found: float(proposal.seeds_s(look.store, where, found).sum()),
+    )
+    return [] if found is None else [Step(found, laws)]
 
-    For that second reason a budget buys less than the price of its draws: it is lowered until it suffices.
+
+def _draw_steps(look: Look, places: DrawPlaces, laws: list[LawForecast], left_s: float | None) -> list[Step]:
+    """All draws at once: their spread is known from 64 groups, and a part that is not full is drawn anew."""
+    goals = [look.goals[law.name] for law in laws]
+    found = _within(
+        left_s,
+        lambda budget_s: next_round(laws, places.candidates, goals, float("inf"), budget_s),
+        lambda found: float(places.cost_s(found.added).sum()),
+    )
+    return [] if found is None else [Step(_worth_drawing(found, laws, places), laws, places)]
+
+
+def _within(
+    left_s: float | None,
+    design: Callable[[float | None], Allocation | None],
+    price_s: Callable[[Allocation], float],
+) -> Allocation | None:
+    """A design that costs no more than is left.
+
+    Whole blocks and parts cost more than what is in them: the budget is lowered until it suffices.
     """
-    goals, budget_s = [look.goals[law.name] for law in laws], left_s
+    budget_s = left_s
     for _ in range(SHORTER):
-        found = next_round(laws, places.candidates, goals, float("inf"), budget_s)
+        found = design(budget_s)
         if found is None or left_s is None or budget_s is None:
-            break
-        cost_s = float(places.cost_s(found.added).sum())
+            return found
+        cost_s = price_s(found)
         if cost_s <= left_s:
-            break
-        budget_s, found = budget_s * min(left_s / cost_s, 0.9), None
-    return None if found is None else Step(_worth_drawing(found, laws, places), laws, places)
+            return found
+        budget_s *= min(left_s / cost_s, 0.9)
+    return None
 
 
 def _worth_drawing(found: Allocation, laws: list[LawForecast], places: DrawPlaces) -> Allocation:

@@ -23,7 +23,8 @@ from analysis.refine.candidates import Candidates
 Array = NDArray[np.float64]
 
 REACH = 1.96 * float(np.sqrt(1.0 + 4.0 / DEGREES))  # of an interval, in standard errors, as `Logs` has it
-FEWEST_BENT = 6  # pairs from which a bend of the spread is fitted
+NEAR = float(np.log(4.0))  # in log L/m: pairs whose spread speaks for that of a new one
+RANK = 1e-6  # singular values below this share of the largest are none
 SURE = 1e-3  # probability below which pairs that miss their prediction are no accident
 
 
@@ -106,9 +107,9 @@ def missed(pairs: Pairs) -> str:
 def forecast(name: str, now: float, law: tuple[float, bool, Pairs, str], where: Candidates) -> DrawsForecast:
     """A law's interval by numbers of draws at the candidates.
 
-    A pair that is drawn has its own ρ; of the others log ρ is a + b log m + c log L + d log² (L/m), without
-    its last term where fewer than six are drawn: at small L/m a cumulant is small against the spread of what
-    it is made of, at large L/m tails are heavy.
+    A pair that is drawn has its own ρ; of the others log ρ lies on a plane over log m and log L through those
+    of like L/m: at small L/m a cumulant is small against the spread of what it is made of, at large L/m tails
+    are heavy, and neither end speaks for the other.
 
     Args:
         name: the law's name.
@@ -132,11 +133,16 @@ def _noise(pairs: Pairs, where: Candidates) -> Array:
         noise[w, d] = pairs.error[i] / abs(pairs.theory[i]) * np.sqrt(where.seeds[w, d, 0])
     known = np.isfinite(noise) & (noise > 0)
     log_m, log_l = np.meshgrid(np.log(where.widths), np.log(where.depths), indexing="ij")
-    terms = [np.ones(noise.shape), log_m, log_l]
-    if known.sum() >= FEWEST_BENT:
-        terms.append((log_l - log_m) ** 2)
-    table = np.stack(terms, axis=-1)
-    centre = table[known].mean(0)
-    centre[0] = 0.0
-    plane = np.linalg.lstsq(table[known] - centre, np.log(noise[known]), rcond=None)[0]
-    return np.asarray(np.where(known, noise, np.exp((table - centre) @ plane)))
+    table, ratio = np.stack([log_m, log_l], axis=-1), log_l - log_m
+    for place in zip(*np.nonzero(~known), strict=True):
+        weight = np.exp(-0.5 * ((ratio[known] - ratio[place]) / NEAR) ** 2)
+        noise[place] = np.exp(_plane(table[known], np.log(noise[known]), weight, table[place]))
+    return noise
+
+
+def _plane(x: Array, y: Array, weight: Array, at: Array) -> float:
+    """A weighted plane's value; level in directions that the points leave free."""
+    centre, mean = (np.average(each, axis=0, weights=weight) for each in (x, y))
+    root = np.sqrt(weight)
+    slopes = np.linalg.lstsq((x - centre) * root[:, None], (y - mean) * root, rcond=RANK)[0]
+    return float(mean + (at - centre) @ slopes)

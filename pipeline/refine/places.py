@@ -156,14 +156,16 @@ def _trained_blocks(store: Store, costs: cost.Costs, widths: np.ndarray, depths:
 
 
 def _drawn_blocks(store: Store, widths: np.ndarray, depths: np.ndarray) -> Blocks:
-    config, draws = store.config, store.pair_draws
+    config, draws, length = store.config, store.pair_draws, store.parts_per_block or 1
     parts, core_s = (each[int(np.prod(store.plan_shape)) :] for each in store.block_costs())
     rows, columns = _places(store, widths, depths)
     place, model_s = np.zeros(len(parts), dtype=np.int64), np.zeros(len(parts))
     for block in np.flatnonzero(parts > 0):
-        w, d = divmod(int(block) // max(1, len(parts) // draws.size), draws.shape[1])
+        pair, k = divmod(int(block), max(1, len(parts) // draws.size))
+        w, d = divmod(pair, draws.shape[1])
         if draws[w, d] and rows[w] >= 0 and columns[d] >= 0:
             place[block] = rows[w] * len(depths) + columns[d]
             each = sampling.part_s(config, config.grid.width[w], config.grid.depth[d], int(draws[w, d]))
-            model_s[block] = np.sort(each)[::-1][: int(parts[block])].sum()
+            own = each[k * length : (k + 1) * length]
+            model_s[block] = np.sort(own)[::-1][: int(parts[block])].sum()
     return Blocks(place, model_s, core_s)

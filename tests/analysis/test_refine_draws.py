@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from analysis.laws import find_all
 from analysis.laws.network_pairs import Pairs, line
@@ -59,6 +60,25 @@ def test_the_spread_of_a_pair_is_found_again_and_carried_to_others() -> None:
     units[0, 0] = 0.0
     law = draws.forecast("law", 1.0, (1.0, False, missing, "exact"), candidates(units))
     assert np.allclose(law.noise, noise, rtol=1e-6)
+
+
+def test_heavy_tails_say_nothing_of_wide_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spread that is level at small L/m and explodes at large is level at new wide pairs."""
+    widths, depths = 2.0 ** np.arange(4, 13), np.array([1.0, 2.0, 4.0, 8.0])
+    ratio = depths / widths[:, None]
+    there = (widths <= 1024)[:, None] & np.ones(ratio.shape, dtype=bool)
+    units, noise = np.where(there, 50.0, 0.0), 0.01 * np.exp(5.0 * ratio)
+    x, depth = ratio[there], np.broadcast_to(depths, ratio.shape)[there].astype(np.int64)
+    found = Pairs(x, x, x, x * noise[there] / np.sqrt(50.0), x, depth)
+    where = Candidates(widths, depths, np.ones(1), units[..., None], units, units, units >= 0)
+
+    def off() -> float:
+        law = draws.forecast("law", 1.0, (1.0, False, found, "exact"), where)
+        return float(np.abs(np.log(law.noise / noise)).max())
+
+    assert off() < 0.1
+    monkeypatch.setattr(draws, "NEAR", 1e6)
+    assert off() > 0.3
 
 
 def test_pairs_off_their_prediction_are_told() -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import subprocess
+import sys
+import textwrap
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +19,15 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import analysis
+from analysis.refine.allocation import Allocation
 from pipeline import config, execute, ray_environment
 from pipeline.cli import app
 from pipeline.errors import InputError
-from pipeline.refine import measured_cost, record, refine
+from pipeline.refine import measured_cost, proposal, record, refine
 from pipeline.refine.goal import Goal, duration_s
+from pipeline.refine.look import look_at
 from pipeline.refine.measured_cost import Blocks
+from pipeline.refine.proposal import Step
 from pipeline.run import run
 from pipeline.store import Store
 from tests.pipeline.conftest import measured_bytes, start, wait_until
@@ -326,6 +333,63 @@ def test_what_was_not_measured_costs_as_its_neighbours() -> None:
     found = measured_cost.correction(widths, depths, blocks).factor
     assert np.allclose(found[:3], factor[:3], rtol=1e-3)
     assert np.allclose(found[3], found[2])
+
+
+def test_new_widths_cost_as_the_widest_of_their_own_depth() -> None:
+    """Factors that are no plane in the logs: each depth goes on from its own last one."""
+    widths, depths = np.array([8.0, 16.0, 32.0, 64.0]), np.array([1.0, 2.0, 3.0])
+    factor = np.array([[1.0, 1.0, 2.0], [1.0, 1.0, 2.0], [1.5, 1.0, 2.0]])
+    model_s = np.full(9, 1e6)
+    blocks = Blocks(np.arange(9), model_s, model_s * factor.ravel())
+    found = measured_cost.correction(widths, depths, blocks).factor
+    assert np.allclose(found[3], factor[2], rtol=1e-3)
+    one = Blocks(np.array([0, 3]), model_s[:2], model_s[:2] * [1.0, 3.0])
+    assert np.allclose(measured_cost.correction(widths, depths, one).factor[3], 3.0, rtol=1e-3)
+
+
+def test_a_round_is_priced_by_the_blocks_that_run(
+    sweep: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Second route: overhead of each block that ran and seconds of each of its cells, full or not."""
+    _, url = sweep
+    look = look_at(url, Goal(("weight_drift",)), ())
+    where, per_block = look.seeds, look.store.seeds_per_block or 1
+    assert where is not None
+    ran: Counter[tuple[int, int]] = Counter()
+    real = execute.execute
+
+    def counted(shared: Any, block: Any) -> Any:
+        ran[shared.config.grid.width[block.width], shared.config.grid.depth[block.depth]] += 1
+        return real(shared, block)
+
+    monkeypatch.setattr(execute, "execute", counted)
+    added = np.zeros(where.seed_s.shape, dtype=np.int64)
+    added[0, 0], added[-1, 0] = 1, per_block + 1
+    design = Allocation(added, np.array([True, False]), 1.0, (1.0,), 1.0)
+    round_ = proposal.propose(look.sweep, look.store, where, [Step(design, look.open)])
+    run(round_.sweep, url)
+    for group in round_.groups:
+        pair = group["width"], group["depth"]
+        w, d = np.searchsorted(where.widths, pair[0]), np.searchsorted(where.depths, pair[1])
+        price_s = ran[pair] * per_block * where.block_s[w, d] + group["seeds"] * where.seed_s[w, d]
+        assert np.isclose(group["cost_s"], price_s, rtol=1e-9)
+    assert sorted(ran.values()) == [1, 2]
+
+
+def test_a_block_waits_for_no_library() -> None:
+    """What a process's first dataset and product load is there before a block's time begins."""
+    lines = """
+        import sys
+        from pipeline import execute
+        execute._load_libraries("training")
+        before = set(sys.modules)
+        import xarray
+        xarray.Dataset({"a": ("b", [1.0])})
+        print(sorted(each.partition(".")[0] for each in set(sys.modules) - before))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(lines)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert told.stdout.strip() == "[]"
 
 
 def test_durations_are_read() -> None:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from pipeline import config, execute, sampling
 from pipeline.errors import InputError
-from pipeline.refine import record, refine
+from pipeline.refine import places, record, refine
 from pipeline.refine.goal import Goal
 from pipeline.run import run
 from pipeline.store import Store
@@ -126,7 +126,7 @@ def test_draws_of_a_round_that_died_are_drawn_once(
 ) -> None:
     """The driver dies after the first block: the same command draws the other parts alone."""
     _, url = sweep
-    goal = Goal(("cumulant_4",), interval=0.6 * interval(url, "cumulant_4"))
+    goal = Goal(("cumulant_4",), interval=0.2 * interval(url, "cumulant_4"))
     real, ended = execute.execute, []
 
     def dying(*arguments: Any) -> Any:
@@ -146,3 +146,17 @@ def test_draws_of_a_round_that_died_are_drawn_once(
     assert found["rounds"][0]["interrupted"] == 1
     if len(found["rounds"]) == 1:
         assert not first & set(drawn)
+
+
+def test_blocks_of_draws_are_compared_with_their_own_parts(sweep: tuple[Path, str]) -> None:
+    """From 3,000 draws to 4,500: one part is drawn anew, two are new, and the last of them is not full."""
+    path, url = sweep
+    run(config.load(path, ["initialization.draws=4500"]), url)
+    store = Store(url)
+    assert store.parts_per_block == 3
+    widths, depths = np.array([8.0, 16.0, 32.0]), np.array([1.0, 2.0])
+    blocks = places._drawn_blocks(store, widths, depths)
+    for pair in range(6):
+        width, depth = int(widths[pair // 2]), int(depths[pair % 2])
+        model_s = blocks.model_s[(blocks.place == pair) & (blocks.core_s > 0)].sum()
+        assert np.isclose(model_s, sampling.draws_s(store.config, width, depth, 1024 + 1024 + 404))

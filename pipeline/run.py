@@ -314,7 +314,7 @@ class _Watch:
     def finished(self, block: Block, outcome: Outcome) -> None:
         times = outcome.wall_s, outcome.core_s
         self.book.finished(block.index, *times, outcome.computed, outcome.device)
-        cells = outcome.cells if block.kind == "training" else self.pooling.ended(block)
+        cells = _new(outcome) if block.kind == "training" else self.pooling.ended(block)
         self._count(block, outcome.wall_s * block.threads, cells)
 
     def lost(self, block: Block, reason: str) -> None:
@@ -336,3 +336,9 @@ class _Watch:
     def _cells(self, block: Block) -> int:
         rates = block.rate_stop - block.rate_start
         return (block.seed_stop - block.seed_start) * rates if block.kind == "training" else 1
+
+
+def _new(outcome: Outcome) -> dict[str, int]:
+    """A block's cells by state, without those that were done before."""
+    settled = sum(outcome.cells[state] for state in ("done", "diverged", "failed"))
+    return outcome.cells | {"done": outcome.cells["done"] - max(0, settled - outcome.computed)}

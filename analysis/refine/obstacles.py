@@ -14,7 +14,7 @@ SURE = 1e-3  # probability below which a bend is no accident
 NEAR = 1.02  # a goal within 2 % of a floor would cost without end
 
 
-def bent(log_y: Array, log_m: Array, variance: Array, half_width: float) -> str:
+def bent(log_y: Array, log_m: Array, variance: Array, half_width: float, points: str = "widths") -> str:
     """Whether means over seeds leave the power law by more than their errors; empty: no sign of it.
 
     One slope, an amplitude per depth: χ² of the means over seeds and learning rates about the line, against
@@ -26,6 +26,7 @@ def bent(log_y: Array, log_m: Array, variance: Array, half_width: float) -> str:
         log_m: log width, shape (width,).
         variance: of one seed's value averaged over rates, shape (width, depth).
         half_width: of the law's interval, to say how much the bend matters.
+        points: what x is, where it is no width.
 
     Source: the F test of lack of fit with pure error.
     """
@@ -51,7 +52,7 @@ def bent(log_y: Array, log_m: Array, variance: Array, half_width: float) -> str:
         return ""  # known for certain, and small against the interval
     return (
         f"The means leave the power law (χ² = {square:.0f} for {free} degrees of freedom): the slope is "
-        f"{local[0]:.2f} between the first two widths and {local[-1]:.2f} between the last two. That is "
+        f"{local[0]:.2f} between the first two {points} and {local[-1]:.2f} between the last two. That is "
         "finite size, not spread between seeds: more seeds would tighten an interval about a slope that "
         "depends on where they are spent. Take larger widths, and leave the smallest out."
     )

@@ -161,7 +161,7 @@ def _power_law(law: WidthLaw, evidence: Evidence, finding: Finding, widths: Arra
 def _iterations(
     evidence: Evidence, finding: Finding, widths: Array, depths: Array, condition: Array
 ) -> Prospect:
-    """Points at the measured log κ; at new depths that of theory, shifted as the measured ones are."""
+    """Points at the measured log κ; at new widths and depths that of theory, shifted as measured ones are."""
     assert evidence.cells is not None
     log_y, log_kappa = iterations.points(evidence)
     log_x = iterations.of_networks(log_kappa)
@@ -173,13 +173,13 @@ def _iterations(
     if found is None:
         return Prospect(name, half, None, SAME_SEEDS)
     variance = found.variance(np.exp(x[order]), np.ones(1)) * found.averaged
-    bend = obstacles.bent(log_y[order], x[order], variance, half)
+    bend = obstacles.bent(log_y[order], x[order], variance, half, "condition numbers")
     if bend:
         return Prospect(name, half, None, bend)
     theory = np.broadcast_to(np.log(condition), (len(widths), len(depths)))
     places = np.ix_(np.searchsorted(widths, present), np.searchsorted(depths, own))
     measured = x.reshape(len(present), len(own))
-    every = theory + np.nanmean(measured - theory[places])
+    every = theory + _shift(measured - theory[places], own, depths)
     every[places] = np.where(np.isfinite(measured), measured, every[places])
     finite = np.isfinite(log_y).reshape(*measured.shape, *log_y.shape[2:])
     share = _share(evidence, finite, own, widths, depths)
@@ -189,6 +189,12 @@ def _iterations(
         np.array([True]), np.zeros(len(flat)),
     )  # fmt: skip
     return Prospect(name, half, PairsForecast(line))
+
+
+def _shift(shift: Array, own: Array, depths: Array) -> Array:
+    """Means over widths at the measured depths, lines in log L between them, level beyond."""
+    known = np.isfinite(shift).any(0)
+    return np.interp(np.log(depths), np.log(own[known]), np.nanmean(shift[:, known], axis=0))
 
 
 def _limit(evidence: Evidence, finding: Finding, widths: Array, depths: Array, goal: float) -> Prospect:

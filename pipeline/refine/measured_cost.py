@@ -9,7 +9,7 @@ from scipy import optimize
 
 FASTEST = 1e-9  # seconds; guards divisions
 LEAST_SHARE = 0.1  # of the shortest block: what is left for its cells beside the overhead
-OWN_S = 0.2  # model seconds of a pair's blocks at which its own factor counts as much as that of all
+OWN_S = 0.02  # model seconds of a pair's blocks at which its own factor counts as much as that of all
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.laws import find_all
 from analysis.laws.network_pairs import Pairs, line
-from analysis.refine import draws
+from analysis.refine import draws, prospects
 from analysis.refine.allocation import allocate
 from analysis.refine.candidates import Candidates, between_and_beyond
 from analysis.refine.draws import DrawsForecast
@@ -131,3 +131,10 @@ def test_pairs_on_one_line_are_a_law_of_one_long_axis() -> None:
 def test_depths_grow_as_widths_do() -> None:
     """Between, and one and two doublings beyond, each a whole number."""
     assert between_and_beyond(np.array([1.0, 2.0, 8.0])).tolist() == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+
+
+def test_a_new_width_has_the_condition_number_of_its_depth() -> None:
+    """What measured kernels miss theory by goes on along the depth, in its logs, and is level beyond."""
+    shift = np.array([[0.1, np.nan, 0.3], [0.1, np.nan, 0.3]])
+    found = prospects._shift(shift, np.array([1.0, 3.0, 4.0]), np.array([1.0, 2.0, 4.0, 8.0]))
+    assert np.allclose(found, [0.1, 0.2, 0.3, 0.3])

@@ -157,6 +157,15 @@ def test_a_round_that_dies_is_ended_by_the_same_command(
     assert proposed(found) == len(trained)
 
 
+def test_progress_counts_a_cell_once(sweep: tuple[Path, str], capfd: pytest.CaptureFixture[str]) -> None:
+    """Blocks that were partly done when a round took them: the last line of each run has all cells done."""
+    path, url = sweep
+    run(config.load(path, ["grid.seed=5"]), url)
+    run(config.load(path, ["grid.seed=7"]), url)
+    last = [line for line in capfd.readouterr().err.splitlines() if " cells" in line][-1]
+    assert "84/84 cells" in last
+
+
 def proposed(found: dict[str, Any]) -> int:
     """Cells of all rounds."""
     return sum(len(g["learning_rate"]) * g["seeds"] for r in found["rounds"] for g in r["proposed"])

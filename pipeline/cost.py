@@ -10,19 +10,22 @@ from pipeline import sampling
 from pipeline.config import SweepConfig
 from workers import cell_cost, observables
 from workers.data import Dimensions
-from workers.optimizers.base import Training
+from workers.looks import looks
 
 # Stated defaults for one core or one device; a running sweep corrects them by its own times. They are
 # constants, not measurements, so that two runs of one config plan the same blocks.
-CORE_FLOPS_PER_S = 4.4e10
-FEW_SAMPLES = 11.0  # samples for which moving a wide layer's weights takes as long as its products
+CORE_FLOPS_PER_S = 5.0e10
+FEW_SAMPLES = 6.5  # samples for which moving a wide layer's weights takes as long as its products
 WIDE = 512  # width from which a layer does not stay in a core's cache
-RECORD_FLOPS_PER_S = 1.8e10  # a record's products are thin, and eigenvalues do not run at the peak
+RECORD_FLOPS_PER_S = 3.7e10  # a record's products are thin, and eigenvalues do not run at the peak
+VECTOR_FLOPS_PER_S = 5.6e9  # its norms read weights from memory for a few operations each
 GPU_FLOPS_PER_S = 5.0e12
 ELEMENT_S = 1.3e-9  # one activation of one sample through one layer and step, besides the products
-RECORD_S = 1.0e-5  # one quantity of one record of one cell, besides its operations
+COMPILED_ELEMENT_S = 8.7e-10  # the same in machine code
+LOOK_ELEMENT_S = 3.9e-9  # at a look, besides
+RECORD_S = 9.0e-6  # one quantity of one record of one cell, besides its operations
 BATCH_STEP_S, LAYER_STEP_S = 7.5e-5, 4.0e-5  # dispatch of one step of a batch, and of each of its layers
-BATCH_QUANTITY_S, LAYER_RECORD_S = 1.3e-4, 6.0e-5  # of a quantity that a batch's record needs, and of a layer
+LAYER_LOOK_S = 3.4e-4  # dispatch of a look and its record, for each layer of a batch
 DISPATCH_S = 6.2e-3  # the driver's time for one block
 START_S = 13.0  # a local cluster's start and end, and its workers' loading of their libraries
 PROCESS_BYTES = 400 * 2**20  # a worker process with its libraries
@@ -52,8 +55,9 @@ def estimate(config: SweepConfig, size: Dimensions) -> Costs:
     """Costs of every pair of width and depth.
 
     Seconds of a cell of n samples: steps · (flops / rate · (1 + n₀/n · min(1, width/512)) + layers · ε · n ·
-    width) and its records; those of a batch besides: dispatch of its steps and records, for all its cells at
-    once. All steps count: a cell that reaches the rounding floor ends earlier.
+    width), its looks and its records; those of a batch besides: dispatch of its looks, and of steps that are
+    not compiled, for all its cells at once. All steps count: a cell that reaches the rounding floor ends
+    earlier.
 
     Source: the networks' own counts of operations; constants measured on one CPU core.
 
@@ -67,7 +71,7 @@ def estimate(config: SweepConfig, size: Dimensions) -> Costs:
         for d, depth in enumerate(config.grid.depth):
             if config.training is not None:
                 seconds, flops, memory = _training_cell(config, width, depth, size)
-                costs.batch_s[w, d] = _batch_s(config.training, depth)
+                costs.batch_s[w, d] = _batch_s(config, width, depth, size)
                 rates = len(config.grid.learning_rates)
                 costs.seed_s[w, d] = rates * seconds
                 costs.seed_flops[w, d] = rates * flops
@@ -86,21 +90,27 @@ def _training_cell(
     cell = (config.network, training, width, depth, size)
     steps_flops, record_flops = cell_cost.steps_flops(*cell), cell_cost.record_flops(*cell)
     flops = steps_flops + records * record_flops
+    vector_flops = cell_cost.record_vector_flops(*cell)
     precision = 8 / training.itemsize
-    step_s = depth * ELEMENT_S * size.samples * width
+    elements, stops = depth * size.samples * width, len(set(looks(training.recorded_steps())))
+    step_s = elements * (COMPILED_ELEMENT_S if cell_cost.is_compiled(*cell) else ELEMENT_S)
     moving = FEW_SAMPLES / size.samples * min(1.0, width / WIDE)
     product_s = steps_flops / (CORE_FLOPS_PER_S * precision) * (1.0 + moving)
     quantities = len(observables.needs(training.measure))
-    record_s = record_flops / (RECORD_FLOPS_PER_S * precision) + quantities * RECORD_S
-    seconds = product_s + training.steps * step_s + records * record_s
+    record_s = (record_flops - vector_flops) / (RECORD_FLOPS_PER_S * precision) + quantities * RECORD_S
+    record_s += vector_flops / (VECTOR_FLOPS_PER_S * precision)
+    seconds = product_s + training.steps * step_s + stops * LOOK_ELEMENT_S * elements + records * record_s
     return seconds, flops, float(cell_cost.memory_bytes(*cell))
 
 
-def _batch_s(training: Training, depth: int) -> float:
-    """Dispatch of a batch's steps and records."""
-    record_s = len(observables.needs(training.measure)) * BATCH_QUANTITY_S + depth * LAYER_RECORD_S
-    steps_s = training.steps * (BATCH_STEP_S + depth * LAYER_STEP_S)
-    return steps_s + len(training.recorded_steps()) * record_s
+def _batch_s(config: SweepConfig, width: int, depth: int, size: Dimensions) -> float:
+    """Dispatch of a batch's looks, and of its steps where they are not compiled."""
+    training = config.training
+    assert training is not None
+    looks_s = len(set(looks(training.recorded_steps()))) * depth * LAYER_LOOK_S
+    if cell_cost.is_compiled(config.network, training, width, depth, size):
+        return looks_s
+    return looks_s + training.steps * (BATCH_STEP_S + depth * LAYER_STEP_S)
 
 
 def gpu_seconds(config: SweepConfig, costs: Costs) -> np.ndarray:

@@ -12,6 +12,8 @@ from workers.networks.layers import Layer
 from workers.observables import cost
 from workers.optimizers.base import Training
 
+COMPILED = ("relu", "linear")  # activations of `stretch`; here without torch, which a plan does not load
+
 
 def step_flops(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> float:
     """Floating-point operations of one step of a cell under its optimiser, at a look."""
@@ -67,6 +69,21 @@ def record_flops(network: Network, training: Training, width: int, depth: int, s
     """
     needs = observables.needs(training.measure)
     return float(cost.flops(needs, _sizes(network, width, depth, size)))
+
+
+def record_vector_flops(
+    network: Network, training: Training, width: int, depth: int, size: Dimensions
+) -> float:
+    """Those of them that are bound by memory rather than by arithmetic."""
+    needs = observables.needs(training.measure)
+    return float(cost.vector_flops(needs, _sizes(network, width, depth, size)))
+
+
+def is_compiled(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> bool:
+    """Whether a CPU takes its steps between two looks in machine code, as `stretch` does."""
+    layers = network.layers(width, depth, size.inputs, size.outputs)
+    branches = any(layer.branches for layer in layers)
+    return training.skips_between_looks and network.activation in COMPILED and not branches
 
 
 def memory_bytes(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> int:

@@ -10,9 +10,11 @@ import torch
 
 from tests.tolerances import EXACT
 from workers import products, stretch
+from workers.cell_cost import is_compiled
+from workers.data import Dimensions
 from workers.ensemble import Ensemble
 from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
-from workers.networks.base import Network
+from workers.networks.base import Leaky, Network
 from workers.optimizers import GradientDescent
 from workers.parameters import initial_parameters
 from workers.start import Points, Start
@@ -123,6 +125,17 @@ def test_what_is_no_number_stays_none() -> None:
 )
 def test_others_are_torch_s(network: Network) -> None:
     assert not stretch.fits(start_of(network).ensemble)
+
+
+ACTIVATIONS = ("relu", "linear", "tanh", "erf", "gelu", Leaky(leaky=(0.1, 1.0)))
+
+
+@pytest.mark.parametrize("network", [*(FullyConnected(activation=a) for a in ACTIVATIONS), ResNet()])
+def test_the_plan_knows_which_are_compiled(network: Network) -> None:
+    start = start_of(network)
+    width, depth = start.coordinates[0][1:3]
+    planned = is_compiled(network, start.training, width, depth, Dimensions(5, 6))
+    assert planned == stretch.fits(start.ensemble)
 
 
 def test_it_works_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,10 +47,17 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something that measurements read: floating-point operations for a cell, and numbers held meanwhile."""
+    """Something that measurements read.
+
+    Attributes:
+        flops: floating-point operations for a cell.
+        values: numbers held meanwhile.
+        of_vectors: whether it goes through matrices once for a few operations a number, bound by memory.
+    """
 
     flops: Callable[[Sizes], float]
     values: Callable[[Sizes], float]
+    of_vectors: bool = False
 
 
 def _nothing(size: Sizes) -> float:
@@ -77,10 +84,8 @@ def _neurons(size: Sizes) -> float:
 
 
 QUANTITIES = {
-    # With one output the step's own cotangents serve.
     "unit_cotangents": Quantity(
-        lambda s: s.products(s.outputs, below=False) * (s.classes > 1),
-        lambda s: s.outputs * _neurons(s) * (s.classes > 1),
+        lambda s: s.products(s.outputs, below=False), lambda s: s.outputs * _neurons(s)
     ),
     "kernel": Quantity(_kernels, lambda s: 3.0 * s.outputs**2),
     "extreme_eigenvalues": Quantity(lambda s: VALUES * s.outputs**3, lambda s: 3.0 * s.outputs**2),
@@ -90,9 +95,9 @@ QUANTITIES = {
         lambda s: VALUES * len(s.trained) * s.outputs**3, lambda s: 2.0 * s.outputs**2
     ),
     "last_hidden_eigenvalues": Quantity(lambda s: VALUES * s.outputs**3, lambda s: 3.0 * s.outputs**2),
-    "weight_changes": Quantity(_weights, _nothing),
-    "norms": Quantity(_norms, _nothing),
-    "pattern": Quantity(lambda s: 2.0 * s.samples * s.layers[0].fan_out, _nothing),
+    "weight_changes": Quantity(_weights, _nothing, of_vectors=True),
+    "norms": Quantity(_norms, _nothing, of_vectors=True),
+    "pattern": Quantity(lambda s: 2.0 * s.samples * s.layers[0].fan_out, _nothing, of_vectors=True),
     "output_step": Quantity(
         lambda s: 4.0 * s.products(s.samples), lambda s: _weights(s) + 3.0 * s.samples * _neurons(s)
     ),
@@ -118,6 +123,11 @@ def flops(needs: Iterable[str], size: Sizes) -> float:
     20.0
     """
     return sum(QUANTITIES[name].flops(size) for name in set(needs))
+
+
+def vector_flops(needs: Iterable[str], size: Sizes) -> float:
+    """Those of them that are bound by memory, as products of matrices with vectors are."""
+    return flops((name for name in needs if QUANTITIES[name].of_vectors), size)
 
 
 def values(needs: Iterable[str], size: Sizes) -> float:

@@ -24,6 +24,7 @@ from pipeline.store_chunks import writer
 from workers.variable import DONE, PENDING
 
 BLOCKS, CORES = 10_000, 2
+DONE_CELL = {"done": 1, "diverged": 0, "failed": 0, "pending": 0}
 RAY_TUNE_S, XSWEEP_RATIO = 9e-3, 18  # a trial, as Ray Tune publishes it; xsweep's own figure against a loop
 CONFIG = """
 name: empty-blocks
@@ -67,7 +68,7 @@ def nothing(sweep: Sweep, block: Block) -> Outcome:
         }
     )
     writer(sweep.url, sweep.config_hash).write(block, measured)
-    return Outcome(block.index, 0.0, 0.0, 1, {"done": 1}, "cpu", 0)
+    return Outcome(block.index, 0.0, 0.0, 1, DONE_CELL, "cpu", 0)
 
 
 def section() -> str:

@@ -242,6 +242,7 @@ class _Flight:
     def _measuring(self, resources: tuple[tuple[str, Any], ...]) -> Any:
         """The remote function with these resources; Ray makes a class of each, so that blocks share them."""
         if resources not in self.measuring:
+            self.measuring.clear()  # blocks of one pair follow each other, and a sweep may have many pairs
             measure = _remote_execute_once if "num_gpus" in dict(resources) else _remote_execute
             self.measuring[resources] = measure.options(**dict(resources))
         return self.measuring[resources]

@@ -20,6 +20,8 @@ OWN_LIBRARIES = {
     "dask": {"analysis"},
     "distributed": {"analysis"},
     "torch": {"workers"},
+    "numba": {"workers/stretch.py"},
+    "llvmlite": {"workers/stretch.py"},
     "typer": {"pipeline"},
     "matplotlib": {"analysis"},
 }

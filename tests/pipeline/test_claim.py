@@ -22,7 +22,7 @@ from tests.pipeline.conftest import ROOT, start, wait_until
 Write = Callable[..., Path]
 LONG = {
     "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
-    "training": {"steps": 1500},
+    "training": {"steps": 6000},
     "initialization": None,
 }
 RACE = """

@@ -27,17 +27,17 @@ from tests.pipeline.conftest import measured_bytes, start, wait_until
 
 Write = Callable[..., Path]
 KILLS = 20
+# At such rates no cell reaches the rounding floor: every block takes all its steps.
 LONG = {
-    "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
-    "training": {"steps": 4000},
+    "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6, "learning_rate": [1e-5, 2e-5]},
+    "training": {"steps": 40_000},
     "initialization": None,
     "compute": {"flush_s": 0.3},
 }
-# At such a rate no cell reaches the rounding floor: every block takes all its steps.
 FEW = {
     **LONG,
     "grid": {"width": [48], "depth": [2], "seed": 2, "learning_rate": [1e-5, 2e-5]},
-    "training": {"steps": 200_000},
+    "training": {"steps": 600_000},
 }
 
 
@@ -99,7 +99,7 @@ def checkpointed(url: Path) -> bool:
 @pytest.mark.timeout(600)
 def test_twenty_killed_workers_change_no_bit(write_config: Write, tmp_path: Path, calm: Any) -> None:
     """SIGKILL of a worker at 20 seeded moments of one sweep: each block goes on, no cell is lost."""
-    path = write_config(**{**LONG, "training": {"steps": 12000}})
+    path = write_config(**{**LONG, "training": {"steps": 48_000}})
     expected, url, moments = calm(path), tmp_path / "small.zarr", random.Random(6)
     killed = 0
     with driver("run", str(path), "--json") as process:

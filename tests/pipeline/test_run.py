@@ -28,7 +28,7 @@ from tests.tolerances import EXACT
 Write = Callable[..., Path]
 LONG = {
     "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
-    "training": {"steps": 2000},
+    "training": {"steps": 8000},
     "initialization": None,
 }
 

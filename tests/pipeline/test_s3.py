@@ -26,8 +26,8 @@ WEED = Path(sys.executable).with_name("weed")
 KEY, SECRET = "AKIDWIDESWEEPTEST001", "sEcReT0widesweep0nobody0may0read"
 Write = Callable[..., Path]
 LONG = {
-    "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
-    "training": {"steps": 8000},
+    "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6, "learning_rate": [1e-5, 2e-5]},
+    "training": {"steps": 60_000},  # at such rates no cell reaches the rounding floor before
     "initialization": None,
     "compute": {"flush_s": 0.5},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import logging
 import socket
 import sys
@@ -224,7 +225,6 @@ class _Flight:
     gpu_memory_bytes: int = 0
     tasks: dict[Any, _Attempt] = field(default_factory=dict)
     again: deque[_Attempt] = field(default_factory=deque)
-    measuring: dict[tuple[tuple[str, Any], ...], Any] = field(default_factory=dict)
 
     def fill(self, stop: Stop) -> bool:
         """Starts blocks until enough are in flight to keep every core fed; whether any is in flight."""
@@ -235,17 +235,10 @@ class _Flight:
             self.listener.started(attempt.block)
             attempt.submitted = time.monotonic()
             resources = _resources(self.cluster, attempt.block, self.gpu_memory_bytes)
-            measure = self._measuring(tuple(resources.items()))
+            remote = _remote_execute_once if "num_gpus" in resources else _remote_execute
+            measure = _with_resources(remote, tuple(resources.items()))
             self.tasks[measure.remote(self.sweep, attempt.block)] = attempt
         return bool(self.tasks)
-
-    def _measuring(self, resources: tuple[tuple[str, Any], ...]) -> Any:
-        """The remote function with these resources; Ray makes a class of each, so that blocks share them."""
-        if resources not in self.measuring:
-            self.measuring.clear()  # blocks of one pair follow each other, and a sweep may have many pairs
-            measure = _remote_execute_once if "num_gpus" in dict(resources) else _remote_execute
-            self.measuring[resources] = measure.options(**dict(resources))
-        return self.measuring[resources]
 
     def _first(self) -> _Attempt | None:
         block = next(self.blocks, None)
@@ -296,6 +289,12 @@ def _remote_execute(sweep: Sweep, block: Block) -> Outcome:
 def _remote_execute_once(sweep: Sweep, block: Block) -> Outcome:
     """On a GPU: CUDA keeps its memory, and the GPU that it began with, until the process ends."""
     return execute(sweep, block)
+
+
+@functools.lru_cache(maxsize=8)
+def _with_resources(remote: Any, resources: tuple[tuple[str, Any], ...]) -> Any:
+    """A remote function with these resources; Ray makes a class of each, so that a pair's blocks share it."""
+    return remote.options(**dict(resources))
 
 
 def _resources(cluster: Cluster, block: Block, gpu_memory_bytes: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ are OpenBLAS's batched routine, one matrix at a time, as in `workers.products`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import llvmlite.binding
@@ -19,8 +19,6 @@ from numba.extending import intrinsic, overload
 from torch import Tensor
 
 from workers import products
-from workers.activations import TensorActivation
-from workers.networks.layers import Layer
 from workers.products import AS_IS, ROW_MAJOR, TRANSPOSED
 
 if TYPE_CHECKING:
@@ -35,12 +33,9 @@ BASE, GRAM, MOVED, HELD_CELL = range(4)
 
 def fits(ensemble: Ensemble) -> bool:
     """Whether a stretch of this batch can be compiled: on a CPU, σ linear or relu, no branches."""
-    return ensemble.x.device.type == "cpu" and suits(ensemble.activation, ensemble.layers)
-
-
-def suits(activation: TensorActivation, layers: Sequence[Layer]) -> bool:
-    """Whether such networks can on a CPU."""
-    return activation.rectifies is not None and not any(layer.branches for layer in layers)
+    known = ensemble.activation.rectifies is not None
+    branches = any(layer.branches for layer in ensemble.layers)
+    return ensemble.x.device.type == "cpu" and known and not branches
 
 
 @functools.cache

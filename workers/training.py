@@ -16,7 +16,6 @@ import xarray as xr
 
 from workers import cell_cost, products
 from workers import checkpoint as checkpoints
-from workers.activations import tensor_activation
 from workers.checkpoint import FINISHED, Batch, Flush, Ledger, States
 from workers.data import Data, Dimensions
 from workers.device import resolved
@@ -73,10 +72,9 @@ class TrainingBlock:
 
 def prepare(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> None:
     """Loads the machine code of a CPU's steps where such cells have one: once in a process, some seconds."""
-    from workers import stretch
+    if cell_cost.is_compiled(network, training, width, depth, size):
+        from workers import stretch
 
-    layers = network.layers(width, depth, size.inputs, size.outputs)
-    if training.skips_between_looks and stretch.suits(tensor_activation(network.activation), layers):
         stretch.load(np.dtype(training.dtype))
 
 

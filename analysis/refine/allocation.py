@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.refine.candidates import Candidates
 from analysis.refine.law_forecast import LawForecast
+from analysis.refine.outlook import Outlook
 from analysis.refine.program import Program
 
 Array = NDArray[np.float64]
@@ -29,6 +30,7 @@ class Allocation:
         cost_s: forecast seconds.
         half_widths: forecast half-width of each law, in the order asked.
         reached: share of the way to the goals, in the logs; 1: all are met by the forecast.
+        outlooks: what a look may measure of each law then; none before it is asked for.
     """
 
     added: NDArray[np.int64]
@@ -36,6 +38,7 @@ class Allocation:
     cost_s: float
     half_widths: tuple[float, ...]
     reached: float
+    outlooks: tuple[Outlook, ...] = ()
 
 
 def allocate(

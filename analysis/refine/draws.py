@@ -26,6 +26,9 @@ REACH = 1.96 * float(np.sqrt(1.0 + 4.0 / DEGREES))  # of an interval, in standar
 NEAR = float(np.log(4.0))  # in log L/m: pairs whose spread speaks for that of a new one
 RANK = 1e-6  # singular values below this share of the largest are none
 SURE = 1e-3  # probability below which pairs that miss their prediction are no accident
+DRAWS, SEED = 400, 20_040_212
+MEDIAN_TO_SPREAD = 1.4826  # of a normal's absolute deviations
+OWN_DOUBT = 1.0 / float(np.sqrt(2.0 * DEGREES))  # of log ρ from as many groups of draws
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class DrawsForecast:
         log_x: log of L/n, or of L + 1, shape (width, depth).
         noise: ρ, relative standard deviation of one unit of draws, shape (width, depth).
         bend: log of the next-order factor that theory leaves open, shape (width, depth); 0 where it is exact.
+        there: units of draws that ρ was measured with, shape (width, depth); 0 where it was not.
+        doubt: standard deviation of log ρ, shape (width, depth).
     """
 
     name: str
@@ -48,30 +53,46 @@ class DrawsForecast:
     log_x: Array
     noise: Array
     bend: Array
+    there: Array
+    doubt: Array
 
     def half_width(self, seeds: Array) -> Array:
         """Half of the 95 % interval with so many units of draws (…, width, depth, 1); infinite without two x.
 
         >>> log_x, ones = np.log([[1.0], [2.0]]), np.ones((2, 1))
-        >>> law = DrawsForecast("a", 1.0, log_x, 0.1 * ones, 0.0 * ones)
+        >>> law = DrawsForecast("a", 1.0, log_x, 0.1 * ones, *3 * [0.0 * ones])
         >>> float(law.half_width(100.0 * ones[..., None]).round(3))
         0.041
         """
-        weight = self._weight(seeds)
+        return self._half_width(seeds, self.noise)
+
+    def outlook(self, seeds: Array) -> Array:
+        """Half-widths that a look may measure with these units (width, depth, 1), shape (draws,).
+
+        Groups of draws tell ρ anew, the less so, the more of the draws were there before.
+        """
+        new = 1.0 - np.minimum(self.there / np.maximum(seeds[..., 0], 1e-300), 1.0)
+        width = np.sqrt(new * (self.doubt**2 + OWN_DOUBT**2))
+        unit = np.random.default_rng(SEED).standard_normal((DRAWS, *width.shape))
+        return self._half_width(seeds, self.noise * np.exp(width * unit))
+
+    def _half_width(self, seeds: Array, noise: Array) -> Array:
+        weight = self._weight(seeds, noise)
         norm = (weight * self._centred(weight) ** 2).sum((-1, -2))
         return np.asarray(np.where(norm > 0, REACH / np.sqrt(np.where(norm > 0, norm, 1.0)), np.inf))
 
     def slack(self, seeds: Array) -> Array:
         """By how much the next order may shift the slope, |Σ w x̃ log f| / Σ w x̃²."""
-        weight = self._weight(seeds)
+        weight = self._weight(seeds, self.noise)
         centred = self._centred(weight)
         norm = (weight * centred**2).sum((-1, -2))
         shift = (weight * centred * self.bend).sum((-1, -2))
         return np.asarray(np.abs(shift / np.where(norm > 0, norm, np.nan)))
 
-    def _weight(self, seeds: Array) -> Array:
+    @staticmethod
+    def _weight(seeds: Array, noise: Array) -> Array:
         units = seeds[..., 0]
-        return np.asarray(np.where(units > (RESOLVED * self.noise) ** 2, units / self.noise**2, 0.0))
+        return np.asarray(np.where(units > (RESOLVED * noise) ** 2, units / noise**2, 0.0))
 
     def _centred(self, weight: Array) -> Array:
         total = np.maximum(weight.sum((-1, -2), keepdims=True), 1e-300)
@@ -121,10 +142,12 @@ def forecast(name: str, now: float, law: tuple[float, bool, Pairs, str], where: 
     m, depth = np.meshgrid(where.widths, where.depths, indexing="ij")
     x = np.log(depth + 1.0 if along_depth else depth / m)
     bend = np.zeros(m.shape) if kind == EXACT else next_order(depth / m) * max(abs(expected), 1.0)
-    return DrawsForecast(name, now, x, _noise(pairs, where), bend)
+    noise, known, doubt = _noise(pairs, where)
+    return DrawsForecast(name, now, x, noise, bend, np.where(known, where.seeds[..., 0], 0.0), doubt)
 
 
-def _noise(pairs: Pairs, where: Candidates) -> Array:
+def _noise(pairs: Pairs, where: Candidates) -> tuple[Array, NDArray[np.bool_], Array]:
+    """ρ, where it was measured, and the standard deviation of its log: of a plane, that of pairs left out."""
     noise = np.full((len(where.widths), len(where.depths)), np.nan)
     width = np.rint(pairs.depth / pairs.ratio)
     good = pairs.known & (pairs.error > 0)
@@ -134,10 +157,20 @@ def _noise(pairs: Pairs, where: Candidates) -> Array:
     known = np.isfinite(noise) & (noise > 0)
     log_m, log_l = np.meshgrid(np.log(where.widths), np.log(where.depths), indexing="ij")
     table, ratio = np.stack([log_m, log_l], axis=-1), log_l - log_m
-    for place in zip(*np.nonzero(~known), strict=True):
-        weight = np.exp(-0.5 * ((ratio[known] - ratio[place]) / NEAR) ** 2)
-        noise[place] = np.exp(_plane(table[known], np.log(noise[known]), weight, table[place]))
-    return noise
+
+    def on_plane(others: NDArray[np.bool_], place: tuple[int, int]) -> float:
+        weight = np.exp(-0.5 * ((ratio[others] - ratio[place]) / NEAR) ** 2)
+        return _plane(table[others], np.log(noise[others]), weight, table[place])
+
+    left, doubt = [], np.full(noise.shape, OWN_DOUBT)
+    for w, d in np.argwhere(known) if known.sum() > 1 else ():
+        others = known.copy()
+        others[w, d] = False
+        left.append(on_plane(others, (w, d)) - np.log(noise[w, d]))
+    for w, d in np.argwhere(~known):
+        noise[w, d] = np.exp(on_plane(known, (w, d)))
+        doubt[w, d] = max(OWN_DOUBT, float(np.median(np.abs(left))) * MEDIAN_TO_SPREAD) if left else 1.0
+    return noise, known, doubt
 
 
 def _plane(x: Array, y: Array, weight: Array, at: Array) -> float:

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from analysis.refine.spread import SEED, Future
+
 Array = NDArray[np.float64]
+REACH = 1.96  # of a half-width, in standard errors
 
 
 class LawForecast(Protocol):
@@ -35,6 +38,9 @@ class LawForecast(Protocol):
     def slack(self, seeds: Array) -> Array:
         """What finite size leaves open in the slope with these seeds, (…, width, depth, rate) → (…)."""
 
+    def outlook(self, seeds: Array) -> Array:
+        """Half-widths that a look may measure, seeds (width, depth, rate) → (draws,)."""
+
 
 @dataclass(frozen=True)
 class PowerLawForecast:
@@ -53,6 +59,7 @@ class PowerLawForecast:
         correlation: between learning rates, shape (rate, rate).
         used: which depths the law is fitted on, shape (depth,).
         bend: log of the finite-size factor that theory allows, shape (width,).
+        future: variances that a look may find.
     """
 
     name: str
@@ -63,18 +70,27 @@ class PowerLawForecast:
     correlation: Array
     used: NDArray[np.bool_]
     bend: Array
+    future: Future
 
     def half_width(self, seeds: Array) -> Array:
         """Half of the 95 % interval; infinite where no two widths have seeds."""
+        return self.with_variance(seeds, self.variance, self.log_m)
+
+    def outlook(self, seeds: Array) -> Array:
+        """Half-widths that a look may measure, (draws,): by the variances that it may find."""
+        return self.with_variance(seeds, self.future.seen(seeds.max(-1) * self.share), self.log_m)
+
+    def with_variance(self, seeds: Array, variance: Array, log_m: Array) -> Array:
+        """Half of the 95 % interval with other variances (…, width, depth) and log widths (…, width)."""
         weight = seeds * (self.share * self.used)[..., None]
-        centred, norm = self._design(weight)
+        centred, norm = self._design(weight, log_m)
         norm = np.where(norm > 0, norm, np.nan)
         lever = centred / norm[..., None, None, None]
         both = np.minimum(
             weight[..., :, None], weight[..., None, :]
         )  # a_r a_r′ / max(n_r, n_r′) = x̃x̃′ min/S²
         pairs = lever[..., :, None] * lever[..., None, :] * both * self.correlation
-        each = pairs.sum((-1, -2)) * self.variance
+        each = pairs.sum((-1, -2)) * variance
         total = each.sum((-1, -2))
         degrees = np.maximum(weight.max(-1) - 1.0, 1.0)
         effective = total**2 / np.maximum((each**2 / degrees).sum((-1, -2)), 1e-300)
@@ -84,13 +100,14 @@ class PowerLawForecast:
     def slack(self, seeds: Array) -> Array:
         """By how much the finite-size factor shifts the slope, |Σ a log f|."""
         weight = seeds * (self.share * self.used)[..., None]
-        centred, norm = self._design(weight)
+        centred, norm = self._design(weight, self.log_m)
         shift = (weight * centred * self.bend[:, None, None]).sum((-1, -2, -3))
         return np.asarray(np.abs(shift / np.where(norm > 0, norm, np.nan)))
 
-    def _design(self, weight: Array) -> tuple[Array, Array]:
+    @staticmethod
+    def _design(weight: Array, log_m: Array) -> tuple[Array, Array]:
         """x̃, shape (…, width, depth, rate), and Σ n x̃², shape (…)."""
-        x = self.log_m[:, None, None]
+        x = log_m[..., :, None, None]
         total = np.maximum(weight.sum(-3, keepdims=True), 1e-300)
         centred = x - (weight * x).sum(-3, keepdims=True) / total
         return centred, (weight * centred**2).sum((-1, -2, -3))
@@ -100,11 +117,16 @@ class PowerLawForecast:
 class PairsForecast:
     """The slope of log y on log x where every (width, depth) is a point of its own on one line.
 
+    Networks of one pair differ in x. More of them move its mean, and what a network's own x explains is taken
+    off with the slope as fitted, so a slope that is off by δ leaves δ² Var(x) in the spread.
+
     Attributes:
         line: the same law with all pairs along its axis of widths, at one depth.
+        own_x: variance of log x between networks of one pair.
     """
 
     line: PowerLawForecast
+    own_x: float
 
     @property
     def name(self) -> str:
@@ -119,6 +141,18 @@ class PairsForecast:
     def half_width(self, seeds: Array) -> Array:
         """Half of the 95 % interval with these seeds, (…, width, depth, rate) → (…)."""
         return self.line.half_width(self._flat(seeds))
+
+    def outlook(self, seeds: Array) -> Array:
+        """Half-widths that a look may measure with these seeds (width, depth, rate), shape (draws,)."""
+        flat, line = self._flat(seeds), self.line
+        count = flat.max(-1) * line.share
+        seen, generator = line.future.seen(count), np.random.default_rng(SEED)
+        there = np.where(line.future.degrees > 0, line.future.degrees + 1.0, 0.5)  # theory's x: as off as two
+        moved = np.maximum(1.0 / there - 1.0 / np.maximum(count, 1.0), 0.0)[:, 0]
+        x = line.log_m + np.sqrt(self.own_x * moved) * generator.standard_normal((len(seen), len(moved)))
+        first = line.with_variance(flat, seen, x)
+        off = np.where(np.isfinite(first), first, 0.0) / REACH * generator.standard_normal(len(first))
+        return line.with_variance(flat, seen + self.own_x * (off**2)[:, None, None], x)
 
     def slack(self, seeds: Array) -> Array:
         """None that theory tells."""
@@ -140,6 +174,7 @@ class LimitForecast:
         share: of cells with an honest window, shape (width, depth).
         row: of seeds (width, depth): the weight of each mean in the limit, (width, depth), and `systematic`.
         shared: standard error that all cells share.
+        future: variances that a look may find.
     """
 
     name: str
@@ -148,6 +183,7 @@ class LimitForecast:
     share: Array
     row: Callable[[Array], tuple[Array, float]]
     shared: float
+    future: Future
 
     def half_width(self, seeds: Array) -> Array:
         """Half of the 95 % interval, the shared errors in quadrature."""
@@ -163,14 +199,22 @@ class LimitForecast:
         """Half-width with endless seeds at these pairs: what the prior and the windows leave open."""
         return float(self.half_width(np.where(seeds > 0, 1e9, 0.0)))
 
-    def _one(self, seeds: Array) -> float:
+    def outlook(self, seeds: Array) -> Array:
+        """Half-widths that a look may measure with these seeds (width, depth, rate), shape (draws,)."""
         count = seeds.max(-1) * self.share
+        return self._half_width(count, self.future.seen(count))
+
+    def _one(self, seeds: Array) -> float:
+        return float(self._half_width(seeds.max(-1) * self.share, self.variance))
+
+    def _half_width(self, count: Array, variance: Array) -> Array:
+        """Of values that count (width, depth), their variances (…, width, depth) → (…)."""
         row, systematic = self.row(count)
         if not np.isfinite(systematic):
-            return float("inf")
-        each = np.where(count > 0, row**2 * self.variance / np.maximum(count, 1e-300), 0.0)
-        total = float(each.sum())
-        spread = float((each**2 / np.maximum(count - 1.0, 1.0)).sum())
-        degrees = float(np.clip(total**2 / spread, 1.0, 1e6)) if spread > 0 else 2.0
-        half = float(special.stdtrit(degrees, 0.975)) * np.sqrt(total)
-        return float(np.hypot(half, 1.96 * np.hypot(self.shared, systematic)))
+            return np.full(variance.shape[:-2], np.inf)
+        each = np.where(count > 0, row**2 * variance / np.maximum(count, 1e-300), 0.0)
+        total = each.sum((-1, -2))
+        spread = (each**2 / np.maximum(count - 1.0, 1.0)).sum((-1, -2))
+        degrees = np.where(spread > 0, np.clip(total**2 / np.maximum(spread, 1e-300), 1.0, 1e6), 2.0)
+        half = special.stdtrit(degrees, 0.975) * np.sqrt(total)
+        return np.asarray(np.hypot(half, 1.96 * np.hypot(self.shared, systematic)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.evidence import DONE, Evidence
 from analysis.extrapolate import Extrapolation, limit_weights
-from analysis.fit import means_over_seeds
+from analysis.fit import Estimate, means_over_seeds
 from analysis.laws import (
     convergence,
     hessian_norm,
@@ -34,6 +34,11 @@ EVERY_WEIGHT = (
     "Its networks are drawn with every weight: initialization.networks says how many, and does not grow in a "
     "store."
 )
+LEAST_E_FOLDS = (
+    10.0  # of a training, below which its rate has no honest window: two of them, after the transient
+)
+OWN_SPREADS = 1.0  # prior scatter of log variances of `iterations`: what is left beside κ differs by depth
+TURNS = 5  # of weights and slope, each from the other
 SAME_SEEDS = "All seeds agree: there is no spread for more of them to average out."
 
 
@@ -154,6 +159,7 @@ def _power_law(law: WidthLaw, evidence: Evidence, finding: Finding, widths: Arra
         law.name, half, np.log(widths), found.variance(widths, depths),
         _share(evidence, np.isfinite(log_y), own, widths, depths), found.correlation,
         np.isin(depths, own), np.log1p(finite_size_bend(widths, float(present.min()))),
+        found.future(widths, depths),
     )  # fmt: skip
     return Prospect(law.name, half, forecast)
 
@@ -165,11 +171,12 @@ def _iterations(
     assert evidence.cells is not None
     log_y, log_kappa = iterations.points(evidence)
     log_x = iterations.of_networks(log_kappa)
-    log_y = log_y - finding.estimate.value * (log_kappa - means_over_seeds(log_kappa)[:, :, None])
+    own_kappa = log_kappa - means_over_seeds(log_kappa)[:, :, None]
+    log_y = log_y - _slope_to_come(log_y, own_kappa, finding.estimate) * own_kappa
     name, half, x = finding.name, finding.estimate.half_width, log_x[:, 0, 0]
     present, own = np.asarray(evidence.cells["width"].values, dtype=np.float64), _depths(evidence)
     order = np.argsort(x)[: int(np.isfinite(x).sum())]
-    found = spread.estimate(log_y[order], np.exp(x[order]), np.ones(1))
+    found = spread.estimate(log_y[order], np.exp(x[order]), np.ones(1), OWN_SPREADS)
     if found is None:
         return Prospect(name, half, None, SAME_SEEDS)
     variance = found.variance(np.exp(x[order]), np.ones(1)) * found.averaged
@@ -180,15 +187,48 @@ def _iterations(
     places = np.ix_(np.searchsorted(widths, present), np.searchsorted(depths, own))
     measured = x.reshape(len(present), len(own))
     every = theory + _shift(measured - theory[places], own, depths)
-    every[places] = np.where(np.isfinite(measured), measured, every[places])
+    there = np.zeros(every.shape, dtype=bool)
+    there[places] = np.isfinite(measured)
+    every[places] = np.where(there[places], measured, every[places])
     finite = np.isfinite(log_y).reshape(*measured.shape, *log_y.shape[2:])
     share = _share(evidence, finite, own, widths, depths)
+    level = np.nanmean(means_over_seeds(log_y)[..., 0] - finding.estimate.value * x[:, None])
+    per_e_fold = np.exp(level + finding.estimate.value * every)
+    share[(_steps(evidence) < LEAST_E_FOLDS * per_e_fold) & ~there] = 0.0
     flat = every.ravel()
     line = PowerLawForecast(
         name, half, flat, found.variance(np.exp(flat), np.ones(1)), share.reshape(-1, 1), found.correlation,
-        np.array([True]), np.zeros(len(flat)),
+        np.array([True]), np.zeros(len(flat)), found.future(np.exp(flat), np.ones(1)),
     )  # fmt: skip
-    return Prospect(name, half, PairsForecast(line))
+    degrees = max(float((np.isfinite(own_kappa).sum(2) - 1.0).clip(0.0).sum()), 1.0)
+    return Prospect(name, half, PairsForecast(line, float(np.nansum(own_kappa**2)) / degrees))
+
+
+def _slope_to_come(log_y: Array, own_kappa: Array, estimate: Estimate) -> float:
+    """The fitted slope on κ, drawn to that within networks of one shape as far as both errors have it.
+
+    About the fitted slope the spread holds that slope's error, which the next round lowers. By no more than
+    one standard error: the two slopes need not be the same.
+    """
+    centred = log_y - means_over_seeds(log_y)[:, :, None]
+    slope, variance = estimate.value, np.inf
+    for _ in range(TURNS):
+        left = np.nansum((centred - slope * own_kappa) ** 2, axis=(1, 2, 3))
+        pooled = left.sum() / max(int(np.isfinite(centred).sum()), 1)
+        degrees = np.isfinite(centred).sum((1, 2, 3)) + 1.0
+        weight = (degrees / np.maximum(left + pooled, 1e-300))[:, None, None, None]
+        norm = float(np.nansum(weight * own_kappa**2))
+        if norm <= 0:
+            return estimate.value
+        slope, variance = float(np.nansum(weight * own_kappa * centred)) / norm, 1.0 / norm
+    shift = (slope - estimate.value) * estimate.error**2 / (estimate.error**2 + variance)
+    return estimate.value + float(np.clip(shift, -estimate.error, estimate.error))
+
+
+def _steps(evidence: Evidence) -> float:
+    """Of each training; endless where the config does not say."""
+    section = evidence.config.get("training")
+    return float(section.get("steps", np.inf)) if isinstance(section, dict) else float("inf")
 
 
 def _shift(shift: Array, own: Array, depths: Array) -> Array:
@@ -216,7 +256,7 @@ def _limit(evidence: Evidence, finding: Finding, widths: Array, depths: Array, g
         return limit_weights(count, variance.mean(1), widths)
 
     share = _share(evidence, np.isfinite(ratio), own, widths, depths)
-    forecast = LimitForecast(name, half, variance, share, row, shared)
+    forecast = LimitForecast(name, half, variance, share, row, shared, found.future(widths, depths))
     everywhere = np.ones((len(widths), len(depths), 1))
     least = forecast.floor(everywhere)
     parts = f"the transient's remainder is ± {shared:.3f}, the rest is what extrapolation leaves open"

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from analysis.refine.allocation import Allocation, allocate, share_of
 from analysis.refine.candidates import Candidates
 from analysis.refine.law_forecast import LawForecast
+from analysis.refine.outlook import outlook
 
 AIM = 0.97  # of the goal: a forecast that hits exactly falls short every second time
 FIRST_SHARE = 0.5
+NEARLY = 1.02  # what a look may measure over the design's own half-width: below, one design will do
 
 
 def next_round(
@@ -38,16 +42,28 @@ def next_round(
 
     Source: the internal pilot of Wittes and Brittain 1990; the two stages of Stein 1945.
     """
-    scales = [_scale(law, candidates, goal) for law, goal in zip(laws, goals, strict=True)]
-    aims = [AIM * goal / scale for goal, scale in zip(goals, scales, strict=True)]
+    aims = [AIM * goal for goal in goals]
     step = allocate(laws, candidates, aims, left_s)
-    if step is not None and step.cost_s > spent_s:
-        share = max(FIRST_SHARE, spent_s / step.cost_s)
-        step = share_of(step, share, laws, candidates)
     if step is None:
         return None
-    halves = tuple(half * scale for half, scale in zip(step.half_widths, scales, strict=True))
-    return replace(step, half_widths=halves)
+    scales = [
+        max(1.0, after.median / half)
+        for after, half in zip(foreseen(step, laws, candidates).outlooks, step.half_widths, strict=True)
+    ]
+    if max(scales) > NEARLY:
+        shorter = [aim / scale for aim, scale in zip(aims, scales, strict=True)]
+        step = allocate(laws, candidates, shorter, left_s) or step
+    if step.cost_s > spent_s:
+        share = max(FIRST_SHARE, spent_s / step.cost_s)
+        step = share_of(step, share, laws, candidates)
+    return foreseen(step, laws, candidates)
+
+
+def foreseen(step: Allocation, laws: Sequence[LawForecast], candidates: Candidates) -> Allocation:
+    """The same with what a look may measure after it: its half-widths are the medians of that."""
+    counts = candidates.counts(step.added.astype(np.float64), step.rates)
+    after = tuple(outlook(law.outlook(counts)) for law in laws)
+    return replace(step, half_widths=tuple(each.median for each in after), outlooks=after)
 
 
 def is_reached(law: LawForecast, candidates: Candidates, goal: float) -> bool:
@@ -57,9 +73,3 @@ def is_reached(law: LawForecast, candidates: Candidates, goal: float) -> bool:
     such look would leave intervals that cover the truth too seldom.
     """
     return max(law.now, float(law.half_width(candidates.seeds))) <= goal
-
-
-def _scale(law: LawForecast, candidates: Candidates, goal: float) -> float:
-    """Measured over forecast interval as it is now, believed the more, the less there is left to measure."""
-    ratio = float(law.now / law.half_width(candidates.seeds))
-    return float(max(1.0, ratio ** min(1.0, goal / law.now)))

@@ -12,8 +12,43 @@ from analysis.fit import means_over_seeds
 
 Array = NDArray[np.float64]
 
-FEWEST_GROUPS = 4  # below, the trend in width is not fitted
-MOST_PRIOR = 1e6  # degrees of freedom of a prior that all groups agree with
+DRAWS, PROPOSALS = 400, 6000
+SEED = 20_040_212
+STEEPEST = 0.5  # prior standard deviation of the exponent of the variance in m
+SCATTER = 0.25  # prior scale of the scatter of log variances about their line
+MOST_SCATTER = 1.5
+SURE = 1e-3  # scatter below which all groups lie on the line
+WIDER = 1.3  # proposals scatter more than the normal posterior that they come from
+
+
+@dataclass(frozen=True)
+class Future:
+    """Variances that a look may find at each place after more seeds, given those there.
+
+    Attributes:
+        true: σ² of one seed's value, drawn from what is known, shape (draws, width, depth).
+        own: s² of the seeds there, 0 where none are, shape (width, depth).
+        degrees: its degrees of freedom, shape (width, depth).
+    """
+
+    true: Array
+    own: Array
+    degrees: Array
+
+    def seen(self, count: Array) -> Array:
+        """s² of `count` seeds (width, depth), those there among them: (ν s² + σ² χ²_k)/(ν + k)."""
+        more = np.maximum(count - 1.0 - self.degrees, 0.0)
+        generator = np.random.default_rng(SEED)
+        new = 2.0 * generator.standard_gamma(np.broadcast_to(more / 2.0, self.true.shape))
+        total = np.maximum(self.degrees + more, 1e-300)
+        return np.where(
+            self.degrees + more > 0, (self.degrees * self.own + self.true * new) / total, self.true
+        )
+
+    def flat(self) -> Future:
+        """The same with all pairs along one axis, at one depth."""
+        shape = (self.own.size, 1)
+        return Future(self.true.reshape(-1, *shape), self.own.reshape(shape), self.degrees.reshape(shape))
 
 
 @dataclass(frozen=True)
@@ -22,9 +57,9 @@ class Spread:
 
     Attributes:
         correlation: over learning rates, pooled over groups, shape (rate, rate).
-        intercept: of log variance = intercept + trend · log m.
-        trend: the same line's slope.
-        prior_degrees: how many degrees of freedom the line is worth beside a group's own variance.
+        intercept: of log s₀² = intercept + trend · log m, drawn from what is known, shape (draws,).
+        trend: the same line's slope, shape (draws,).
+        prior_degrees: how many degrees of freedom the line is worth beside a group's own variance, (draws,).
         own: a group's own variance, NaN where fewer than two seeds are, shape (width, depth).
         degrees: degrees of freedom of `own`, shape (width, depth).
         widths: m, shape (width,).
@@ -32,9 +67,9 @@ class Spread:
     """
 
     correlation: Array
-    intercept: float
-    trend: float
-    prior_degrees: float
+    intercept: Array
+    trend: Array
+    prior_degrees: Array
     own: Array
     degrees: Array
     widths: Array
@@ -48,38 +83,63 @@ class Spread:
     def variance(self, widths: Array, depths: Array) -> Array:
         """Variance of one seed's value at any widths and depths, shape (width, depth).
 
-        A group that has been measured gets (ν₀ s₀² + ν s²)/(ν₀ + ν), s₀² by the line; any other s₀².
+        A group that has been measured has σ² ~ (ν₀ s₀² + ν s²)/χ²_{ν₀+ν}, s₀² by the line; any other
+        ν₀ s₀²/χ²_{ν₀}. Of that (E σ)², as if log σ were normal: what is not known well counts as larger.
         """
-        line = np.exp(self.intercept + self.trend * np.log(np.asarray(widths, dtype=np.float64)))
-        found = np.repeat(line[:, None], len(depths), axis=1)
-        for i, j in np.ndindex(found.shape):
+        square, degrees = self._squares(widths, depths)
+        half = degrees / 2.0
+        log = np.log(square / 2.0) - special.digamma(half)
+        doubt = special.polygamma(1, half).mean(0) + log.var(0)
+        return np.asarray(np.exp(log.mean(0) + doubt / 4.0))
+
+    def future(self, widths: Array, depths: Array) -> Future:
+        """Variances that a look may find at these widths and depths."""
+        square, degrees = self._squares(widths, depths)
+        generator = np.random.default_rng(SEED)
+        true = square / np.maximum(2.0 * generator.standard_gamma(degrees / 2.0), 1e-300)
+        own, there = self._there(widths, depths)
+        return Future(true, own, there)
+
+    def _squares(self, widths: Array, depths: Array) -> tuple[Array, Array]:
+        """ν₀ s₀² + ν s² and ν₀ + ν, shape (draws, width, depth)."""
+        log_m = np.log(np.asarray(widths, dtype=np.float64))
+        line = np.exp(self.intercept[:, None] + self.trend[:, None] * log_m)[:, :, None]
+        prior, (own, there) = self.prior_degrees[:, None, None], self._there(widths, depths)
+        return prior * line + there * own, np.broadcast_to(prior + there, (len(prior), *there.shape))
+
+    def _there(self, widths: Array, depths: Array) -> tuple[Array, Array]:
+        """s² and ν of groups that have been measured, 0 elsewhere, shape (width, depth)."""
+        own, degrees = np.zeros((2, len(widths), len(depths)))
+        for i, j in np.ndindex(own.shape):
             w, d = np.flatnonzero(self.widths == widths[i]), np.flatnonzero(self.depths == depths[j])
             if len(w) and len(d) and self.degrees[w[0], d[0]] > 0:
-                own, degrees = self.own[w[0], d[0]], self.degrees[w[0], d[0]]
-                total = self.prior_degrees + degrees
-                found[i, j] = (self.prior_degrees * found[i, j] + degrees * own) / total
-        return found
+                own[i, j], degrees[i, j] = self.own[w[0], d[0]], self.degrees[w[0], d[0]]
+        return own, degrees
 
 
-def estimate(values: Array, widths: Array, depths: Array) -> Spread | None:
-    """Squeezed variances over seeds: empirical Bayes about a line log s² = a + b log m.
+def estimate(values: Array, widths: Array, depths: Array, scatter: float = SCATTER) -> Spread | None:
+    """Squeezed variances over seeds: a line log s₀² = a + b log m, about which groups scatter.
 
-    s²/σ² is χ²_ν/ν and σ² itself scatters about the line like s₀² ν₀/χ²_{ν₀}. The line and ν₀ follow from
-    the mean and the variance of log s² over groups, whose expectations are digammas and trigammas.
+    s²/σ² is χ²_ν/ν and σ² itself scatters about the line like s₀² ν₀/χ²_{ν₀}, so s² ~ s₀² F(ν, ν₀). What is
+    known of a, b and ν₀ is their posterior: a flat, b normal, √(2/ν₀) half-Cauchy, so that few groups neither
+    tell a steep trend nor a large scatter by themselves. Drawn by sampling and importance resampling from
+    the normal posterior of the line for each ν₀.
 
     Args:
         values: shape (width, depth, seed, rate), in the logs; NaN where a cell is missing.
         widths: m, shape (width,).
         depths: L, shape (depth,).
+        scatter: prior scale of the scatter of log variances about their line, √(2/ν₀).
 
     Returns:
         The spread; None where no group has two seeds or all seeds agree.
 
-    Source: Smyth 2004, Linear models and empirical Bayes methods, section 6.2 (fitting of ν₀ and s₀²).
+    Source: Smyth 2004, Linear models and empirical Bayes methods (the model of variances); Gelman 2006,
+    Prior distributions for variance parameters (half-Cauchy); Rubin 1987 (importance resampling).
 
     >>> noise = 0.3 * np.random.default_rng(0).normal(size=(6, 4, 9, 1))
     >>> found = estimate(noise, 2.0 ** np.arange(6, 12), np.arange(1.0, 5.0))
-    >>> bool(found.prior_degrees > 50), found.variance(np.array([64.0]), np.array([1.0])).round(1)
+    >>> bool(np.median(found.prior_degrees) > 50), found.variance(np.array([64.0]), np.array([1.0])).round(1)
     (True, array([[0.1]]))
     """
     centred = values - means_over_seeds(values)[:, :, None, :]
@@ -90,31 +150,47 @@ def estimate(values: Array, widths: Array, depths: Array) -> Spread | None:
     usable = (degrees > 0) & (np.nan_to_num(own) > 0)
     if not usable.any():
         return None
-    nu = degrees[usable]
-    log_s = np.log(own[usable]) - special.digamma(nu / 2) + np.log(nu / 2)
     log_m = np.broadcast_to(np.log(np.asarray(widths, dtype=np.float64))[:, None], own.shape)[usable]
-    noise = special.polygamma(1, nu / 2)
-    trend, intercept, left = _line(log_m, log_s, 1.0 / noise)
-    excess = left - float(np.mean(noise))
-    prior = 2.0 * _inverse_trigamma(excess) if excess > 0 else MOST_PRIOR
-    offset = special.digamma(prior / 2) - np.log(prior / 2)  # from E log σ² to log s₀²
+    line = _posterior(np.log(own[usable]), degrees[usable], log_m, scatter)
     return Spread(
-        _correlation(centred), intercept + float(offset), trend, min(prior, MOST_PRIOR),
-        np.where(usable, own, np.nan), np.where(usable, degrees, 0.0),
+        _correlation(centred), *line, np.where(usable, own, np.nan), np.where(usable, degrees, 0.0),
         np.asarray(widths, dtype=np.float64), np.asarray(depths, dtype=np.float64),
     )  # fmt: skip
 
 
-def _line(x: Array, y: Array, weight: Array) -> tuple[float, float, float]:
-    """Slope, intercept and variance about the line; a constant where groups or widths are few."""
-    total = weight.sum()
-    mean_x, mean_y = (weight * x).sum() / total, (weight * y).sum() / total
-    sxx = float((weight * (x - mean_x) ** 2).sum())
-    sloped = len(y) >= FEWEST_GROUPS and sxx > 0
-    slope = float((weight * (x - mean_x) * (y - mean_y)).sum() / sxx) if sloped else 0.0
-    left = y - mean_y - slope * (x - mean_x)
-    free = len(y) - (2 if sloped else 1)
-    return slope, float(mean_y - slope * mean_x), float((left**2).sum() / free) if free > 0 else 0.0
+def _posterior(log_s: Array, nu: Array, log_m: Array, scale: float) -> tuple[Array, Array, Array]:
+    """Draws of intercept, trend and ν₀, each of shape (draws,)."""
+    generator = np.random.default_rng(SEED)
+    scatter = np.clip(np.abs(scale * generator.standard_cauchy(PROPOSALS)), SURE, MOST_SCATTER)
+    prior = 2.0 / scatter**2
+    centre = float(log_m.mean())
+    x = np.stack([np.ones(len(log_m)), log_m - centre], axis=1)
+    offset = _log_bias(nu) - _log_bias(prior)[:, None]  # of E log s² from log s₀², (proposals, groups)
+    noise = special.polygamma(1, nu / 2.0) + special.polygamma(1, prior / 2.0)[:, None]
+    precision = np.einsum("gi,pg,gj->pij", x, 1.0 / noise, x) + np.diag([0.0, STEEPEST**-2])
+    mean = np.linalg.solve(precision, np.einsum("gi,pg->pi", x, (log_s - offset) / noise)[..., None])[..., 0]
+    root = np.linalg.cholesky(np.linalg.inv(precision))
+    unit = generator.standard_normal((PROPOSALS, 2))
+    line = mean + WIDER * np.einsum("pij,pj->pi", root, unit)
+    proposal = -0.5 * (unit**2).sum(1) - np.log(np.abs(root[:, 0, 0] * root[:, 1, 1]))
+    log_ratio = log_s - line @ x.T
+    weight = _log_f(log_ratio, nu, prior[:, None]).sum(1) - 0.5 * (line[:, 1] / STEEPEST) ** 2 - proposal
+    share = np.cumsum(np.exp(weight - weight.max()))
+    kept = np.searchsorted(share / share[-1], (np.arange(DRAWS) + 0.5) / DRAWS)
+    intercept, trend = (line - np.outer(line[:, 1], [centre, 0.0]))[kept].T
+    return intercept, trend, prior[kept]
+
+
+def _log_bias(nu: Array) -> Array:
+    """E log(χ²_ν/ν)."""
+    return np.asarray(special.digamma(nu / 2.0) - np.log(nu / 2.0))
+
+
+def _log_f(log_ratio: Array, nu: Array, prior: Array) -> Array:
+    """log density of log F(ν, ν₀), but for a term in ν alone."""
+    both = (nu + prior) / 2.0
+    scale = special.gammaln(both) - special.gammaln(prior / 2.0) - nu / 2.0 * np.log(prior)
+    return np.asarray(scale + nu / 2.0 * log_ratio - both * np.log1p(np.exp(log_ratio) * nu / prior))
 
 
 def _correlation(centred: Array) -> Array:
@@ -126,15 +202,3 @@ def _correlation(centred: Array) -> Array:
         return np.eye(rates) if rates > 1 else np.ones((1, 1))
     product = flat.T @ flat
     return np.asarray(product / (np.trace(product) / rates))
-
-
-def _inverse_trigamma(value: float) -> float:
-    """x with trigamma(x) = value > 0, by Newton's method on 1/trigamma, which is nearly linear and convex."""
-    x = 0.5 + 1.0 / value
-    for _ in range(50):
-        found = float(special.polygamma(1, x))
-        step = found * (1.0 - found / value) / float(special.polygamma(2, x))
-        x += step
-        if abs(step) < 1e-10 * x:
-            break
-    return x

@@ -43,7 +43,10 @@ class Proposal:
         sweep: the sweep with the grid around all cells, and which of them are asked for.
         cells: trained cells that are added.
         cost_s: forecast core seconds.
-        intervals: forecast length of each law's interval.
+        intervals: forecast length of each law's interval: as often more as less is measured.
+        bands: between which lengths it comes with 90 %.
+        needed: seeds at each pair with which nine forecasts of ten would be within 25 % of what is measured,
+            of laws whose spread is not known that well.
     """
 
     groups: list[dict[str, Any]]
@@ -51,6 +54,8 @@ class Proposal:
     cells: int
     cost_s: float
     intervals: dict[str, float]
+    bands: dict[str, list[float]]
+    needed: dict[str, int]
 
 
 def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Sequence[Step]) -> Proposal:
@@ -68,11 +73,25 @@ def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Seq
             seeds, new = _seeds(store, step, where)
             groups, parts = groups + seeds, parts + new
             cells += int(step.allocation.added.sum()) * int(step.allocation.rates.sum())
-    after = [pair for s in steps for pair in zip(s.laws, s.allocation.half_widths, strict=True)]
-    intervals = {law.name: 2.0 * half for law, half in after}
+    after = [
+        (law.name, each, s) for s in steps for law, each in zip(s.laws, s.allocation.outlooks, strict=True)
+    ]
+    intervals = {name: 2.0 * each.median for name, each, _ in after}
+    bands = {name: [2.0 * each.low, 2.0 * each.high] for name, each, _ in after}
+    needed = {
+        name: each.seeds_needed(_fewest(where))
+        for name, each, s in after
+        if s.places is None and where is not None and not each.is_sure
+    }
     asked = asked.with_more(tuple(parts), tuple(more))
     grown = replace(sweep, config=_around(store.config, parts, more), asked=asked)
-    return Proposal(groups, grown, cells, sum(group["cost_s"] for group in groups), intervals)
+    return Proposal(groups, grown, cells, sum(group["cost_s"] for group in groups), intervals, bands, needed)
+
+
+def _fewest(where: Candidates) -> float:
+    """Seeds of the pair that has fewest, of those that have any."""
+    seeds = where.seeds.max(-1)
+    return float(seeds[seeds > 0].min())
 
 
 def again(sweep: SweepFile, text: str) -> SweepFile:

@@ -13,7 +13,7 @@ import analysis
 from analysis.refine.allocation import Allocation
 from analysis.refine.candidates import Candidates
 from analysis.refine.law_forecast import LawForecast
-from analysis.refine.rounds import next_round
+from analysis.refine.rounds import foreseen, next_round
 from pipeline import store_address
 from pipeline.forecast import duration
 from pipeline.growth import GROWING
@@ -157,10 +157,7 @@ def _worth_drawing(found: Allocation, laws: list[LawForecast], places: DrawPlace
     added = np.where(places.unit * found.added * LEAST_GROWTH >= places.draws, found.added, 0)
     if not added.any():
         return found
-    counts = [places.candidates.counts(each.astype(float), found.rates) for each in (found.added, added)]
-    longer = [float(law.half_width(counts[1]) / law.half_width(counts[0])) for law in laws]
-    halves = tuple(half * factor for half, factor in zip(found.half_widths, longer, strict=True))
-    return replace(found, added=added, half_widths=halves)
+    return foreseen(replace(found, added=added), laws, places.candidates)
 
 
 def _spent_on_seeds(mine: list[dict[str, Any]]) -> float:
@@ -188,6 +185,8 @@ def _shown(step: Proposal) -> dict[str, Any]:
         "cells": step.cells,
         "cost_forecast_s": step.cost_s,
         "interval_forecast": step.intervals,
+        "interval_band": step.bands,
+        "seeds_for_forecast": step.needed,
     }
 
 
@@ -212,16 +211,22 @@ def _core_s(url: str) -> float:
 
 
 def _say(number: int, step: Proposal) -> None:
-    print(f"round {number}: {lines(step.groups, step.cost_s, step.intervals)}", file=sys.stderr, flush=True)
+    print(f"round {number}: {lines(_shown(step))}", file=sys.stderr, flush=True)
 
 
-def lines(groups: list[dict[str, Any]], cost_s: float, intervals: dict[str, float]) -> str:
+def lines(shown: dict[str, Any]) -> str:
     """A proposal for people: cells, cost, intervals as forecast, and each group with its reason."""
+    groups, cost_s = shown["proposed"], shown["cost_forecast_s"]
     cells = sum(group["seeds"] * len(group["learning_rate"]) for group in groups if "seeds" in group)
     drawn = sum(group["draws"] for group in groups if "draws" in group)
     added = [f"{cells} cells"] * (cells > 0) + [f"{drawn:,} draws"] * (drawn > 0)
     text = [f"{' and '.join(added)}, about {duration(cost_s)} of computing"]
-    text += [f"  {name}: interval {length:.4g} as forecast" for name, length in intervals.items()]
+    for name, length in shown["interval_forecast"].items():
+        low, high = shown["interval_band"][name]
+        text.append(f"  {name}: interval forecast {length:.4g}, between {low:.4g} and {high:.4g} with 90 %")
+    for name, seeds in shown["seeds_for_forecast"].items():
+        told = f"{name}: few seeds say little of its spread; with about {seeds} at each width and depth"
+        text.append(f"  {told} forecasts would be within 25 %")
     for group in groups:
         place = f"at width {group['width']}, depth {group['depth']}"
         told = f"{group['draws']:,} draws {place}" if "draws" in group else _seeds_told(group, place)
@@ -246,8 +251,7 @@ def text(result: dict[str, Any]) -> str:
             rows.append(f"  cannot be tightened by more cells: {law['obstacle']}")
     if result.get("proposal"):
         step = result["proposal"]
-        shown = lines(step["proposed"], step["cost_forecast_s"], step["interval_forecast"])
-        return "\n".join([*rows, f"next round: {shown}"])
+        return "\n".join([*rows, f"next round: {lines(step)}"])
     spent = (
         f"{len(result['rounds'])} rounds, {duration(result['cost_s'])} of computing; "
         if result["rounds"]

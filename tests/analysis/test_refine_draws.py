@@ -13,6 +13,7 @@ from analysis.refine.candidates import Candidates, between_and_beyond
 from analysis.refine.draws import DrawsForecast
 from analysis.refine.law_forecast import PairsForecast, PowerLawForecast
 from analysis.refine.prospects import draw_prospects
+from analysis.refine.spread import Future
 from tests.analysis.evidences import evidence
 from tests.analysis.synthetic import SyntheticSweep
 from tests.tolerances import EXACT
@@ -42,7 +43,7 @@ def test_a_forecast_is_the_spread_of_the_weighted_line() -> None:
     generator = np.random.default_rng(5)
     noise, units = generator.uniform(0.1, 0.6, (3, 3)), generator.integers(100, 900, (3, 3)).astype(float)
     log_x = np.log(DEPTHS / WIDTHS[:, None])
-    law = DrawsForecast("law", 1.0, log_x, noise, np.zeros((3, 3)))
+    law = DrawsForecast("law", 1.0, log_x, noise, *3 * [np.zeros((3, 3))])
     error = (noise / np.sqrt(units)).ravel()
     values = log_x.ravel() + error * generator.standard_normal((4000, 9))
     slopes = [line(log_x.ravel(), value, error)[0] for value in values]
@@ -120,11 +121,13 @@ def test_pairs_on_one_line_are_a_law_of_one_long_axis() -> None:
     """(width, depth) as points of their own: the same number as with all of them along one axis."""
     generator = np.random.default_rng(2)
     x, variance = generator.uniform(0, 3, 6), generator.uniform(0.01, 0.1, (6, 1))
+    nothing = np.zeros((6, 1))
     flat = PowerLawForecast(
-        "law", 1.0, x, variance, np.ones((6, 1)), np.eye(1), np.array([True]), np.zeros(6)
-    )
+        "law", 1.0, x, variance, np.ones((6, 1)), np.eye(1), np.array([True]), np.zeros(6),
+        Future(variance[None], nothing, nothing),
+    )  # fmt: skip
     seeds = generator.integers(2, 9, (3, 2, 1)).astype(float)
-    one, other = PairsForecast(flat).half_width(seeds), flat.half_width(seeds.reshape(6, 1, 1))
+    one, other = PairsForecast(flat, 0.0).half_width(seeds), flat.half_width(seeds.reshape(6, 1, 1))
     assert abs(float(one) - float(other)) < EXACT
 
 

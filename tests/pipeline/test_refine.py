@@ -17,10 +17,11 @@ from typer.testing import CliRunner
 
 import analysis
 from analysis.refine.allocation import Allocation
+from analysis.refine.rounds import foreseen
 from pipeline import config, execute, ray_environment
 from pipeline.cli import app
 from pipeline.errors import InputError
-from pipeline.refine import measured_cost, proposal, record, refine
+from pipeline.refine import measured_cost, proposal, record, refine, text
 from pipeline.refine.goal import Goal, duration_s
 from pipeline.refine.look import look_at
 from pipeline.refine.measured_cost import Blocks
@@ -122,6 +123,8 @@ def test_every_round_is_on_record(sweep: tuple[Path, str]) -> None:
         assert each["cost_forecast_s"] > 0
         assert {"known", "proposed", "found", "interval_forecast", "goal"} <= set(each)
         assert all(group["seeds"] > 0 and group["why"] for group in each["proposed"])
+        low, high = each["interval_band"]["weight_drift"]
+        assert low <= each["interval_forecast"]["weight_drift"] <= high
     assert rounds[-1]["ended"] == "reached"
 
 
@@ -267,6 +270,10 @@ def test_a_dry_run_writes_nothing(sweep: tuple[Path, str], trained: list[Cell]) 
     assert step["cost_forecast_s"] > 0
     assert step["interval_forecast"]["weight_drift"] < interval(url)
     assert "instead of" in step["proposed"][0]["why"]
+    told = text(found)
+    assert "between" in told
+    assert "with 90 %" in told
+    assert ("few seeds say little" in told) == bool(step["seeds_for_forecast"])
     assert not trained
     assert before == (measured_bytes(Path(url)), sorted(str(f) for f in Path(url).rglob("*")))
 
@@ -371,7 +378,8 @@ def test_a_round_is_priced_by_the_blocks_that_run(
     monkeypatch.setattr(execute, "execute", counted)
     added = np.zeros(where.seed_s.shape, dtype=np.int64)
     added[0, 0], added[-1, 0] = 1, per_block + 1
-    design = Allocation(added, np.array([True, False]), 1.0, (1.0,), 1.0)
+    bare = Allocation(added, np.array([True, False]), 1.0, (1.0,), 1.0)
+    design = foreseen(bare, look.open, where)
     round_ = proposal.propose(look.sweep, look.store, where, [Step(design, look.open)])
     run(round_.sweep, url)
     for group in round_.groups:

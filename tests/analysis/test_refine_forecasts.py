@@ -1,0 +1,301 @@
+"""What forecasts of first rounds are worth: synthetic sweeps of known spread, the rounds' own code."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.typing import NDArray
+
+from analysis.asked import NOT_ASKED
+from analysis.evidence import DONE, Evidence
+from analysis.laws import convergence, iterations, weight_drift
+from analysis.laws.finding import Finding
+from analysis.laws.network_pairs import Logs, Pairs
+from analysis.laws.ratio_law import EXACT
+from analysis.refine import draws
+from analysis.refine.allocation import Allocation
+from analysis.refine.candidates import Candidates, between_and_beyond
+from analysis.refine.law_forecast import PairsForecast
+from analysis.refine.prospects import Prospect, prospects
+from analysis.refine.rounds import next_round
+
+Array = NDArray[np.float64]
+
+LAWS = {
+    "weight_drift": weight_drift.LAW.find,
+    "iterations": iterations.find,
+    "convergence_rate": convergence.find,
+}
+STEPS = 10**6
+
+
+@dataclass
+class Pilot:
+    """A first sweep of one law, and seeds on demand at its candidates, one value a cell.
+
+    log σ lies on a line in log m and scatters about it; cells cost m² (of `iterations` L).
+
+    Attributes:
+        seed: of the generator: one sweep.
+        law: whose values these are.
+        pilot: seeds of each pair at the start.
+        trend: exponent of σ in m, or in κ.
+        scatter: standard deviation of log σ about that.
+        present: widths of the start, or depths of `iterations`.
+        depths: of the start, beside several widths.
+    """
+
+    seed: int
+    law: str = "weight_drift"
+    pilot: int = 5
+    trend: float = 0.0
+    scatter: float = 0.0
+    present: tuple[float, ...] = (64.0, 128.0, 256.0, 512.0)
+    depths: tuple[float, ...] = (1.0,)
+    values: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        generator = np.random.default_rng([23, self.seed])
+        every, present = between_and_beyond(np.array(self.present)), np.array(self.present)
+        if self.is_deep:
+            self.axes = np.array([128.0]), every
+            there = np.isin(every, present)[None]
+            self.x = np.log(20.0 * every)[None]
+            self.cost = every[None]
+        else:
+            self.axes = every, np.array(self.depths)
+            there = np.repeat(np.isin(every, present)[:, None], len(self.depths), 1)
+            self.x = np.repeat(np.log(every)[:, None], len(self.depths), 1)
+            self.cost = np.repeat((every / every[0])[:, None] ** 2, len(self.depths), 1)
+        noise = self.scatter * generator.standard_normal(self.x.shape)
+        self.sigma = {"weight_drift": 0.2, "iterations": 0.02, "convergence_rate": 0.03}[self.law]
+        self.sigma = self.sigma * np.exp(self.trend * (self.x - self.x.min()) + noise)
+        self.values = np.full((*there.shape, 0), np.nan)
+        self.own = np.full((*there.shape, 0), np.nan)
+        self.count = np.zeros(there.shape, dtype=int)
+        self.add(np.where(there, self.pilot, 0))
+
+    @property
+    def is_deep(self) -> bool:
+        return self.law == "iterations"
+
+    def add(self, added: NDArray[np.int64]) -> None:
+        """More seeds (width, depth); a seed's noise does not depend on what was asked before."""
+        self.count = self.count + added
+        shape = (*self.count.shape, int(self.count.max()))
+        self.values, self.own = np.full(shape, np.nan), np.full(shape, np.nan)
+        for w, d in np.argwhere(self.count > 0):
+            n = self.count[w, d]
+            drawn = (np.random.default_rng([5, self.seed, w, d, k]).standard_normal(n) for k in (0, 1))
+            self.values[w, d, :n], self.own[w, d, :n] = drawn
+        self.values = self.sigma[..., None] * self.values
+
+    def evidence(self) -> Evidence:
+        dims = ("width", "depth", "seed", "learning_rate")
+        values, x = self.values[..., None], self.x[..., None, None]
+        there = np.isfinite(values)
+        coords = {"width": self.axes[0], "depth": self.axes[1], "learning_rate": [1.0]}
+        cells = xr.Dataset(
+            {"status": (dims, np.where(there, DONE, NOT_ASKED).astype(np.int8))}, coords=coords
+        )
+        fits, theory = None, xr.Dataset()
+        if self.law == "weight_drift":
+            cells["neuron_change_max"] = dims, np.exp(-0.5 * x + values)
+        elif self.law == "iterations":
+            log_kappa = x + 0.2 * self.own[..., None]
+            cells["ntk_min_eigenvalue"] = dims, np.exp(-log_kappa)
+            cells["learning_rate_absolute"] = (
+                ("width", "depth", "learning_rate"),
+                np.ones((*self.x.shape, 1)),
+            )
+            fits = xr.Dataset({"rate": (dims, np.exp(-log_kappa - values))}, coords=coords)
+        else:
+            rate = 0.02 * (1.0 - 2.0 / np.exp(x) + values)
+            flag = np.where(there, 0, 5)
+            fits = xr.Dataset(
+                {"rate": (dims, rate), "rate_standard_error": (dims, 1e-3 * rate), "rate_flag": (dims, flag)},
+                coords=coords,
+            )
+            predicted = np.full((len(self.axes[1]), 1), 0.02)
+            theory = xr.Dataset({"rate_predicted": (("depth", "learning_rate"), predicted)}, coords=coords)
+        config = {"network": {"kind": "two_layer"}, "training": {"optimizer": "gd", "steps": STEPS}}
+        return Evidence(config, cells, fits, None, theory)
+
+    def candidates(self) -> Candidates:
+        seeds, shape = self.count[..., None].astype(float), self.count.shape
+        return Candidates(
+            *self.axes, np.ones(1), seeds, self.cost, np.zeros(shape), np.ones(shape, dtype=bool)
+        )
+
+    def look(self) -> tuple[Finding, Prospect]:
+        evidence = self.evidence()
+        (finding,) = LAWS[self.law](evidence)
+        condition = np.exp(self.x[0]) if self.is_deep else None
+        return finding, prospects(evidence, [finding], *self.axes, {}, condition)[0]
+
+
+@dataclass(frozen=True)
+class Round:
+    """A first round: its design, and forecasts over what was then measured.
+
+    Attributes:
+        step: the allocation.
+        ratio: of the forecast.
+        naive: of 1.96 standard errors by each pair's own variance, or its nearest neighbour's.
+        in_band: whether what was measured lies in the band of nine out of ten.
+    """
+
+    step: Allocation
+    ratio: float
+    naive: float
+    in_band: bool
+
+
+def first_round(sweep: Pilot) -> Round | None:
+    """Of a sweep whose interval is to be halved; None where something stands in the way."""
+    finding, prospect = sweep.look()
+    goal = 0.5 * finding.estimate.half_width
+    step = prospect.forecast and next_round([prospect.forecast], sweep.candidates(), [goal], 0.0)
+    if prospect.forecast is None or not step:
+        return None
+    own = nearest_variance(sweep)
+    sweep.add(step.added)
+    naive = standard_error(sweep, own)
+    (after,) = LAWS[sweep.law](sweep.evidence())
+    half, told = after.estimate.half_width, step.outlooks[0]
+    return Round(step, told.median / half, 1.96 * naive / half, told.low <= half <= told.high)
+
+
+def nearest_variance(sweep: Pilot) -> Array:
+    """s² of each pair, of new ones that of the nearest in x at their depth; shape (width, depth)."""
+    found, there = np.zeros(sweep.x.shape), sweep.count > 1
+    for place in np.ndindex(*sweep.x.shape):
+        far = np.where(there, np.abs(sweep.x - sweep.x[place]), np.inf)
+        nearest = np.unravel_index(int(np.argmin(far)), far.shape)
+        found[place] = np.nanvar(sweep.values[nearest], ddof=1)
+    return found
+
+
+def standard_error(sweep: Pilot, variance: Array) -> float:
+    """Of the slope, points weighted by their seeds, an amplitude for each depth or one for all."""
+    weight = sweep.count.astype(float)
+    axis = None if sweep.is_deep else 0
+    x = sweep.x - (weight * sweep.x).sum(axis, keepdims=True) / weight.sum(axis, keepdims=True)
+    norm = float((weight * x**2).sum())
+    return float(np.sqrt((weight * x**2 * variance).sum())) / norm
+
+
+def first_rounds(runs: int, **options: object) -> list[Round]:
+    found = [first_round(Pilot(seed, **options)) for seed in range(runs)]  # type: ignore[arg-type]  # options by name
+    return [each for each in found if each is not None]
+
+
+def close(ratios: Array) -> float:
+    """Share within 25 %."""
+    return float(np.mean(np.abs(ratios - 1.0) <= 0.25))
+
+
+def draws_round(seed: int) -> float:
+    """Forecast over measured interval of a first round of draws: errors of 64 groups, log ρ a plane."""
+    generator = np.random.default_rng([31, seed])
+    widths, depths = between_and_beyond(np.array([32.0, 64.0, 128.0])), np.array([1.0, 2.0, 4.0])
+    x = depths / widths[:, None]
+    rho = 0.03 * widths[:, None] ** 0.5 * depths**-0.4
+    units = np.where(np.isin(widths, (32.0, 64.0, 128.0))[:, None], 16.0, 0.0) * np.ones(x.shape)
+    shape = x.shape
+
+    def drawn() -> Pairs:
+        there = units > 0
+        error = x * rho / np.sqrt(np.maximum(units, 1.0)) * np.sqrt(generator.chisquare(63, shape) / 63)
+        value = x + x * rho / np.sqrt(np.maximum(units, 1.0)) * generator.standard_normal(shape)
+        depth = np.broadcast_to(depths, shape)[there].astype(np.int64)
+        return Pairs(x[there], x[there], value[there], error[there], x[there], depth)
+
+    first = drawn()
+    where = Candidates(
+        widths, depths, np.ones(1), units[..., None], np.ones(shape), np.zeros(shape), np.ones(shape) > 0
+    )
+    half = Logs(first).estimate()[0].half_width
+    law = draws.forecast("law", half, (1.0, False, first, EXACT), where)
+    step = next_round([law], where, [0.5 * half], float("inf"))
+    assert step is not None
+    units = units + step.added
+    return step.half_widths[0] / Logs(drawn()).estimate()[0].half_width
+
+
+DEEP = (1.0, 2.0, 4.0, 6.0)
+FAMILIES = {  # of each the share of forecasts within 25 % that its pilot allows
+    "five seeds": ({}, 0.9),
+    "eight seeds": ({"pilot": 8}, 0.95),
+    "a spread that falls with the width": ({"trend": -0.2}, 0.9),
+    "five seeds of iterations": ({"law": "iterations", "present": DEEP}, 0.75),
+    "its spread differs by depth": ({"law": "iterations", "present": DEEP, "scatter": 0.5}, 0.75),
+    "eight seeds of it": ({"law": "iterations", "present": DEEP, "scatter": 0.5, "pilot": 8}, 0.85),
+}
+RUNS = 50
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_first_forecasts_are_neither_long_nor_short(family: str) -> None:
+    """Medians of 50 first rounds, their share within 25 %, and bands that hold nine of ten."""
+    options, feasible = FAMILIES[family]
+    found = first_rounds(RUNS, **options)
+    ratios = np.array([each.ratio for each in found])
+    assert len(ratios) >= 0.9 * RUNS
+    assert 0.9 <= np.median(ratios) <= 1.1
+    assert close(ratios) >= feasible
+    assert np.mean([each.in_band for each in found]) >= 0.8
+
+
+def test_a_forecast_by_each_pairs_own_variance_is_too_short() -> None:
+    """Negative control: three seeds, 1.96 standard errors of unpooled variances; the rounds' own is right."""
+    found = first_rounds(RUNS, pilot=3)
+    naive, ratios = (np.array([getattr(each, name) for each in found]) for name in ("naive", "ratio"))
+    assert np.median(naive) < 0.9
+    assert 0.9 <= np.median(ratios) <= 1.1
+    assert close(naive) < 0.7 < 0.85 <= close(ratios)
+
+
+def test_a_pilot_that_is_too_small_says_how_many_seeds_would_do() -> None:
+    """Five seeds of `iterations` are too few; with the number that is told nine forecasts of ten are near."""
+    options = {"law": "iterations", "present": DEEP}
+    few = [each.step.outlooks[0] for each in first_rounds(RUNS, **options)]
+    assert np.mean([each.is_sure for each in few]) < 0.5
+    needed = int(np.median([each.seeds_needed(5) for each in few if not each.is_sure]))
+    assert 6 <= needed <= 20
+    enough = first_rounds(RUNS, pilot=needed, **options)
+    assert np.mean([each.step.outlooks[0].close for each in enough]) >= 0.9
+    assert close(np.array([each.ratio for each in enough])) >= 0.85
+
+
+def test_first_forecasts_of_draws_are_neither_long_nor_short() -> None:
+    """Medians of 50 first rounds, nearly all within 25 %."""
+    ratios = np.array([draws_round(seed) for seed in range(RUNS)])
+    assert 0.9 <= np.median(ratios) <= 1.1
+    assert close(ratios) >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_first_forecasts_of_a_limit_are_neither_long_nor_short() -> None:
+    """The same of `convergence_rate`, whose designs take longer to find."""
+    ratios = np.array([e.ratio for e in first_rounds(RUNS, law="convergence_rate", depths=(1.0, 2.0))])
+    assert 0.9 <= np.median(ratios) <= 1.1
+    assert close(ratios) >= 0.9
+
+
+def test_training_too_short_for_a_depth_gets_no_seeds_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten e-folds of κ steps: deeper networks would end without a rate; with long training they are taken."""
+    sweep = Pilot(3, law="iterations", present=DEEP)
+    _, prospect = sweep.look()
+    monkeypatch.setattr(sys.modules[__name__], "STEPS", 3000)
+    _, short = sweep.look()
+    assert isinstance(prospect.forecast, PairsForecast)
+    assert isinstance(short.forecast, PairsForecast)
+    kappa = 20.0 * sweep.axes[1]
+    assert (prospect.forecast.line.share > 0).all()
+    assert ((short.forecast.line.share > 0)[:, 0] == (kappa <= 300)).all()

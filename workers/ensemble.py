@@ -42,6 +42,7 @@ class Ensemble:
         output_count: K.
         lowest_moving: the lowest layer that the forward pass computes; those below are as they were.
         held_layer: the first layer in a stretch of descent; see `held_layer.held`.
+        room_to_hold: its arrays, the same in every stretch, once there was one.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Ensemble:
         self.inputs = [self.x.expand(len(self), -1, -1), *activations]
         self._scaled = [make(layer.fan_out) if layer.trains else None for layer in self.layers]
         self.output_layer = make(self.output_count)
+        self.room_to_hold: HeldLayer | None = None
         self._units: Cotangents | None = None
         self._units_are_fresh = False
         self._weighted: Cotangents | None = None

@@ -72,8 +72,16 @@ def _is_cheaper(ensemble: Ensemble) -> bool:
 
 
 def _begin(ensemble: Ensemble) -> HeldLayer:
+    layer = ensemble.room_to_hold
+    if layer is None:
+        layer = ensemble.room_to_hold = _room(ensemble)
+    ensemble.product(0, layer.base)
+    layer.moved.zero_()
+    return layer
+
+
+def _room(ensemble: Ensemble) -> HeldLayer:
     layer, x = ensemble.layers[0], ensemble.x
     gram = torch.bmm(x, x.transpose(1, 2)).mul_(layer.weight_scale**2).add_(layer.bias_scale**2)
     base, moved = (aligned.empty(x, len(ensemble), x.shape[1], layer.fan_out) for _ in range(2))
-    ensemble.product(0, base)
-    return HeldLayer(base, gram, moved.zero_())
+    return HeldLayer(base, gram, moved)

@@ -13,7 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SMALL = 64  # smaller side up to which the Gram matrix is diagonalised whole
+from workers import squaring
+
+SMALL, SMALL_ON_GPU = 64, 128  # smaller side up to which the Gram matrix is diagonalised whole
+IN_BATCHES = 32  # largest matrix that CUDA's library diagonalises many of at once
+BY_SQUARING = 256  # largest one whose extremes products find sooner than it does
 CHECK = 8  # Lanczos steps between two looks at the Ritz value
 SETTLED = 1e-13  # relative growth of the Ritz value over CHECK steps at which it is taken
 
@@ -48,7 +52,7 @@ def operator_norm(matrices: Tensor) -> Tensor:
     if min(matrices.shape[1:]) == 1:
         return matrices.flatten(1).square().sum(1).sqrt()
     wide = _padded(matrices if matrices.shape[1] <= matrices.shape[2] else matrices.transpose(1, 2))
-    if wide.shape[1] <= SMALL:
+    if wide.shape[1] <= (SMALL_ON_GPU if wide.is_cuda else SMALL):
         return extreme_eigenvalues(torch.bmm(wide, wide.transpose(1, 2)))[1].clamp_min(0.0).sqrt()
     return _lanczos(wide).clamp_min(0.0).sqrt()
 
@@ -66,6 +70,8 @@ def extreme_eigenvalues(symmetric: Tensor) -> tuple[Tensor, Tensor]:
     [1.0, 5.0]
     """
     n = symmetric.shape[-1]
+    if symmetric.is_cuda and IN_BATCHES < n <= BY_SQUARING:
+        return squaring.extremes(symmetric)
     size = -(-n // 8) * 8
     padded = symmetric.new_zeros((len(symmetric), size, size))
     padded[:, :n, :n] = symmetric
@@ -160,8 +166,10 @@ def _lanczos(wide: Tensor) -> Tensor:
 def _largest_ritz(alphas: Tensor, betas: Tensor) -> Tensor:
     """Largest eigenvalue of the symmetric tridiagonal matrices with these diagonals; shape (B,)."""
     tridiagonal = torch.diag_embed(alphas) + torch.diag_embed(betas, 1) + torch.diag_embed(betas, -1)
+    if tridiagonal.is_cuda and tridiagonal.shape[1] > IN_BATCHES:
+        tridiagonal = tridiagonal.cpu()
     largest: Tensor = torch.linalg.eigvalsh(tridiagonal)[:, -1]
-    return largest
+    return largest.to(alphas.device)
 
 
 @functools.cache

@@ -33,7 +33,9 @@ def initial_parameters(
         shape = (layer.fan_in, layer.fan_out)
         random = generator("weights", *coordinates, h)
         values = random.choice([-1.0, 1.0], size=shape) if layer.signs else random.standard_normal(shape)
-        weights.append(torch.from_numpy(layer.weight_std * values).to(device=device, dtype=dtype))
+        if layer.weight_std != 1.0:
+            values *= layer.weight_std
+        weights.append(torch.from_numpy(values).to(device=device, dtype=dtype))
         bias = None
         if layer.bias_scale:
             values = generator("biases", *coordinates, h).standard_normal((1, layer.fan_out))

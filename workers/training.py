@@ -259,7 +259,7 @@ def _train(
             _repeat_last(results, place[~moving], recorded[step])
             place, initial = place[moving], initial[moving]
             residual = _keep(ensemble, stepper, residual, moving)
-        if not len(place):
+        if not len(place) or step == following:
             break
         stepper.advance(residual, step, following)
     return results

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from workers.optimizers.base import Stepper, Training
+from workers.replay import Replay
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,19 +40,28 @@ class _Descent(Stepper):
     own residual.
     """
 
+    def __init__(self, ensemble: Ensemble, start: Start) -> None:
+        super().__init__(ensemble, start)
+        self.replay = Replay(self._step, ensemble.x.device)
+
+    def _step(self) -> None:
+        self.ensemble.descend_from(self.ensemble.forward() - self.start.targets)
+
     def advance(self, residual: Tensor, first: int, last: int) -> None:
         from workers import stretch
         from workers.held_layer import held
 
-        ensemble, targets = self.ensemble, self.start.targets
+        ensemble = self.ensemble
         if last - first == 1:
             ensemble.backward(residual)
             ensemble.descend()
             return
         with held(ensemble, last - first):
             if stretch.fits(ensemble):
-                stretch.descend(ensemble, targets, last - first)
+                stretch.descend(ensemble, self.start.targets, last - first)
                 return
             ensemble.descend_from(residual)
-            for _ in range(first + 1, last):
-                ensemble.descend_from(ensemble.forward() - targets)
+            self.replay.repeat(last - first - 1)
+
+    def keep(self, chosen: Tensor) -> None:
+        self.replay = Replay(self._step, self.ensemble.x.device)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from workers.optimizers.base import Stepper, Training
+from workers.replay import Replay
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,22 +85,26 @@ class _Accelerated(Stepper):
         super().__init__(ensemble, start)
         self.momenta = momenta
         self.movement = ensemble.zeros()
+        self.replay = Replay(self._step, ensemble.x.device)
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
+        self.replay.repeat(last - first)
+
+    def _step(self) -> None:
         ensemble, movement = self.ensemble, self.movement
-        for _ in range(first, last):
-            for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
-                theta.add_(v.mul_(self.momenta))
-            ensemble.backward(ensemble.forward() - self.start.targets)
-            for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
-                theta.sub_(v)
-            ensemble.subtract_gradient(ensemble.learning_rates, movement)
-            for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
-                theta.add_(v)
+        for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
+            theta.add_(v.mul_(self.momenta))
+        ensemble.backward(ensemble.forward() - self.start.targets)
+        for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
+            theta.sub_(v)
+        ensemble.subtract_gradient(ensemble.learning_rates, movement)
+        for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
+            theta.add_(v)
 
     def keep(self, chosen: Tensor) -> None:
         self.momenta = self.momenta[chosen]
         self.movement = self.movement.chosen(chosen)
+        self.replay = Replay(self._step, self.ensemble.x.device)
 
     @property
     def state(self) -> list[Tensor]:

@@ -69,12 +69,14 @@ class DrawsForecast:
     def outlook(self, seeds: Array) -> Array:
         """Half-widths that a look may measure with these units (width, depth, 1), shape (draws,).
 
-        Groups of draws tell ρ anew, the less so, the more of the draws were there before.
+        Groups of draws tell ρ anew, the less so, the more of the draws were there before. Pairs that miss
+        their prediction, which stretches the interval, go on missing it.
         """
         new = 1.0 - np.minimum(self.there / np.maximum(seeds[..., 0], 1e-300), 1.0)
         width = np.sqrt(new * (self.doubt**2 + OWN_DOUBT**2))
         unit = np.random.default_rng(SEED).standard_normal((DRAWS, *width.shape))
-        return self._half_width(seeds, self.noise * np.exp(width * unit))
+        stretch = max(1.0, self.now / float(self.half_width(self.there[..., None])))
+        return stretch * self._half_width(seeds, self.noise * np.exp(width * unit))
 
     def _half_width(self, seeds: Array, noise: Array) -> Array:
         weight = self._weight(seeds, noise)

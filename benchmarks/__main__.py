@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import (
     engine,
     forecast,
+    gpu,
     infinite_ntk,
     limits,
     measurements,
@@ -32,6 +33,7 @@ PARTS = (
     measurements,
     whole_sweeps,
     forecast,
+    gpu,
     narrow_cells,
     infinite_ntk,
 )

@@ -84,7 +84,7 @@ def plan(
     compute = sweep.config.compute
     made = make_plan(sweep, compute.cores)
     check_memory(made, sweep.file, compute.memory_bytes)
-    found = forecast.forecast(made, make_plan(sweep, gpus) if gpus else None)
+    found = forecast.forecast(made, make_plan(sweep, compute.cores, gpus=gpus) if gpus else None)
     print_json(found) if json else print(forecast.lines(found))
 
 

@@ -12,14 +12,13 @@ from workers import cell_cost, observables
 from workers.data import Dimensions
 from workers.looks import looks
 
-# Stated defaults for one core or one device; a running sweep corrects them by its own times. They are
+# Stated defaults for one core; a running sweep corrects them by its own times. They are
 # constants, not measurements, so that two runs of one config plan the same blocks.
 CORE_FLOPS_PER_S = 5.0e10
 FEW_SAMPLES = 6.5  # samples for which moving a wide layer's weights takes as long as its products
 WIDE = 512  # width from which a layer does not stay in a core's cache
 RECORD_FLOPS_PER_S = 3.7e10  # a record's products are thin, and eigenvalues do not run at the peak
 VECTOR_FLOPS_PER_S = 5.6e9  # its norms read weights from memory for a few operations each
-GPU_FLOPS_PER_S = 5.0e12
 ELEMENT_S = 1.3e-9  # one activation of one sample through one layer and step, besides the products
 COMPILED_ELEMENT_S = 8.7e-10  # the same in machine code
 LOOK_ELEMENT_S = 3.9e-9  # at a look, besides
@@ -111,14 +110,6 @@ def _batch_s(config: SweepConfig, width: int, depth: int, size: Dimensions) -> f
     if cell_cost.is_compiled(config.network, training, width, depth, size):
         return looks_s
     return looks_s + training.steps * (BATCH_STEP_S + depth * LAYER_STEP_S)
-
-
-def gpu_seconds(config: SweepConfig, costs: Costs) -> np.ndarray:
-    """Seconds of one seed at all learning rates on one GPU, shape (widths, depths)."""
-    if config.training is None:
-        return np.zeros_like(costs.seed_flops)
-    rate = GPU_FLOPS_PER_S * (8 / config.training.itemsize)
-    return np.asarray(costs.seed_flops / rate)
 
 
 def variable_values(config: SweepConfig, size: Dimensions) -> list[int]:

@@ -57,11 +57,11 @@ def make_plan(
     seeds_per_block: int | None = None,
     rates_per_block: int | None = None,
     parts_per_block: int | None = None,
+    gpus: int = 0,
 ) -> Plan:
-    """The plan of a config on so many cores; in an existing store the blocks keep their length."""
-    return plan.make(
-        sweep.config, data_dimensions(sweep), cores, seeds_per_block, rates_per_block, parts_per_block
-    )
+    """The plan of a config on so many cores and GPUs; in an existing store the blocks keep their length."""
+    size = data_dimensions(sweep)
+    return plan.make(sweep.config, size, cores, seeds_per_block, rates_per_block, parts_per_block, gpus)
 
 
 def source_hash(sweep: SweepFile) -> str:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import cost
+from pipeline import cost, gpu
 from pipeline.compute import format_bytes
 from pipeline.plan import Plan, makespan_s
+
+GPU_BYTES = 80 * 10**9  # of a GPU whose memory `compute.gpu_memory` does not say
 
 
 def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
@@ -16,7 +18,7 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
 
     Args:
         plan: the sweep's plan.
-        on_gpus: the same sweep's plan for as many devices as its cores, for a second forecast.
+        on_gpus: the same sweep's plan for GPUs, for a second forecast.
 
     Returns:
         Plain numbers; times are in seconds and come from the stated constants of the cost model. Wall times
@@ -40,26 +42,28 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
         "cores": plan.cores,
         "wall_s": _wall_s(seconds, plan.cores),
     }
-    if on_gpus is not None:
-        device_s = _on_gpus(on_gpus)
-        busy_s = max(makespan_s(device_s, on_gpus.cores), len(device_s) * cost.DISPATCH_S)
-        wall_s = cost.START_S + busy_s
-        result |= {
-            "gpus": on_gpus.cores,
-            "gpu_blocks": len(device_s),
-            "gpu_wall_s": wall_s,
-            "gpu_idle_share": 1.0 - float(device_s.sum()) / (on_gpus.cores * wall_s),
-        }
-    return result
+    return result if on_gpus is None else result | _on_gpus(on_gpus)
 
 
-def _on_gpus(plan: Plan) -> np.ndarray:
-    """Seconds of each training block on a GPU: its steps' dispatch there, and its operations."""
-    batch_s = plan.costs.batch_s.ravel()[:, None]
-    lengths = plan.block_seconds()[: plan.training_blocks].reshape(plan.pairs, -1) - batch_s
-    per_core = np.maximum(plan.costs.seed_s.ravel(), 1e-300)[:, None]
-    on_gpu = lengths / per_core * cost.gpu_seconds(plan.config, plan.costs).ravel()[:, None]
-    return np.asarray((on_gpu + batch_s).ravel())
+def _on_gpus(plan: Plan) -> dict[str, Any]:
+    """Training alone: by the GPUs' own time, which sharing does not shorten, or by what blocks wait for."""
+    waits_s = np.repeat(plan.costs.batch_s.ravel(), plan.training_blocks // plan.pairs)
+    device_s = plan.block_seconds()[: plan.training_blocks] - waits_s
+    memory = plan.config.compute.gpu_memory_bytes or GPU_BYTES
+    shares = [gpu.share(plan.block(i), memory) for i in range(plan.training_blocks)]
+    slots = plan.gpus * max(1, int(1.0 / max(shares)))
+    busy_s = max(
+        makespan_s(device_s, plan.gpus),
+        makespan_s(device_s + waits_s, slots),
+        len(device_s) * cost.DISPATCH_S,
+    )
+    wall_s = cost.START_S + busy_s
+    return {
+        "gpus": plan.gpus,
+        "gpu_blocks": len(device_s),
+        "gpu_wall_s": wall_s,
+        "gpu_idle_share": 1.0 - float(device_s.sum()) / (plan.gpus * wall_s),
+    }
 
 
 def lines(found: dict[str, Any]) -> str:

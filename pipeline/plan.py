@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline import cost, sampling
+from pipeline import cost, gpu_cost, sampling
 from pipeline.compute import format_bytes
 from pipeline.config import SweepConfig
 from pipeline.cost import Costs
@@ -19,6 +19,8 @@ from workers.data import Dimensions
 
 BLOCKS_PER_CORE = 4  # the costliest block takes at most this share of a core's part of the sweep
 SHORT_BLOCK_S = 2.0  # no block is cut below this for the sake of balance
+BLOCKS_PER_GPU = 16  # the same of a GPU, which blocks share
+SHORT_BLOCK_ON_GPU_S = 20.0  # of the device: a block's process there takes some seconds to begin
 CHUNK_BYTES = 64 * 2**20  # no array's chunk grows beyond this
 FEW_CELLS, FEW_OBJECTS, MANY_OBJECTS = 20_000, 2_000, 20_000
 OTHER_OBJECTS = 200  # metadata, coordinates, theory
@@ -40,7 +42,7 @@ class Block:
         seed_stop: index past its last seed.
         rate_start: index of its first learning rate.
         rate_stop: index past its last learning rate.
-        cost_s: predicted seconds on one core.
+        cost_s: predicted seconds on one core, or, where cells train on GPUs, on one of these.
         memory_bytes: predicted peak memory.
         threads: cores it takes.
         recompute: states of the cells to compute, where others of the block are kept; empty: all cells.
@@ -87,6 +89,7 @@ class Plan:
         rates_per_block: length of a chunk along `learning_rate`: all that the store was made with.
         parts_per_block: length of a chunk along `part`, of the draws of random networks.
         size: of the data.
+        gpus: GPUs that cells train on; 0: they train on cores.
     """
 
     config: SweepConfig
@@ -96,6 +99,7 @@ class Plan:
     rates_per_block: int
     size: Dimensions
     parts_per_block: int = 1
+    gpus: int = 0
 
     @property
     def seed_blocks(self) -> int:
@@ -160,7 +164,7 @@ class Plan:
         first, last = self._part(j, self.rates_per_block, len(self.config.grid.learning_rates))
         share = (last - first) / len(self.config.grid.learning_rates)
         seconds = (stop - start) * share * float(self.costs.seed_s[w, d]) + float(self.costs.batch_s[w, d])
-        threads = self._threads(seconds)
+        threads = 1 if self.gpus else self._threads(seconds)
         memory = cost.block_bytes(self.costs, w, d, stop - start, threads)
         block = Block(index, "training", w, d, a, start, stop, first, last, seconds, memory, threads)
         return replace(
@@ -210,6 +214,7 @@ def make(
     seeds_per_block: int | None = None,
     rates_per_block: int | None = None,
     parts_per_block: int | None = None,
+    gpus: int = 0,
 ) -> Plan:
     """Plans a sweep.
 
@@ -220,11 +225,14 @@ def make(
         seeds_per_block: from a store that exists; default: by the rule of `_seeds_per_block`.
         rates_per_block: from a store that exists; default: all.
         parts_per_block: from a store that exists; default: by the rule of `sampling.parts_per_block`.
+        gpus: GPUs that cells train on; 0: they train on cores.
     """
     costs = cost.estimate(config, size)
+    if gpus:
+        costs = gpu_cost.of_training(config, costs, size)
     rates = rates_per_block or max(1, len(config.grid.learning_rates))
-    seeds = seeds_per_block or _seeds_per_block(config, costs, size, cores)
-    plan = Plan(config, costs, seeds, cores, rates, size)
+    seeds = seeds_per_block or _seeds_per_block(config, costs, size, cores, gpus)
+    plan = Plan(config, costs, seeds, cores, rates, size, gpus=gpus)
     pairs_s, cores_s = costs.initialization_s, _cells_s(config, costs) / cores
     parts = parts_per_block or sampling.parts_per_block(config, pairs_s, cores_s)
     return replace(plan, parts_per_block=parts)
@@ -278,16 +286,21 @@ def makespan_s(seconds: np.ndarray, devices: int) -> float:
 
 def _cells_s(config: SweepConfig, costs: Costs) -> float:
     """Seconds of all cells on one core, before it is known how many batches they make."""
-    training_s = costs.seed_s.sum() * len(config.variants) * len(config.grid.seeds)
-    return float(training_s + costs.initialization_s.sum())
+    return _training_s(config, costs) + float(costs.initialization_s.sum())
 
 
-def _seeds_per_block(config: SweepConfig, costs: Costs, size: Dimensions, cores: int) -> int:
-    """The most seeds that keep all cores busy to the end; more where files would be too many."""
+def _training_s(config: SweepConfig, costs: Costs) -> float:
+    return float(costs.seed_s.sum()) * len(config.variants) * len(config.grid.seeds)
+
+
+def _seeds_per_block(config: SweepConfig, costs: Costs, size: Dimensions, cores: int, gpus: int) -> int:
+    """The most seeds that keep all cores or GPUs busy to the end; more where files would be too many."""
     seeds = len(config.grid.seeds)
     if config.training is None or seeds == 0:
         return 1
     share_s = max(_cells_s(config, costs) / (BLOCKS_PER_CORE * cores), SHORT_BLOCK_S)
+    if gpus:
+        share_s = max(_training_s(config, costs) / (BLOCKS_PER_GPU * gpus), SHORT_BLOCK_ON_GPU_S)
     balanced = int(share_s / max(float(costs.seed_s.max()), 1e-12))
     limit = FEW_OBJECTS if config.cells <= FEW_CELLS else MANY_OBJECTS
     columns = costs.seed_s.size * len(config.variants)

@@ -91,7 +91,8 @@ def run(
         if address is not None and sweep.config.compute.memory is None:
             made = data_source.make_plan(sweep, cluster.cores)
             plans.check_memory(made, sweep.file, cluster.node_memory_bytes, trained=_trained(sweep))
-        with _claimed(sweep, url, data, data_hash, cluster.cores) as mine:
+        gpus = int(cluster.gpus) if gpu_memory else 0
+        with _claimed(sweep, url, data, data_hash, cluster.cores, gpus) as mine:
             sweep = growth.merge(sweep, Store(url), data_hash)
             _prepare(sweep, url, data, cluster.cores, repair=repair)
             _run_pending(sweep, Store(url), data, cluster, gpu_memory, _Either(stop, mine), states)
@@ -137,7 +138,9 @@ def _gpu_memory(sweep: SweepFile, cluster: Cluster) -> int:
     return memory
 
 
-def _claimed(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int) -> claim.Claim:
+def _claimed(
+    sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int, gpus: int
+) -> claim.Claim:
     """The claim on a store that is there from now on.
 
     A folder is made whole by one rename, of two drivers by one, and claimed after; objects are put one by
@@ -146,7 +149,7 @@ def _claimed(sweep: SweepFile, url: str, data: Data | None, data_hash: str, core
     mine = claim.take(url) if store_address.is_remote(url) else None
     if not store_address.exists(url):
         try:
-            _create(sweep, url, data, data_hash, cores)
+            _create(sweep, url, data, data_hash, cores, gpus)
         except InputError:
             if not store_address.exists(url):
                 raise
@@ -172,9 +175,10 @@ def _index(data: Data | None) -> np.ndarray:
     return data.index if data is not None else np.empty(0, dtype=np.int64)
 
 
-def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int) -> None:
+def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int, gpus: int) -> None:
     prediction = predict.predict(sweep.config, data)
-    store_create.create(url, data_source.make_plan(sweep, cores), prediction, _index(data), data_hash)
+    plan = data_source.make_plan(sweep, cores, gpus=gpus)
+    store_create.create(url, plan, prediction, _index(data), data_hash)
 
 
 def _run_pending(
@@ -190,7 +194,8 @@ def _run_pending(
     from pipeline import schedule
 
     lengths = (store.seeds_per_block, store.rates_per_block, store.parts_per_block)
-    plan = data_source.make_plan(sweep, cluster.cores, *lengths)
+    gpus = int(cluster.gpus) if gpu_memory_bytes else 0
+    plan = data_source.make_plan(sweep, cluster.cores, *lengths, gpus)
     order = plan.longest_first(store.blocks_with(*states))
     mixed = store.mixed_blocks(PENDING) if FAILED not in states else set(order.tolist())
     rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0, 0))

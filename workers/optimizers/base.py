@@ -166,6 +166,11 @@ class Training(BaseModel, ABC):
         return False
 
     @property
+    def replays(self) -> bool:
+        """Whether a GPU takes its steps between two looks as a captured graph (`workers.replay`)."""
+        return False
+
+    @property
     def parameter_arrays(self) -> int:
         """Arrays as large as the parameters that the optimiser holds beside them."""
         return 0

@@ -28,6 +28,11 @@ class GradientDescent(Training):
         """Plain descent does."""
         return True
 
+    @property
+    def replays(self) -> bool:
+        """Plain descent does."""
+        return True
+
     def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
         """Descent in place."""
         return _Descent(ensemble, start)

@@ -73,6 +73,11 @@ class Nesterov(Training):
         return float(-np.log(np.maximum(np.abs(half + root), np.abs(half - root)).max()))
 
     @property
+    def replays(self) -> bool:
+        """Its momentum is constant."""
+        return True
+
+    @property
     def parameter_arrays(self) -> int:
         """The last movement."""
         return 1

@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -36,7 +37,7 @@ from workers.training import TrainingBlock, run
 T = TypeVar("T")
 NETWORK = FullyConnected(weight_variance=2.0)
 CPU = torch.device("cpu")
-PAIRS, STEPS = 5, 32
+PAIRS, STEPS, STRETCHES = 5, 32, 4
 
 
 def block(
@@ -130,15 +131,17 @@ def narrow() -> list[Row]:
     return rows
 
 
-def product_peak(dtype: torch.dtype, size: int = 1536) -> float:
-    """FLOP/s of one large square product on one core, the best of five by torch and of five by NumPy."""
+def product_peak(dtype: torch.dtype, cores: int = 1, size: int = 1536) -> float:
+    """FLOP/s of one large square product, the best of five by torch and of five by NumPy."""
     a = torch.randn(size, size, dtype=dtype)
     out = torch.empty_like(a)
     one, result = a.numpy(), out.numpy()
+    torch.set_num_threads(cores)
     torch.mm(a, a, out=out)
-    with threadpoolctl.threadpool_limits(1, "blas"):
+    with threadpoolctl.threadpool_limits(cores, "blas"):
         by_torch = min(seconds(lambda: torch.mm(a, a, out=out)) for _ in range(5))
         by_numpy = min(seconds(lambda: np.matmul(one, one, out=result)) for _ in range(5))
+    torch.set_num_threads(1)
     return 2.0 * size**3 / min(by_torch, by_numpy)
 
 
@@ -176,6 +179,42 @@ def wide() -> list[Row]:
                 Row(f"G at every step, {work}", "the same without G", tuple(extra), "≤ 1.10", "times as long")
             )
     return rows
+
+
+def wide_on_all_cores() -> list[Row]:
+    """The same with a batch on each core, as a block of several batches trains, beside all cores' peak."""
+    rows, cores = [], os.cpu_count() or 1
+    for dtype, wanted in (("float32", "≥ 0.85"), ("float64", "≥ 0.80")):
+        for width, samples in ((512, 64), (1024, 32), (1024, 128), (2048, 128)):
+            data = load(DataConfig(samples=samples))
+            b = block(data, width, 3, seeds=1, steps=10, records=2, dtype=dtype)
+            made = [ensemble(b, data) for _ in range(cores)]
+            size = Dimensions(*data.x.shape)
+            flops = cores * STRETCHES * cell_cost.steps_flops(NETWORK, made[0][0].training, width, 3, size)
+            work = [
+                partial(_stretches, batch, start.targets, start.training.stepper(batch, start))
+                for start, batch in made
+            ]
+            with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                together = partial(_all_at_once, pool, work)
+                together()
+                shares = [
+                    flops / seconds(together) / product_peak(getattr(torch, dtype), cores)
+                    for _ in range(PAIRS)
+                ]
+            name = f"training, width {width}, depth 3, {samples} samples, {dtype}, {cores} cores"
+            rows.append(Row(name, "these cores' product peak", tuple(shares), wanted))
+    return rows
+
+
+def _stretches(batch: Ensemble, y: Tensor, stepper: Stepper) -> None:
+    for _ in range(STRETCHES):
+        stepping(batch, y, stepper, kernels=False)
+
+
+def _all_at_once(pool: ThreadPoolExecutor, work: list[Callable[[], None]]) -> None:
+    for each in [pool.submit(one) for one in work]:
+        each.result()
 
 
 def ensemble(b: TrainingBlock, data: Data) -> tuple[Start, Ensemble]:
@@ -233,9 +272,9 @@ def their_empirical_kernel(batch: Ensemble, data: Data) -> tuple[np.ndarray, np.
 
 
 def rows() -> list[Row]:
-    """All of the above, on one core."""
+    """All of the above; on one core what does not say otherwise."""
     torch.set_num_threads(1)
-    return [*narrow(), *wide(), *one_kernel()]
+    return [*narrow(), *wide(), *wide_on_all_cores(), *one_kernel()]
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from workers.looks import looks
 CORE_FLOPS_PER_S = 5.0e10
 FEW_SAMPLES = 6.5  # samples for which moving a wide layer's weights takes as long as its products
 WIDE = 512  # width from which a layer does not stay in a core's cache
+WIDER, WIDEST = 0.45, 2.0  # what each doubling beyond it adds to that, up to so much
 RECORD_FLOPS_PER_S = 3.7e10  # a record's products are thin, and eigenvalues do not run at the peak
 VECTOR_FLOPS_PER_S = 5.6e9  # its norms read weights from memory for a few operations each
 ELEMENT_S = 1.3e-9  # one activation of one sample through one layer and step, besides the products
@@ -54,9 +55,9 @@ def estimate(config: SweepConfig, size: Dimensions) -> Costs:
     """Costs of every pair of width and depth.
 
     Seconds of a cell of n samples: steps · (flops / rate · (1 + n₀/n · min(1, width/512)) + layers · ε · n ·
-    width), its looks and its records; those of a batch besides: dispatch of its looks, and of steps that are
-    not compiled, for all its cells at once. All steps count: a cell that reaches the rounding floor ends
-    earlier.
+    width), beyond 512 growing by the logarithm, its looks and its records; those of a batch besides: dispatch
+    of its looks, and of steps that are not compiled, for all its cells at once. All steps count: a cell that
+    reaches the rounding floor ends earlier.
 
     Source: the networks' own counts of operations; constants measured on one CPU core.
 
@@ -93,7 +94,8 @@ def _training_cell(
     precision = 8 / training.itemsize
     elements, stops = depth * size.samples * width, len(set(looks(training.recorded_steps())))
     step_s = elements * (COMPILED_ELEMENT_S if cell_cost.is_compiled(*cell) else ELEMENT_S)
-    moving = FEW_SAMPLES / size.samples * min(1.0, width / WIDE)
+    beyond = WIDER * np.log2(max(1.0, width / WIDE))
+    moving = FEW_SAMPLES / size.samples * min(WIDEST, min(1.0, width / WIDE) + beyond)
     product_s = steps_flops / (CORE_FLOPS_PER_S * precision) * (1.0 + moving)
     quantities = len(observables.needs(training.measure))
     record_s = (record_flops - vector_flops) / (RECORD_FLOPS_PER_S * precision) + quantities * RECORD_S

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import cost, gpu
+from pipeline import cost, gpu, gpu_cost
 from pipeline.compute import format_bytes
 from pipeline.plan import Plan, makespan_s
 
@@ -53,7 +53,7 @@ def _on_gpus(plan: Plan) -> dict[str, Any]:
     shares = [gpu.share(plan.block(i), memory) for i in range(plan.training_blocks)]
     slots = plan.gpus * max(1, int(1.0 / max(shares)))
     busy_s = max(
-        makespan_s(device_s, plan.gpus),
+        gpu_cost.PROCESS_S + makespan_s(device_s, plan.gpus),
         makespan_s(device_s + waits_s, slots),
         len(device_s) * cost.DISPATCH_S,
     )

@@ -21,7 +21,7 @@ LAYER_LAUNCH_S = 1.4e-4  # the same, launched one by one: a look, or a step that
 QUANTITY_S = 4.0e-4  # launches of one quantity of a record, for each layer
 DRIFT_S = 4.0e-3  # of operator norms, for each layer: an iteration
 NORMAL_S = 2.0e-8  # one parameter at initialisation, drawn on a core
-PROCESS_S = 8.0  # a block's process with its libraries and CUDA
+PROCESS_S = 10.0  # a block's process with its libraries and CUDA: 8 on one such machine, 14 on another
 
 
 def of_training(config: SweepConfig, costs: Costs, size: Dimensions) -> Costs:

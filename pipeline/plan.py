@@ -20,7 +20,7 @@ from workers.data import Dimensions
 BLOCKS_PER_CORE = 4  # the costliest block takes at most this share of a core's part of the sweep
 SHORT_BLOCK_S = 2.0  # no block is cut below this for the sake of balance
 BLOCKS_PER_GPU = 16  # the same of a GPU, which blocks share
-SHORT_BLOCK_ON_GPU_S = 20.0  # of the device: a block's process there takes some seconds to begin
+SHORT_BLOCK_ON_GPU_S = 10.0  # of the device: a block's process there takes some seconds to begin
 CHUNK_BYTES = 64 * 2**20  # no array's chunk grows beyond this
 FEW_CELLS, FEW_OBJECTS, MANY_OBJECTS = 20_000, 2_000, 20_000
 OTHER_OBJECTS = 200  # metadata, coordinates, theory

@@ -66,7 +66,7 @@ class _Descent(Stepper):
                 stretch.descend(ensemble, self.start.targets, last - first)
                 return
             ensemble.descend_from(residual)
-            self.replay.repeat(last - first - 1)
+            self.replay.repeat(last - first - 1)  # whatever of it is captured is held, or none is
 
     def keep(self, chosen: Tensor) -> None:
         self.replay = Replay(self._step, self.ensemble.x.device)

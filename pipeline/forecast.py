@@ -50,10 +50,10 @@ def _on_gpus(plan: Plan) -> dict[str, Any]:
     waits_s = np.repeat(plan.costs.batch_s.ravel(), plan.training_blocks // plan.pairs)
     device_s = plan.block_seconds()[: plan.training_blocks] - waits_s
     memory = plan.config.compute.gpu_memory_bytes or GPU_BYTES
-    shares = [gpu.share(plan.block(i), memory) for i in range(plan.training_blocks)]
-    slots = plan.gpus * max(1, int(1.0 / max(shares)))
+    largest = max((gpu.share(plan.block(i), memory) for i in range(plan.training_blocks)), default=1.0)
+    slots = plan.gpus * int(1.0 / largest)
     busy_s = max(
-        gpu_cost.PROCESS_S + makespan_s(device_s, plan.gpus),
+        gpu_cost.PROCESS_S * bool(len(device_s)) + makespan_s(device_s, plan.gpus),
         makespan_s(device_s + waits_s, slots),
         len(device_s) * cost.DISPATCH_S,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
@@ -144,8 +145,6 @@ def test_a_cell_that_fits_nowhere_is_refused(write_config: Write) -> None:
 
 def test_plan_prints_a_forecast_and_runs_nothing(write_config: Write, tmp_path: Path) -> None:
     """The forecast has cells, blocks, operations, memory, bytes and times; no store appears."""
-    import json
-
     path = write_config()
     result = CliRunner().invoke(app, ["plan", str(path), "--json", "--gpus", "2"])
     found = json.loads(result.stdout)
@@ -157,3 +156,12 @@ def test_plan_prints_a_forecast_and_runs_nothing(write_config: Write, tmp_path: 
     assert 0.0 < found["gpu_idle_share"] < many["gpu_idle_share"] < 1.0
     assert found["gpu_wall_s"] > cost.START_S
     assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_gpus_have_nothing_to_do_for_random_networks() -> None:
+    """A sweep that trains nothing has a forecast on GPUs too: no block, and all of their time idle."""
+    sweep = Path(__file__).parents[2] / "configs" / "cumulants.yaml"
+    result = CliRunner().invoke(app, ["plan", str(sweep), "--json", "--gpus", "2"])
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert (found["gpu_blocks"], found["gpu_idle_share"]) == (0, 1.0)

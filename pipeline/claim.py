@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # no stubs
+import psutil
 
 from pipeline import storage
 from pipeline.errors import InputError, StorageError

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Annotated, Literal
 
-import psutil  # type: ignore[import-untyped]  # no stubs
+import psutil
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.functional_validators import AfterValidator
 

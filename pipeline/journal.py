@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]  # no stubs
+import psutil
 import zarr
 
 from pipeline import storage, store_address

@@ -116,7 +116,7 @@ def _load(sweep: Sweep, block: Block) -> None:
     assert config.training is not None
     assert sweep.data is not None
     if resolved(sweep.device).type == "cpu":
-        products.set_threads(1)  # loads their library
+        products.load(config.training.dtype)
         samples, inputs = sweep.data.x.shape
         size = Dimensions(samples, inputs, sweep.data.outputs)
         width, depth = config.grid.width[block.width], config.grid.depth[block.depth]

@@ -23,7 +23,7 @@ from pipeline.plan import Plan
 from pipeline.predict import Prediction
 from pipeline.store_chunks import COMPRESSORS, SERIALIZER
 
-_LIBRARIES = ("numpy", "scipy", "scipy-openblas32", "numba", "torch", "ray", "zarr", "xarray")
+_LIBRARIES = ("numpy", "scipy", "numba", "torch", "ray", "zarr", "xarray")
 
 
 def create(url: str, plan: Plan, prediction: Prediction, index: np.ndarray, data_hash: str) -> None:

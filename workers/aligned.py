@@ -25,6 +25,21 @@ def empty(like: Tensor, cells: int, rows: int, columns: int) -> Tensor:
     return flat.as_strided((cells, rows, columns), (stride, columns, 1))
 
 
+def by_feature(like: Tensor, cells: int, samples: int, features: int) -> Tensor:
+    """An uninitialised (cells, samples, features); on a CPU the samples of each feature lie side by side.
+
+    A product with a layer's weights then reads these once, in rows or in columns, for all samples
+    (`workers.nest`).
+
+    >>> import torch
+    >>> by_feature(torch.zeros(1, dtype=torch.float64), 2, 3, 5).stride()
+    (16, 1, 3)
+    """
+    if like.device.type != "cpu":
+        return empty(like, cells, samples, features)
+    return empty(like, cells, features, samples).mT
+
+
 def copy(matrices: Tensor) -> Tensor:
     """The same matrices, each at the start of a boundary."""
     cells, rows, columns = matrices.shape

@@ -30,7 +30,7 @@ class Cotangents:
         rows = per_sample * ensemble.x.shape[1]
 
         def make(columns: int) -> Tensor:
-            return aligned.empty(ensemble.x, len(ensemble), rows, columns)
+            return aligned.by_feature(ensemble.x, len(ensemble), rows, columns)
 
         self.layers = [make(layer.fan_out) for layer in ensemble.layers]
         self._past_skip = [make(layer.fan_out) if layer.skip else None for layer in ensemble.layers]

@@ -77,7 +77,7 @@ class Ensemble:
         self.weights = [aligned.copy(w[self.start]) for w in self.initial_weights]
         self.biases = [None if b is None else b[self.start] for b in self.initial_biases]
         self.learning_rates = torch.as_tensor(learning_rates, dtype=x.dtype, device=x.device)[:, None, None]
-        self.x = x[None]
+        self.x = _by_feature(x[None])
         self.held_layer: HeldLayer | None = None
         self.lowest_moving = 0
         self._allocate()
@@ -92,7 +92,7 @@ class Ensemble:
 
     def _allocate(self) -> None:
         def make(columns: int) -> Tensor:
-            return aligned.empty(self.x, len(self), self.x.shape[1], columns)
+            return aligned.by_feature(self.x, len(self), self.x.shape[1], columns)
 
         hidden = [layer.fan_out for layer in self.layers[:-1]]
         self.pre_activations = [make(m) for m in hidden]
@@ -254,7 +254,7 @@ class Ensemble:
             x: inputs of shape (n', d), or (B, n', d) where every cell has its own.
         """
         other = copy.copy(self)
-        other.x = x[None] if x.ndim == 2 else aligned.copy(x)
+        other.x = _by_feature(x[None] if x.ndim == 2 else x)
         other.offset = None
         other.held_layer, other.lowest_moving = None, 0
         other._allocate()
@@ -280,6 +280,11 @@ class Ensemble:
         if self.offset is not None:
             self.offset = self.offset[chosen]
         self._allocate()
+
+
+def _by_feature(x: Tensor) -> Tensor:
+    """Inputs (B, n, d), as they are multiplied."""
+    return aligned.by_feature(x, *x.shape).copy_(x)
 
 
 def _present(bias: Tensor | None) -> Tensor:

@@ -83,5 +83,5 @@ def _begin(ensemble: Ensemble) -> HeldLayer:
 def _room(ensemble: Ensemble) -> HeldLayer:
     layer, x = ensemble.layers[0], ensemble.x
     gram = torch.bmm(x, x.transpose(1, 2)).mul_(layer.weight_scale**2).add_(layer.bias_scale**2)
-    base, moved = (aligned.empty(x, len(ensemble), x.shape[1], layer.fan_out) for _ in range(2))
+    base, moved = (aligned.by_feature(x, len(ensemble), x.shape[1], layer.fan_out) for _ in range(2))
     return HeldLayer(base, gram, moved)

@@ -1,40 +1,45 @@
-"""Products of batches of matrices: on a CPU by OpenBLAS's batched routine, elsewhere by torch.
+"""Products of batches of matrices: on a CPU by compiled loops of our own, elsewhere by torch.
 
-OpenBLAS has kernels of its own for small matrices and for AVX-512 on every processor, and takes a whole
-batch in one call: at widths 32 to 128 it was 1.05 to 3.9 times as fast as torch's library in float64
-(`benchmarks/limits.py`), 0.75 to 1.6 times in float32.
+A network's products are thin: n samples by a layer of m × m. Libraries copy the layer into the order that
+their kernels read, and have few rows to win that back; `workers.nest` reads it as it lies. Activations and
+cotangents lie by features for that (`aligned.by_feature`).
 
-The bits of a product depend on its own shape alone: not on the batch, nor on how many cores share it.
+Every entry is one sum over the inner dimension, added in ascending order: the bits of a product depend
+neither on the batch, nor on how many cores share it, nor on the processor's vectors.
 """
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from collections.abc import Callable
-from pathlib import Path
-from typing import cast
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-import scipy_openblas32 as openblas
+import numpy as np
 import torch
 from torch import Tensor
 
-ROW_MAJOR, AS_IS, TRANSPOSED = 101, 111, 112  # CBLAS's own numbers
-NUMBERS = {torch.float64: ("d", ctypes.c_double), torch.float32: ("s", ctypes.c_float)}
-LARGEST = 2**31 - 1  # distance between matrices that the routine can count
-PANEL_COLUMNS = 64  # a core's share of one product is a multiple of it
-LEAST_SHARE = 2_000_000  # of rows · columns · inner: OpenBLAS rounds small products by other kernels
+from workers import nest
+from workers.compiled import entry
+
+NUMBERS = {torch.float64: np.float64, torch.float32: np.float32}
+LEAST_SHARE = 2_000_000  # multiplications for which it is worth to call another core
+_cores = 1
 
 
 def multiply(a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
     """out ← α a b + β out, for each matrix of a batch.
 
     Args:
-        a: shape (B, n, k); every batch may be an expanded one.
+        a: shape (B, n, k); every batch may be an expanded one. Where b is a transposed, the result is
+            exactly symmetric, at half the cost.
         b: shape (B, k, m).
         out: shape (B, n, m); not read where β is 0.
         alpha: α.
         beta: β.
+
+    Raises:
+        ValueError: shapes or types do not fit, or matrices are neither row- nor column-contiguous.
 
     >>> out = torch.ones(1, 1, 1, dtype=torch.float64)
     >>> two = torch.full((1, 1, 1), 2.0, dtype=torch.float64)
@@ -42,101 +47,82 @@ def multiply(a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float 
     41.0
     """
     if out.device.type == "cpu" and out.dtype in NUMBERS and out.numel() and a.shape[2]:
-        _multiply_by_openblas(a, b, out, alpha, beta)
+        _multiply_here(a, b, out, alpha, beta)
     else:
         torch.baddbmm(out, a, b, beta=beta, alpha=alpha, out=out)
 
 
 def set_threads(threads: int) -> None:
     """How many cores a product may use, in this process."""
-    _library().scipy_openblas_set_num_threads(threads)
+    global _cores
+    _cores = threads
 
 
 def threads() -> int:
     """How many cores a product may use."""
-    return int(_library().scipy_openblas_get_num_threads())
+    return _cores
 
 
-def library_path() -> Path:
-    """OpenBLAS's shared library."""
-    return Path(str(openblas.get_lib_dir()), str(openblas.get_library(fullname=True)))
+def load(dtype: str) -> None:
+    """Compiles them for numbers of a type, or reads them from the cache: what is done once in a process."""
+    one = torch.ones((1, 1, 1), dtype=getattr(torch, dtype))
+    multiply(one, one, one.clone())
 
 
-def panel_width(rows: int, columns: int, inner: int, cores: int) -> int:
-    """Columns of one product that a core computes: as equal shares as leave its bits, or all of them.
+def on_each(cores: int, work: Callable[[int], Any]) -> None:
+    """Calls it with 0 to cores − 1, each on a core, this thread's own among them.
 
-    >>> panel_width(32, 1024, 1024, cores=2), panel_width(24, 128, 128, cores=2)
-    (512, 128)
+    Args:
+        cores: how many.
+        work: what each does; it must not hold Python's lock for long.
     """
-    for parts in range(cores, 1, -1):
-        width = -(-columns // (parts * PANEL_COLUMNS)) * PANEL_COLUMNS
-        if width < columns and rows * inner * min(width, columns % width or width) >= LEAST_SHARE:
-            return width
-    return columns
+    others = [_pool(cores - 1).submit(work, core) for core in range(1, cores)] if cores > 1 else []
+    work(0)
+    for other in others:
+        other.result()
 
 
-def _multiply_by_openblas(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta: float) -> None:
+@functools.lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "product")
+
+
+def _multiply_here(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta: float) -> None:
     cells, rows, columns = out.shape
-    out_cell, out_row, out_column = out.stride()
-    if out_column != 1:
-        raise ValueError(f"rows of the result are not contiguous: strides {out.stride()}")
     inner = a.shape[2]
     fits = a.shape == (cells, rows, inner) and b.shape == (cells, inner, columns)
     if not (fits and a.dtype == b.dtype == out.dtype):
         raise ValueError(
             f"no product: {a.shape} {a.dtype}, {b.shape} {b.dtype}, into {out.shape} {out.dtype}"
         )
-    a_order, a_row, a_cell = _layout(a.stride(), rows, inner)
-    b_order, b_row, b_cell = _layout(b.stride(), inner, columns)
-    if cells > 1 and max(a_cell, b_cell, out_cell) > LARGEST:
-        for cell in range(cells):
-            one = slice(cell, cell + 1)
-            _multiply_by_openblas(a[one], b[one], out[one], alpha, beta)
+    result = _batch(out)
+    if result.first.column != 1:
+        _multiply_here(b.mT, a.mT, out.mT, alpha, beta)
         return
-    address_a, address_b, address_out = a.data_ptr(), b.data_ptr(), out.data_ptr()
-    routine = _routine(out.dtype)
-    width = panel_width(rows, columns, inner, threads()) if cells == 1 else columns
-    if width == columns:
-        routine(
-            ROW_MAJOR, a_order, b_order, rows, columns, inner,
-            alpha, address_a, a_row, a_cell, address_b, b_row, b_cell,
-            beta, address_out, max(out_row, columns), out_cell, cells,
+    number, left, right = NUMBERS[out.dtype], _batch(a), _batch(b)
+    of_one = b.data_ptr() == a.data_ptr() and b.shape == a.mT.shape and b.stride() == a.mT.stride()
+    compiled, like = _compiled(), np.empty(0, dtype=number)
+    cores = _cores if cells * rows * inner * columns >= 2 * LEAST_SHARE else 1
+
+    def part(core: int) -> None:
+        compiled(
+            cells, (rows, columns, inner), number(alpha), left, right, number(beta), result,
+            of_one and beta == 0, core, cores, nest.product_at(like.dtype), like,
         )  # fmt: skip
-        return
-    # One matrix for several cores: its columns as a batch, and what is left over.
-    along, size = b.stride(2), out.element_size()
-    for first, wide, count in ((0, width, columns // width), (columns // width * width, columns % width, 1)):
-        if wide:
-            routine(
-                ROW_MAJOR, a_order, b_order, rows, wide, inner,
-                alpha, address_a, a_row, 0, address_b + size * first * along, b_row, wide * along,
-                beta, address_out + size * first, max(out_row, columns), wide, count,
-            )  # fmt: skip
+
+    on_each(cores, part)
 
 
-def _layout(strides: tuple[int, ...], rows: int, columns: int) -> tuple[int, int, int]:
-    """Whether rows or columns of each matrix are contiguous, and how far apart these and the matrices lie."""
-    cell, row, column = strides
+def _batch(matrices: Tensor) -> nest.Batch:
+    """Where they lie; rows or columns of each are contiguous."""
+    (_, rows, columns), (cell, row, column) = matrices.shape, matrices.stride()
     if (column == 1 or columns == 1) and (rows == 1 or row >= columns):
-        return AS_IS, max(row, columns), cell
+        return nest.Batch(nest.Matrix(matrices.data_ptr(), max(row, columns), 1), cell)
     if (row == 1 or rows == 1) and (columns == 1 or column >= rows):
-        return TRANSPOSED, max(column, rows), cell
-    raise ValueError(f"neither rows nor columns are contiguous, or they overlap: strides {strides}")
+        return nest.Batch(nest.Matrix(matrices.data_ptr(), 1, max(column, rows)), cell)
+    raise ValueError(f"neither rows nor columns are contiguous, or they overlap: strides {matrices.stride()}")
 
 
 @functools.cache
-def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(library_path()))
-    library.scipy_openblas_set_num_threads(1)
-    return library
-
-
-@functools.cache
-def _routine(dtype: torch.dtype) -> Callable[..., None]:
-    """cblas_dgemm_batch_strided, or the same of single precision."""
-    letter, factor = NUMBERS[dtype]
-    size, array = ctypes.c_int, ctypes.c_void_p
-    routine = getattr(_library(), f"scipy_cblas_{letter}gemm_batch_strided")
-    routine.restype = None
-    routine.argtypes = [size] * 6 + [factor, *(array, size, size) * 2, factor, array, size, size, size]
-    return cast(Callable[..., None], routine)
+def _compiled() -> Callable[..., None]:
+    return entry(nest.keyed)

@@ -77,14 +77,31 @@ def test_bits_depend_neither_on_the_batch_nor_on_the_cores(n: int, m: int) -> No
         assert all(torch.equal(found[0], other) for other in found[1:])
 
 
-def test_matrices_too_far_apart_for_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One by one, to the same bits."""
-    a, b = draw(3, 5, 8), draw(3, 8, 16)
-    once, each = (torch.zeros(3, 5, 16, dtype=torch.float64) for _ in range(2))
-    products.multiply(a, b, once)
-    monkeypatch.setattr(products, "LARGEST", 1)
-    products.multiply(a, b, each)
-    assert torch.equal(once, each)
+def test_the_samples_own_products_are_symmetric() -> None:
+    """a aᵀ at half the cost is exactly symmetric, and the same bits as with a copy of a; one row too."""
+    for n in (1, 7, 24, 33):
+        a = draw(2, n, 300)
+        for one in (a, aligned.copy(a.mT).mT):
+            out, whole = (torch.full((2, n, n), torch.nan, dtype=torch.float64) for _ in range(2))
+            products.multiply(one, one.mT, out, 0.3)
+            products.multiply(one, aligned.copy(one).mT, whole, 0.3)
+            assert torch.equal(out, out.mT)
+            assert torch.equal(out, whole)
+
+
+def test_bits_do_not_depend_on_how_factors_lie() -> None:
+    """By rows or by columns, the result too: every entry is the same sum; another order of it is not."""
+    a, b = draw(2, 9, 700), draw(2, 700, 21)
+    found = []
+    for left in (a, aligned.copy(a.mT).mT):
+        for right in (b, aligned.copy(b.mT).mT):
+            for out in (torch.empty(2, 9, 21, dtype=a.dtype), torch.empty(2, 21, 9, dtype=a.dtype).mT):
+                products.multiply(left, right, out)
+                found.append(out.clone())
+    assert all(torch.equal(found[0], other) for other in found[1:])
+    backwards = torch.empty_like(found[0])
+    products.multiply(aligned.copy(a.flip(2)), aligned.copy(b.flip(1)), backwards)
+    assert not torch.equal(backwards, found[0])
 
 
 def test_what_no_routine_takes_is_refused() -> None:
@@ -94,8 +111,8 @@ def test_what_no_routine_takes_is_refused() -> None:
         products.multiply(a[:, ::2, ::2], draw(1, 4, 4), out)
     with pytest.raises(ValueError, match="overlap"):
         products.multiply(draw(1, 1, 4).expand(-1, 4, -1), draw(1, 4, 4), out)
-    with pytest.raises(ValueError, match="not contiguous"):
-        products.multiply(draw(1, 4, 4), draw(1, 4, 4), out.mT)
+    with pytest.raises(ValueError, match="neither rows nor columns"):
+        products.multiply(draw(1, 4, 4), draw(1, 4, 4), a[:, ::2, ::2])
     with pytest.raises(ValueError, match="no product"):
         products.multiply(draw(1, 4, 5), draw(1, 4, 4), out)
     with pytest.raises(ValueError, match="no product"):

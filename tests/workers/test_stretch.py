@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
 
 from tests.tolerances import EXACT
-from workers import products, stretch
+from workers import compiled, products, stretch
 from workers.cell_cost import is_compiled
 from workers.data import Dimensions
 from workers.ensemble import Ensemble
@@ -73,12 +73,12 @@ def test_it_takes_the_steps_that_torch_takes(
     name: str, samples: int, outputs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = start_of(CASES[name], outputs, samples)
-    compiled = trained(start)
-    assert stretch.fits(compiled)
+    by_stretch = trained(start)
+    assert stretch.fits(by_stretch)
     monkeypatch.setattr(stretch, "fits", lambda _: False)
     by_torch = trained(start)
-    assert difference(compiled, by_torch) < EXACT
-    assert difference(compiled, start.batch(np.arange(CELLS), np.zeros(CELLS))) > 1e-2  # they have moved
+    assert difference(by_stretch, by_torch) < EXACT
+    assert difference(by_stretch, start.batch(np.arange(CELLS), np.zeros(CELLS))) > 1e-2  # they have moved
 
 
 def test_another_rate_is_seen() -> None:
@@ -141,16 +141,37 @@ def test_the_plan_knows_which_are_compiled(network: Network) -> None:
 def test_it_works_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user without any folder to write to compiles in every process."""
     start = start_of(CASES["relu"], samples=4)
-    kept, njit = trained(start), stretch.numba.njit
+    kept, njit = trained(start), compiled.numba.njit
 
-    def refuses_to_cache(function: object, *, cache: bool = False, **options: object) -> object:
+    def refuses_to_cache(*, cache: bool = False, **options: object) -> object:
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return njit(function, **options)
+        return njit(**options)
 
-    monkeypatch.setattr(stretch.numba, "njit", refuses_to_cache)
+    monkeypatch.setattr(compiled.numba, "njit", refuses_to_cache)
     stretch._compiled.cache_clear()
     try:
         assert difference(trained(start), kept) == 0.0
     finally:
         stretch._compiled.cache_clear()
+
+
+def test_what_is_kept_belongs_to_all_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change in any file of the folder is another key; the same sources are read again, not compiled."""
+
+    def keys(sources: str) -> set[object]:
+        monkeypatch.setattr(compiled, "_sources", lambda: sources)
+        loop = compiled.entry(keyed)
+        assert loop(1) == 2
+        return set(loop._cache._cache_file._load_index())
+
+    first = keys("one")
+    assert keys("one") == first
+    assert len(keys("other") - first) == 1
+
+
+def keyed(sources: str) -> Callable[[int], int]:
+    def add_one(number: int) -> int:
+        return number + 1 if sources else 0
+
+    return add_one

@@ -4,8 +4,8 @@ Through a stretch a cell's weights and the arrays of a step stay in its core's c
 dispatched. Numba compiles it at its first use on a machine, some seconds, and keeps it in its cache.
 
 What belongs to samples lies by features (`aligned.by_feature`): A_hᵀ and D_hᵀ, shape (fan_out, n). Both
-passes read each weight once, for all samples, and each of several cores has its own features. A layer's weights
-are moved in slabs right after the cotangents below it are carried, while they are in the cache.
+passes read each weight once, for all samples, and each of several cores has its own features. A layer's
+weights are moved in slabs right after the cotangents below it are carried, while they are in the cache.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +15,18 @@ from workers.looks import looks
 
 # Stated defaults for one core; a running sweep corrects them by its own times. They are
 # constants, not measurements, so that two runs of one config plan the same blocks.
-CORE_FLOPS_PER_S = 5.0e10
-FEW_SAMPLES = 6.5  # samples for which moving a wide layer's weights takes as long as its products
+CORE_FLOPS_PER_S = 5.2e10
+FEW_SAMPLES = {
+    8: 1.0,
+    4: 4.0,
+}  # by a number's bytes: for which moving a wide layer takes as long as its products
 WIDE = 512  # width from which a layer does not stay in a core's cache
-WIDER, WIDEST = 0.45, 2.0  # what each doubling beyond it adds to that, up to so much
+VECTOR_BYTES = 64  # samples go through the processor by whole vectors
 RECORD_FLOPS_PER_S = 3.7e10  # a record's products are thin, and eigenvalues do not run at the peak
 VECTOR_FLOPS_PER_S = 5.6e9  # its norms read weights from memory for a few operations each
 ELEMENT_S = 1.3e-9  # one activation of one sample through one layer and step, besides the products
-COMPILED_ELEMENT_S = 8.7e-10  # the same in machine code
+COMPILED_ELEMENT_S = 4.0e-10  # the same in machine code
+COMPILED_STEP_S = 1.0e-6  # a step of one cell there, besides
 LOOK_ELEMENT_S = 3.9e-9  # at a look, besides
 RECORD_S = 9.0e-6  # one quantity of one record of one cell, besides its operations
 BATCH_STEP_S, LAYER_STEP_S = 7.5e-5, 4.0e-5  # dispatch of one step of a batch, and of each of its layers
@@ -55,9 +60,9 @@ def estimate(config: SweepConfig, size: Dimensions) -> Costs:
     """Costs of every pair of width and depth.
 
     Seconds of a cell of n samples: steps · (flops / rate · (1 + n₀/n · min(1, width/512)) + layers · ε · n ·
-    width), beyond 512 growing by the logarithm, its looks and its records; those of a batch besides: dispatch
-    of its looks, and of steps that are not compiled, for all its cells at once. All steps count: a cell that
-    reaches the rounding floor ends earlier.
+    width), with n in whole vectors, its looks and its records; those of a batch besides: dispatch of its
+    looks, and of steps that are not compiled, for all its cells at once. All steps count: a cell that reaches
+    the rounding floor ends earlier.
 
     Source: the networks' own counts of operations; constants measured on one CPU core.
 
@@ -93,15 +98,23 @@ def _training_cell(
     vector_flops = cell_cost.record_vector_flops(*cell)
     precision = 8 / training.itemsize
     elements, stops = depth * size.samples * width, len(set(looks(training.recorded_steps())))
-    step_s = elements * (COMPILED_ELEMENT_S if cell_cost.is_compiled(*cell) else ELEMENT_S)
-    beyond = WIDER * np.log2(max(1.0, width / WIDE))
-    moving = FEW_SAMPLES / size.samples * min(WIDEST, min(1.0, width / WIDE) + beyond)
-    product_s = steps_flops / (CORE_FLOPS_PER_S * precision) * (1.0 + moving)
+    compiled = cell_cost.is_compiled(*cell)
+    step_s = COMPILED_STEP_S + elements * COMPILED_ELEMENT_S if compiled else elements * ELEMENT_S
+    moving = FEW_SAMPLES[training.itemsize] / size.samples * min(1.0, width / WIDE)
+    product_s = (
+        steps_flops / (CORE_FLOPS_PER_S * precision) * (_vectors(size.samples, training.itemsize) + moving)
+    )
     quantities = len(observables.needs(training.measure))
     record_s = (record_flops - vector_flops) / (RECORD_FLOPS_PER_S * precision) + quantities * RECORD_S
     record_s += vector_flops / (VECTOR_FLOPS_PER_S * precision)
     seconds = product_s + training.steps * step_s + stops * LOOK_ELEMENT_S * elements + records * record_s
     return seconds, flops, float(cell_cost.memory_bytes(*cell))
+
+
+def _vectors(samples: int, itemsize: int) -> float:
+    """What whole vectors of samples add to a step: its two passes take them, its update does not."""
+    lanes = VECTOR_BYTES // itemsize
+    return (1.0 + 2.0 * math.ceil(samples / lanes) * lanes / samples) / 3.0
 
 
 def _batch_s(config: SweepConfig, width: int, depth: int, size: Dimensions) -> float:

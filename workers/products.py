@@ -73,10 +73,10 @@ def on_each(cores: int, work: Callable[[int], Any]) -> None:
     """Calls it with 0 to cores − 1, each on a core, this thread's own among them.
 
     Args:
-        cores: how many.
+        cores: how many, of those that `set_threads` allows; they may wait for each other.
         work: what each does; it must not hold Python's lock for long.
     """
-    others = [_pool(cores - 1).submit(work, core) for core in range(1, cores)] if cores > 1 else []
+    others = [_pool(_cores - 1).submit(work, core) for core in range(1, cores)] if cores > 1 else []
     work(0)
     for other in others:
         other.result()

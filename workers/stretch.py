@@ -108,16 +108,16 @@ def descend(ensemble: Ensemble, targets: Tensor, steps: int) -> None:
     multiplications = 3 * samples * int((layers[:, FAN_IN] * layers[:, FAN_OUT]).sum())
     cores = max(1, min(products.threads(), multiplications // LEAST_SHARE))
     come, compiled, relu = np.zeros(1, dtype=np.int64), _compiled(), bool(ensemble.activation.rectifies)
-
-    def descend_on(core: int) -> None:
-        slab = targets.new_empty(samples * SLAB)
-        step = Step(
+    slabs = targets.new_empty((cores, samples * SLAB))
+    shares = [
+        Step(
             lowest, samples, core, cores, come.ctypes.data, layers.copy(), scales, held.copy(), below.copy(),
-            product_at(y.dtype), slab.data_ptr(), relu,
-        )  # fmt: skip
-        compiled(step, steps, y, centre, rates, y.dtype.type(ensemble.output_scale))
-
-    products.on_each(cores, descend_on)
+            product_at(y.dtype), slabs[core].data_ptr(), relu,
+        )
+        for core in range(cores)
+    ]  # fmt: skip
+    scale = y.dtype.type(ensemble.output_scale)
+    products.on_each(cores, lambda core: compiled(shares[core], steps, y, centre, rates, scale))
 
 
 def _layers(ensemble: Ensemble, by_sample: list[Tensor]) -> np.ndarray:

@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-INDEX, LANE, FLAG = ir.IntType(64), ir.IntType(32), ir.IntType(1)
+INDEX, LANE = ir.IntType(64), ir.IntType(32)
 
 
 def _vector_bytes() -> int:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +14,7 @@ from torch import Tensor
 
 from workers import aligned, products
 
+ROOT = Path(__file__).parents[2]
 SHAPES = ((1, 24, 32, 32), (5, 24, 64, 64), (3, 7, 5, 1), (2, 1, 9, 4), (1, 6, 1, 8), (1, 33, 700, 1300))
 
 
@@ -102,6 +107,41 @@ def test_bits_do_not_depend_on_how_factors_lie() -> None:
     backwards = torch.empty_like(found[0])
     products.multiply(aligned.copy(a.flip(2)), aligned.copy(b.flip(1)), backwards)
     assert not torch.equal(backwards, found[0])
+
+
+BYTES = """
+import hashlib, llvmlite.binding, numba, torch
+real = llvmlite.binding.get_host_cpu_features
+llvmlite.binding.get_host_cpu_features = lambda: dict.fromkeys("FEATURES".split(), True)
+from workers import tile
+llvmlite.binding.get_host_cpu_features = real
+from workers import products
+generator = torch.Generator().manual_seed(1)
+found = hashlib.sha256()
+for dtype in (torch.float64, torch.float32):
+    a, b = (torch.randn(1, *shape, dtype=dtype, generator=generator) for shape in ((29, 300), (300, 61)))
+    for left, right in ((a, b), (a, a.mT)):
+        out = torch.empty(1, 29, right.shape[2], dtype=dtype)
+        products.multiply(left, right, out, 0.7)
+        found.update(out.numpy().tobytes())
+print(tile.VECTOR_BYTES, found.hexdigest())
+"""
+
+
+def test_bits_do_not_depend_on_the_vectors(tmp_path: Path) -> None:
+    """Compiled for vectors of 16, 32 and 64 bytes, as other processors have them: the same numbers."""
+
+    def run(features: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / (features or "none"))}
+        code = BYTES.replace("FEATURES", features)
+        return subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+        )
+
+    runs = [run(features) for features in ("", "avx", "avx avx512f")]
+    widths, bits = zip(*(r.communicate()[0].split() for r in runs), strict=True)
+    assert widths == ("16", "32", "64")
+    assert len(set(bits)) == 1
 
 
 def test_what_no_routine_takes_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,8 +157,9 @@ def test_it_works_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> 
         stretch._compiled.cache_clear()
 
 
-def test_what_is_kept_belongs_to_all_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_kept_belongs_to_all_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A change in any file of the folder is another key; the same sources are read again, not compiled."""
+    monkeypatch.setattr(compiled.numba.config, "CACHE_DIR", str(tmp_path))
 
     def keys(sources: str) -> set[object]:
         monkeypatch.setattr(compiled, "_sources", lambda: sources)

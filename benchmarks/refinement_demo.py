@@ -58,7 +58,9 @@ def repeat(folder: Path, number: int, settings: list[str]) -> dict[str, float | 
         "seeds": count,
         "shrunk_refined": interval(refined) / (2 * wanted),
         "shrunk_grown": interval(grown) / (2 * wanted),
-        "interval_forecasts": [r["interval_forecast"][LAW] / _length(r["found"][LAW]) for r in rounds],
+        "interval_forecasts": [
+            r["interval_forecast"][LAW] / _length(r["found"][LAW]) for r in rounds if not r["pilot"]
+        ],
         "cost_forecasts": [r["cost_forecast_s"] / r["cost_s"] for r in rounds],
     }
 

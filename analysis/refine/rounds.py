@@ -1,4 +1,7 @@
-"""How much of a design one round takes: half of what is missing first, so that forecasts can be checked."""
+"""How much of a design one round takes: half of what is missing first, so that forecasts can be checked.
+
+Where the seeds there say too little of their spread to forecast an interval, a pilot comes before it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from analysis.refine.outlook import outlook
 
 AIM = 0.97  # of the goal: a forecast that hits exactly falls short every second time
 FIRST_SHARE = 0.5
+PILOT_BELOW = 0.85  # share of forecasts within a quarter, as expected, below which a pilot comes first
 NEARLY = 1.02  # what a look may measure over the design's own half-width: below, one design will do
 
 
@@ -23,6 +27,8 @@ def next_round(
     goals: Sequence[float],
     spent_s: float,
     left_s: float | None = None,
+    *,
+    may_pilot: bool = False,
 ) -> Allocation | None:
     """The seeds of the next round.
 
@@ -36,6 +42,8 @@ def next_round(
         goals: half-widths wanted.
         spent_s: seconds of the rounds before.
         left_s: seconds that are left of a budget; None: there is none.
+        may_pilot: whether a pilot may come in its place, where too few forecasts would be within a quarter
+            of what is measured, and where it costs no more than the design.
 
     Returns:
         The allocation; None where nothing affordable brings the laws nearer.
@@ -53,10 +61,27 @@ def next_round(
     if max(scales) > NEARLY:
         shorter = [aim / scale for aim, scale in zip(aims, scales, strict=True)]
         step = allocate(laws, candidates, shorter, left_s) or step
+    pilot = _pilot(foreseen(step, laws, candidates), candidates) if may_pilot else None
+    if pilot is not None and pilot.cost_s <= min(step.cost_s, step.cost_s if left_s is None else left_s):
+        return foreseen(pilot, laws, candidates)
     if step.cost_s > spent_s:
         share = max(FIRST_SHARE, spent_s / step.cost_s)
         step = share_of(step, share, laws, candidates)
     return foreseen(step, laws, candidates)
+
+
+def _pilot(step: Allocation, candidates: Candidates) -> Allocation | None:
+    """As many seeds at every pair that has some as make the design's forecast sure; None: it is."""
+    seeds = candidates.seeds.max(-1)
+    there = (seeds > 0) & candidates.allowed
+    unsure = [each for each in step.outlooks if each.close < PILOT_BELOW]
+    if not unsure or not there.any():
+        return None
+    fewest = float(seeds[there].min())
+    needed = max(each.seeds_needed(fewest) for each in unsure)
+    added = np.where(there, np.maximum(needed - seeds, 0.0), 0.0)
+    cost_s = candidates.cost_s(added, step.rates)
+    return replace(step, added=added.astype(np.int64), cost_s=cost_s, reached=0.0, is_pilot=True)
 
 
 def foreseen(step: Allocation, laws: Sequence[LawForecast], candidates: Candidates) -> Allocation:

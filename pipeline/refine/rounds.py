@@ -101,20 +101,26 @@ def _steps(look: Look, mine: list[dict[str, Any]], left_s: float | None) -> list
     own_s = left_s if left_s is None or not (seeds and draws) else left_s / 2
     steps = []
     if seeds and look.seeds is not None:
-        steps += _seed_steps(look, look.seeds, seeds, _spent_on_seeds(mine), own_s)
+        may_pilot = not any(each.get("pilot") for each in mine)
+        steps += _seed_steps(look, look.seeds, seeds, _spent_on_seeds(mine), own_s, may_pilot)
     if draws and look.draws is not None:
         steps += _draw_steps(look, look.draws, draws, own_s)
     return [step for step in steps if step.allocation.added.any()]
 
 
 def _seed_steps(
-    look: Look, where: Candidates, laws: list[LawForecast], spent_s: float, left_s: float | None
+    look: Look,
+    where: Candidates,
+    laws: list[LawForecast],
+    spent_s: float,
+    left_s: float | None,
+    may_pilot: bool,
 ) -> list[Step]:
     """Seeds; a block that is not full costs more than they alone."""
     goals = [look.goals[law.name] for law in laws]
     found = _within(
         left_s,
-        lambda budget_s: next_round(laws, where, goals, spent_s, budget_s),
+        lambda budget_s: next_round(laws, where, goals, spent_s, budget_s, may_pilot=may_pilot),
         lambda found: float(proposal.seeds_s(look.store, where, found).sum()),
     )
     return [] if found is None else [Step(found, laws)]
@@ -187,6 +193,7 @@ def _shown(step: Proposal) -> dict[str, Any]:
         "interval_forecast": step.intervals,
         "interval_band": step.bands,
         "seeds_for_forecast": step.needed,
+        "pilot": step.is_pilot,
     }
 
 
@@ -221,9 +228,13 @@ def lines(shown: dict[str, Any]) -> str:
     drawn = sum(group["draws"] for group in groups if "draws" in group)
     added = [f"{cells} cells"] * (cells > 0) + [f"{drawn:,} draws"] * (drawn > 0)
     text = [f"{' and '.join(added)}, about {duration(cost_s)} of computing"]
-    for name, length in shown["interval_forecast"].items():
-        low, high = shown["interval_band"][name]
-        text.append(f"  {name}: interval forecast {length:.4g}, between {low:.4g} and {high:.4g} with 90 %")
+    for name, (low, high) in shown["interval_band"].items():
+        length, band = shown["interval_forecast"].get(name), f"between {low:.4g} and {high:.4g} with 90 %"
+        if length is None:
+            text.append(f"  {name}: a pilot: its few seeds say too little of its spread for a forecast")
+            text.append(f"    its interval will come {band}")
+        else:
+            text.append(f"  {name}: interval forecast {length:.4g}, {band}")
     for name, seeds in shown["seeds_for_forecast"].items():
         told = f"{name}: few seeds say little of its spread; with about {seeds} at each width and depth"
         text.append(f"  {told} forecasts would be within 25 %")

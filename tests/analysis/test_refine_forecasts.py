@@ -272,6 +272,39 @@ def test_a_pilot_that_is_too_small_says_how_many_seeds_would_do() -> None:
     assert close(np.array([each.ratio for each in enough])) >= 0.85
 
 
+def forecasts_after_a_pilot(runs: int, **options: object) -> tuple[float, list[float]]:
+    """Share of sweeps that begin with a pilot, and the first forecast of each over what was measured."""
+    pilots, ratios = [], []
+    for seed in range(runs):
+        sweep = Pilot(seed, **options)  # type: ignore[arg-type]  # options by name
+        finding, prospect = sweep.look()
+        goal, spent_s = 0.5 * finding.estimate.half_width, 0.0
+        for turn in range(2):
+            found = prospect.forecast and next_round(
+                [prospect.forecast], sweep.candidates(), [goal], spent_s, may_pilot=turn == 0
+            )
+            if not found:
+                break
+            sweep.add(found.added)
+            spent_s += found.cost_s
+            finding, prospect = sweep.look()
+            if turn == 0:
+                pilots.append(found.is_pilot)
+            if not found.is_pilot:
+                ratios.append(found.outlooks[0].median / finding.estimate.half_width)
+                break
+    return float(np.mean(pilots)), ratios
+
+
+def test_after_a_pilot_nine_forecasts_of_ten_are_near() -> None:
+    """Where five seeds are too few a pilot comes first, and forecasts after it hold; else none comes."""
+    often, ratios = forecasts_after_a_pilot(RUNS, law="iterations", present=DEEP)
+    assert often > 0.4
+    assert close(np.array(ratios)) >= 0.9
+    seldom, _ = forecasts_after_a_pilot(RUNS // 2)
+    assert seldom < 0.2
+
+
 def test_first_forecasts_of_draws_are_neither_long_nor_short() -> None:
     """Medians of 50 first rounds; one in ten is stretched, before or after, by pairs that miss by chance."""
     ratios = np.array([draws_round(seed) for seed in range(RUNS)])

@@ -124,7 +124,9 @@ def test_every_round_is_on_record(sweep: tuple[Path, str]) -> None:
         assert {"known", "proposed", "found", "interval_forecast", "goal"} <= set(each)
         assert all(group["seeds"] > 0 and group["why"] for group in each["proposed"])
         low, high = each["interval_band"]["weight_drift"]
-        assert low <= each["interval_forecast"]["weight_drift"] <= high
+        told = each["interval_forecast"]
+        assert each["pilot"] == (not told)
+        assert low <= told.get("weight_drift", low) <= high
     assert rounds[-1]["ended"] == "reached"
 
 
@@ -268,12 +270,14 @@ def test_a_dry_run_writes_nothing(sweep: tuple[Path, str], trained: list[Cell]) 
     step = found["proposal"]
     assert step["cells"] > 0
     assert step["cost_forecast_s"] > 0
-    assert step["interval_forecast"]["weight_drift"] < interval(url)
+    assert step["interval_band"]["weight_drift"][0] < interval(url)
+    assert step["pilot"] == (not step["interval_forecast"])
     assert "instead of" in step["proposed"][0]["why"]
     told = text(found)
     assert "between" in told
     assert "with 90 %" in told
     assert ("few seeds say little" in told) == bool(step["seeds_for_forecast"])
+    assert ("a pilot" in told) == step["pilot"]
     assert not trained
     assert before == (measured_bytes(Path(url)), sorted(str(f) for f in Path(url).rglob("*")))
 

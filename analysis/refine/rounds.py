@@ -62,7 +62,7 @@ def next_round(
         shorter = [aim / scale for aim, scale in zip(aims, scales, strict=True)]
         step = allocate(laws, candidates, shorter, left_s) or step
     pilot = _pilot(foreseen(step, laws, candidates), candidates) if may_pilot else None
-    if pilot is not None and pilot.cost_s <= min(step.cost_s, step.cost_s if left_s is None else left_s):
+    if pilot is not None and pilot.cost_s <= step.cost_s:  # which is within what is left
         return foreseen(pilot, laws, candidates)
     if step.cost_s > spent_s:
         share = max(FIRST_SHARE, spent_s / step.cost_s)
@@ -71,7 +71,7 @@ def next_round(
 
 
 def _pilot(step: Allocation, candidates: Candidates) -> Allocation | None:
-    """As many seeds at every pair that has some as make the design's forecast sure; None: it is."""
+    """As many seeds at each pair that has some as make the forecast sure; None: it is, or they are there."""
     seeds = candidates.seeds.max(-1)
     there = (seeds > 0) & candidates.allowed
     unsure = [each for each in step.outlooks if each.close < PILOT_BELOW]
@@ -80,6 +80,8 @@ def _pilot(step: Allocation, candidates: Candidates) -> Allocation | None:
     fewest = float(seeds[there].min())
     needed = max(each.seeds_needed(fewest) for each in unsure)
     added = np.where(there, np.maximum(needed - seeds, 0.0), 0.0)
+    if not added.any():
+        return None
     cost_s = candidates.cost_s(added, step.rates)
     return replace(step, added=added.astype(np.int64), cost_s=cost_s, reached=0.0, is_pilot=True)
 

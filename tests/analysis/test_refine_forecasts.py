@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -16,10 +16,11 @@ from analysis.laws import convergence, iterations, weight_drift
 from analysis.laws.finding import Finding
 from analysis.laws.network_pairs import Logs, Pairs
 from analysis.laws.ratio_law import EXACT
-from analysis.refine import draws
+from analysis.refine import draws, rounds
 from analysis.refine.allocation import Allocation
 from analysis.refine.candidates import Candidates, between_and_beyond
 from analysis.refine.law_forecast import PairsForecast
+from analysis.refine.outlook import Outlook
 from analysis.refine.prospects import Prospect, prospects
 from analysis.refine.rounds import next_round
 
@@ -303,6 +304,19 @@ def test_after_a_pilot_nine_forecasts_of_ten_are_near() -> None:
     assert close(np.array(ratios)) >= 0.9
     seldom, _ = forecasts_after_a_pilot(RUNS // 2)
     assert seldom < 0.2
+
+
+def test_a_pilot_that_would_add_nothing_is_none() -> None:
+    """A skew band can be unsure and ask for no more seeds: the round is then the design, not an empty one."""
+    one = np.ones((1, 1))
+    where = Candidates(np.ones(1), np.ones(1), np.ones(1), 9 * one[..., None], one, 0 * one, one > 0)
+    step = Allocation(np.ones((1, 1), dtype=np.int64), np.ones(1, dtype=bool), 1.0, (1.0,), 1.0)
+    skew, wide = Outlook(1.0, 0.95, 1.35, 0.8), Outlook(1.0, 0.5, 2.0, 0.5)
+    assert rounds._pilot(replace(step, outlooks=(skew,)), where) is None
+    pilot = rounds._pilot(replace(step, outlooks=(wide,)), where)
+    assert pilot is not None
+    assert pilot.is_pilot
+    assert pilot.added.sum() == wide.seeds_needed(9) - 9
 
 
 def test_first_forecasts_of_draws_are_neither_long_nor_short() -> None:

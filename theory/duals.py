@@ -63,19 +63,20 @@ def scale_invariant_dual(a_minus: float, a_plus: float, p: Array, q: Array, c: A
     value = c * angle
     value += remainder
     value *= 2.0 * half**2 / math.pi
-    value += mean**2 * c
+    c *= mean**2
+    value += c
     angle *= 2.0 * half**2 / math.pi
     angle += mean**2
     return value, angle
 
 
 def erf_dual(p: Array, q: Array, c: Array) -> Pair:
-    """E[erf erf] = (2/π) arctan2(2c, √D) and E[erf' erf'] = (4/π)/√D, D = 1 + 2p + 2q + 4(pq − c²).
+    """E[erf erf] = (2/π) arctan(2c/√D) and E[erf' erf'] = (4/π)/√D, D = (1 + 2p)(1 + 2q) − 4c².
 
     Args:
         p: variances of u, broadcastable against `c`.
         q: variances of v, likewise.
-        c: covariances.
+        c: covariances; where rounding puts them beyond ±√(pq), D stays 1 or more.
 
     Returns:
         Both expectations, the shape of `c`.
@@ -85,8 +86,14 @@ def erf_dual(p: Array, q: Array, c: Array) -> Pair:
     >>> erf_dual(np.ones(1), np.ones(1), np.array([1.0]))[0].round(6)
     array([0.464559])
     """
-    root = np.sqrt(4.0 * _gap(p, q, c) + (1.0 + 2.0 * p + 2.0 * q))
-    return (2.0 / math.pi) * np.arctan2(2.0 * c, root), (4.0 / math.pi) / root
+    value = 2.0 * c
+    root = (1.0 + 2.0 * p) * (1.0 + 2.0 * q) - np.square(value)
+    np.maximum(root, 1.0, out=root)
+    np.sqrt(root, out=root)
+    value /= root
+    np.arctan(value, out=value)
+    value *= 2.0 / math.pi
+    return value, np.divide(4.0 / math.pi, root, out=root)
 
 
 def gelu_dual(p: Array, q: Array, c: Array) -> Pair:
@@ -123,12 +130,15 @@ def _clipped(p: Array, q: Array, c: Array) -> Pair:
     """Covariances inside ±√(pq), and √(pq − c²) without cancellation."""
     limit = np.sqrt(p * q)
     c = np.clip(c, -limit, limit)
-    return c, np.sqrt((limit - c) * (limit + c))
+    remainder = limit - c
+    remainder *= limit + c
+    return c, np.sqrt(remainder, out=remainder)
 
 
 def _gap(p: Array, q: Array, c: Array) -> Array:
     """pq − c² ≥ 0, for forms in which it stands beside 1 and its rounding does no harm."""
-    return np.maximum(p * q - np.square(c), 0.0)
+    gap = p * q - np.square(c)
+    return np.maximum(gap, 0.0, out=gap)
 
 
 def closed_form(activation: Activation) -> Formula | None:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from theory.activations import Activation
 from theory.arrays import Array, as_symmetric
-from theory.recursion import Layers, blocks, mirror, prepare_layers, propagate, scales_of_layers
+from theory.recursion import Layers, blocks, prepare_layers, propagate, put, scales_of_layers
 
 
 @dataclass(frozen=True)
@@ -186,13 +186,14 @@ def infinite_ntk(
     nngp, ntk = np.empty_like(matrix), np.empty_like(matrix)
     for rows, columns in blocks(matrix.shape, symmetric=True):
         covariances = propagate(matrix[rows, columns], rows, columns, layers)
-        tangent, _ = next(covariances)
-        covariance = tangent
+        covariance, _ = next(covariances)
+        tangent = covariance
         for covariance, slope in covariances:
-            tangent = covariance + slope * tangent
-        nngp[rows, columns], ntk[rows, columns] = covariance, tangent
-    mirror(nngp)
-    mirror(ntk)
+            slope *= tangent
+            slope += covariance
+            tangent = slope
+        put(nngp, rows, columns, covariance, symmetric=True)
+        put(ntk, rows, columns, tangent, symmetric=True)
     return nngp, ntk
 
 
@@ -202,16 +203,11 @@ def _all_layers(gram: Array, layers: Layers) -> Kernels:
     hidden = np.empty((len(layers.weight_variances), *gram.shape))
     parts = np.empty_like(hidden)
     for rows, columns in blocks(gram.shape, symmetric=symmetric):
-        slopes = []
-        for h, (covariance, slope) in enumerate(propagate(gram[rows, columns], rows, columns, layers)):
-            hidden[h, rows, columns] = covariance
-            slopes.append(slope)
+        covariances, slopes = zip(*propagate(gram[rows, columns], rows, columns, layers), strict=True)
         backward = np.ones_like(gram[rows, columns])
         for h in range(len(slopes) - 1, -1, -1):
-            np.multiply(hidden[h, rows, columns], backward, out=parts[h, rows, columns])
+            put(hidden[h], rows, columns, covariances[h], symmetric=symmetric)
+            put(parts[h], rows, columns, covariances[h] * backward, symmetric=symmetric)
             if h:
                 backward *= slopes[h]
-    if symmetric:
-        for matrix in (*hidden, *parts):
-            mirror(matrix)
     return Kernels(hidden[-1], parts, hidden, layers.error)

@@ -148,7 +148,7 @@ def blocks(shape: tuple[int, ...], *, symmetric: bool) -> Iterator[tuple[slice, 
 
     Args:
         shape: (n, m).
-        symmetric: whether what lies below the diagonal is left to `mirror`.
+        symmetric: whether what lies below the diagonal is left to `put`.
 
     Yields:
         Rows and columns of each block.
@@ -164,21 +164,26 @@ def blocks(shape: tuple[int, ...], *, symmetric: bool) -> Iterator[tuple[slice, 
         start = stop
 
 
-def mirror(matrix: Array) -> None:
-    """Copy what lies above the diagonal below it, in place, tile by tile.
+def put(matrix: Array, rows: slice, columns: slice, block: Array, *, symmetric: bool) -> None:
+    """Write a block to its place, and what lies right of its square to the other side of the diagonal.
 
     Args:
-        matrix: shape (n, n).
+        matrix: shape (n, m).
+        rows: the block's rows.
+        columns: its columns.
+        block: its entries; those of a symmetric matrix's square below the diagonal are taken from above it.
+        symmetric: whether the matrix is, and its blocks begin at the diagonal.
 
-    >>> matrix = np.array([[1.0, 2.0], [0.0, 3.0]])
-    >>> mirror(matrix)
+    >>> matrix = np.zeros((3, 3))
+    >>> put(matrix, slice(0, 2), slice(0, 3), np.array([[1.0, 2.0, 3.0], [0.0, 4.0, 5.0]]), symmetric=True)
     >>> matrix
-    array([[1., 2.], [2., 3.]])
+    array([[1., 2., 3.],
+           [2., 4., 5.],
+           [3., 5., 0.]])
     """
-    tile = 256
-    for i in range(0, matrix.shape[0], tile):
-        for j in range(0, i, tile):
-            matrix[i : i + tile, j : j + tile] = matrix[j : j + tile, i : i + tile].T
-        square = matrix[i : i + tile, i : i + tile]
-        lower = np.tril_indices(square.shape[0], -1)
-        square[lower] = square.T[lower]
+    matrix[rows, columns] = block
+    if symmetric:
+        count = rows.stop - rows.start
+        matrix[rows.stop :, rows] = block[:, count:].T
+        square = block[:, :count]
+        matrix[rows, rows] = np.triu(square) + np.triu(square, 1).T

@@ -29,7 +29,7 @@ def by_feature(like: Tensor, cells: int, samples: int, features: int) -> Tensor:
     """An uninitialised (cells, samples, features); on a CPU the samples of each feature lie side by side.
 
     A product with a layer's weights then reads these once, in rows or in columns, for all samples
-    (`workers.nest`).
+    (`workers.compiled.nest`).
 
     >>> import torch
     >>> by_feature(torch.zeros(1, dtype=torch.float64), 2, 3, 5).stride()

@@ -1,8 +1,8 @@
 """Products of batches of matrices: on a CPU by compiled loops of our own, elsewhere by torch.
 
 A network's products are thin: n samples by a layer of m × m. Libraries copy the layer into the order that
-their kernels read, and have few rows to win that back; `workers.nest` reads it as it lies. Activations and
-cotangents lie by features for that (`aligned.by_feature`).
+their kernels read, and have few rows to win that back; `workers.compiled.nest` reads it as it lies.
+Activations and cotangents lie by features for that (`aligned.by_feature`).
 
 Every entry is one sum over the inner dimension, added in ascending order: the bits of a product depend
 neither on the batch, nor on how many cores share it, nor on the processor's vectors.
@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workers import nest
-from workers.compiled import entry
+from workers.compiled import nest
+from workers.compiled.calls import entry
 
 NUMBERS = {torch.float64: np.float64, torch.float32: np.float32}
 LEAST_SHARE = 2_000_000  # multiplications for which it is worth to call another core

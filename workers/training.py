@@ -73,7 +73,7 @@ class TrainingBlock:
 def prepare(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> None:
     """Loads the machine code of a CPU's steps where such cells have one: once in a process, some seconds."""
     if cell_cost.is_compiled(network, training, width, depth, size):
-        from workers import stretch
+        from workers.compiled import stretch
 
         stretch.load(np.dtype(training.dtype))
 

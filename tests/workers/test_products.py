@@ -113,7 +113,7 @@ BYTES = """
 import hashlib, llvmlite.binding, numba, torch
 real = llvmlite.binding.get_host_cpu_features
 llvmlite.binding.get_host_cpu_features = lambda: dict.fromkeys("FEATURES".split(), True)
-from workers import tile
+from workers.compiled import tile
 llvmlite.binding.get_host_cpu_features = real
 from workers import products
 generator = torch.Generator().manual_seed(1)

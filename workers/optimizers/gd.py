@@ -53,7 +53,7 @@ class _Descent(Stepper):
         self.ensemble.descend_from(self.ensemble.forward() - self.start.targets)
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
-        from workers import stretch
+        from workers.compiled import stretch
         from workers.held_layer import held
 
         ensemble = self.ensemble

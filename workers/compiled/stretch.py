@@ -18,11 +18,11 @@ import numpy as np
 from torch import Tensor
 
 from workers import products
-from workers.compiled import entry, meet, numbers, part
-from workers.nest import Matrix, product, product_at, share
+from workers.compiled.calls import entry, meet, numbers, part
+from workers.compiled.nest import Matrix, product, product_at, share
+from workers.compiled.tile import ROWS
+from workers.compiled.transposition import transpose
 from workers.products import NUMBERS
-from workers.tile import ROWS
-from workers.transposition import transpose
 
 if TYPE_CHECKING:
     from workers.ensemble import Ensemble

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from tests.tolerances import EXACT
-from workers import compiled, products, stretch
+from workers import products
 from workers.cell_cost import is_compiled
+from workers.compiled import calls, stretch
 from workers.data import Dimensions
 from workers.ensemble import Ensemble
 from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
@@ -142,14 +143,14 @@ def test_the_plan_knows_which_are_compiled(network: Network) -> None:
 def test_it_works_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user without any folder to write to compiles in every process."""
     start = start_of(CASES["relu"], samples=4)
-    kept, njit = trained(start), compiled.numba.njit
+    kept, njit = trained(start), calls.numba.njit
 
     def refuses_to_cache(*, cache: bool = False, **options: object) -> object:
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
         return njit(**options)
 
-    monkeypatch.setattr(compiled.numba, "njit", refuses_to_cache)
+    monkeypatch.setattr(calls.numba, "njit", refuses_to_cache)
     stretch._compiled.cache_clear()
     try:
         assert difference(trained(start), kept) == 0.0
@@ -159,11 +160,11 @@ def test_it_works_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_is_kept_belongs_to_all_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A change in any file of the folder is another key; the same sources are read again, not compiled."""
-    monkeypatch.setattr(compiled.numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(calls.numba.config, "CACHE_DIR", str(tmp_path))
 
     def keys(sources: str) -> set[object]:
-        monkeypatch.setattr(compiled, "_sources", lambda: sources)
-        loop = compiled.entry(keyed)
+        monkeypatch.setattr(calls, "_sources", lambda: sources)
+        loop = calls.entry(keyed)
         assert loop(1) == 2
         return set(loop._cache._cache_file._load_index())
 

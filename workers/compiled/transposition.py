@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from workers.compiled import numbers, part
+from workers.compiled.calls import numbers, part
 
 SIDE = 8
 SPANS = (1, 2, 4)  # rows that each stage exchanges

@@ -17,9 +17,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from workers import transposition
-from workers.compiled import address, keep, numbers, part, room
-from workers.tile import ROWS, VECTOR_BYTES, VECTORS, tile
+from workers.compiled import transposition
+from workers.compiled.calls import address, keep, numbers, part, room
+from workers.compiled.tile import ROWS, VECTOR_BYTES, VECTORS, tile
 
 DEPTH = 256  # of the inner dimension at once
 

@@ -153,10 +153,9 @@ def product_peak(dtype: torch.dtype, cores: int = 1, size: int = 1536) -> float:
 def stepping(batch: Ensemble, y: Tensor, stepper: Stepper, *, kernels: bool) -> None:
     """Steps as training takes them: one stretch between two looks, or a look and its kernel at every step."""
     for first in range(0, STEPS, 1 if kernels else STEPS):
-        residual = batch.forward() - y
+        stepper.advance(batch.forward() - y, first, first + 1 if kernels else STEPS)
         if kernels:
             tangent_kernel(batch)
-        stepper.advance(residual, first, first + 1 if kernels else STEPS)
 
 
 def wide() -> list[Row]:

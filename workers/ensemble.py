@@ -20,6 +20,7 @@ from torch import Tensor
 
 from workers import aligned, products
 from workers.activations import tensor_activation
+from workers.compiled import look, passes
 from workers.cotangents import Cotangents
 from workers.held_layer import HeldLayer
 from workers.networks.base import Network
@@ -43,6 +44,10 @@ class Ensemble:
         lowest_moving: the lowest layer that the forward pass computes; those below are as they were.
         held_layer: the first layer in a stretch of descent; see `held_layer.held`.
         room_to_hold: its arrays, the same in every stretch, once there was one.
+        is_compiled: whether its passes are compiled loops.
+        width_of_outputs: n·K.
+        multiplications: those of a forward pass.
+        tables: where compiled passes find all of this, by cotangents and cores.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Ensemble:
         self.x = _by_feature(x[None])
         self.held_layer: HeldLayer | None = None
         self.lowest_moving = 0
+        self.is_compiled = passes.fits(self)
         self._allocate()
         self.offset: Tensor | None = None
         self.forward()
@@ -102,12 +108,29 @@ class Ensemble:
         self._scaled = [make(layer.fan_out) if layer.trains else None for layer in self.layers]
         self.output_layer = make(self.output_count)
         self.room_to_hold: HeldLayer | None = None
+        self.width_of_outputs = self.x.shape[1] * self.output_count
+        weights = sum(layer.fan_in * layer.fan_out for layer in self.layers)
+        self.multiplications = len(self) * self.x.shape[1] * weights
+        self.tables: dict[tuple[Cotangents, int], passes.Tables] = {}
+        self._input_gram: Tensor | None = None
         self._units: Cotangents | None = None
         self._units_are_fresh = False
         self._weighted: Cotangents | None = None
 
     def forward(self) -> Tensor:
         """Outputs αf of every cell on every sample (minus those at the start, if centred), shape (B, n·K)."""
+        self._units_are_fresh = False
+        if look.computes(self):
+            self.outputs = look.forward_pass(self)
+            return self.outputs
+        self._forward()
+        self.outputs = self.output_layer.flatten(1) * self.output_scale
+        if self.offset is not None:
+            self.outputs -= self.offset
+        return self.outputs
+
+    def _forward(self) -> None:
+        """One layer after another by products of the whole batch."""
         for h in range(self.lowest_moving, len(self.layers)):
             last = h == len(self.layers) - 1
             z = self.output_layer if last else self.pre_activations[h]
@@ -117,11 +140,15 @@ class Ensemble:
                 self.product(h, z)
             if not last:
                 self._activate(h)
-        self._units_are_fresh = False
-        self.outputs = self.output_layer.flatten(1) * self.output_scale
-        if self.offset is not None:
-            self.outputs -= self.offset
-        return self.outputs
+
+    @property
+    def input_gram(self) -> Tensor | None:
+        """s₁²XXᵀ + t₁² of inputs that all cells share, shape (1, n, n); None where each has its own."""
+        if self._input_gram is None and len(self.x) == 1:
+            layer = self.layers[0]
+            gram = torch.bmm(self.x, self.x.transpose(1, 2))
+            self._input_gram = gram.mul_(layer.weight_scale**2).add_(layer.bias_scale**2)
+        return self._input_gram
 
     def product(self, h: int, z: Tensor) -> None:
         """z = s_h A_{h−1} W_h + t_h b_h.
@@ -151,15 +178,19 @@ class Ensemble:
     @property
     def unit_cotangents(self) -> Cotangents:
         """D_h of each single output, n·K rows: what tangent kernels are made of, carried when asked for."""
+        units = self._room_for_units()
+        if not self._units_are_fresh:
+            units.carry(self)
+            self._units_are_fresh = True
+        return units
+
+    def _room_for_units(self) -> Cotangents:
         if self._units is None:
             self._units = Cotangents.of_each_output(self)
-        if not self._units_are_fresh:
-            self._units.carry(self)
-            self._units_are_fresh = True
         return self._units
 
     def backward(self, residual: Tensor) -> None:
-        """Makes ready what `descend` takes, at the parameters of the last forward pass.
+        """Makes ready what `subtract_gradient` takes, at the parameters of the last forward pass.
 
         Args:
             residual: r = αf − y, or r times weights of its entries, shape (B, n·K).
@@ -182,9 +213,22 @@ class Ensemble:
             self._weighted = Cotangents(self, 1)
         return self._weighted
 
-    def descend(self) -> None:
-        """One step of gradient descent in place, W_h ← W_h − η s_h A_{h−1}ᵀ Σ_a r_a D_h(a), biases too."""
-        self.subtract_gradient(self.learning_rates, self.trained)
+    def step(self, residual: Tensor) -> None:
+        """One step of gradient descent in place, W_h ← W_h − η s_h A_{h−1}ᵀ Σ_a r_a D_h(a), biases too.
+
+        Of one output the unit cotangents of the last forward pass are there then, as it was before the step.
+
+        Args:
+            residual: as for `backward`.
+        """
+        if not look.computes(self):
+            self.backward(residual)
+            self.subtract_gradient(self.learning_rates, self.trained)
+        elif self.output_count > 1:
+            look.step(self, self.room_for_cotangents, residual, carried=False)
+        else:
+            look.step(self, self._room_for_units(), residual, carried=self._units_are_fresh)
+            self._units_are_fresh = True
 
     def descend_from(self, residual: Tensor) -> None:
         """The same from the residual at once: the cotangents carry ηr, and need no scaling after.

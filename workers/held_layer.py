@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from workers import aligned, products
@@ -81,7 +80,7 @@ def _begin(ensemble: Ensemble) -> HeldLayer:
 
 
 def _room(ensemble: Ensemble) -> HeldLayer:
-    layer, x = ensemble.layers[0], ensemble.x
-    gram = torch.bmm(x, x.transpose(1, 2)).mul_(layer.weight_scale**2).add_(layer.bias_scale**2)
+    layer, x, gram = ensemble.layers[0], ensemble.x, ensemble.input_gram
+    assert gram is not None  # it is cheaper to hold a layer whose inputs all cells share
     base, moved = (aligned.by_feature(x, len(ensemble), x.shape[1], layer.fan_out) for _ in range(2))
     return HeldLayer(base, gram, moved)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from workers import aligned, products
+from workers.compiled import look
 from workers.ensemble import Ensemble
 
 
@@ -43,6 +44,8 @@ def tangent_kernel(ensemble: Ensemble, other: Ensemble | None = None) -> Tensor:
     Returns:
         Shape (B, n·K, n'·K), outputs sample-major.
     """
+    if other is None and ensemble.output_count == 1 and look.computes(ensemble):
+        return look.tangent_kernel(ensemble)
     trained = [h for h, layer in enumerate(ensemble.layers) if layer.trains]
     kernel = layer_tangent_kernel(ensemble, trained[0], other)
     for h in trained[1:]:

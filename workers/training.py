@@ -73,9 +73,10 @@ class TrainingBlock:
 def prepare(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> None:
     """Loads the machine code of a CPU's steps where such cells have one: once in a process, some seconds."""
     if cell_cost.is_compiled(network, training, width, depth, size):
-        from workers.compiled import stretch
+        from workers.compiled import look, stretch
 
-        stretch.load(np.dtype(training.dtype))
+        for loops in (stretch, look):
+            loops.load(np.dtype(training.dtype))
 
 
 def run(
@@ -253,15 +254,21 @@ def _train(
         results["status"][place[~sound]] = DIVERGED
         place, initial, norm = place[sound], initial[sound], norm[sound]
         residual = _keep(ensemble, stepper, residual, sound)
+        stepped = False
         if step in recorded and len(place):
-            _record(Record(ensemble, residual, start, step), results, place, recorded[step])
+            record = Record(ensemble, residual, start, step)
+            _record(record, results, place, recorded[step], reads_weights=True)
+            if stepped := following == step + 1 and stepper.leaves_the_look:
+                stepper.advance(residual, step, following)
+            _record(record, results, place, recorded[step], reads_weights=False)
             moving = norm > block.training.rounding_floor * initial
             _repeat_last(results, place[~moving], recorded[step])
             place, initial = place[moving], initial[moving]
             residual = _keep(ensemble, stepper, residual, moving)
         if not len(place) or step == following:
             break
-        stepper.advance(residual, step, following)
+        if not stepped:
+            stepper.advance(residual, step, following)
     return results
 
 
@@ -302,8 +309,12 @@ def _keep(ensemble: Ensemble, stepper: Stepper, residual: torch.Tensor, chosen: 
     return residual[places]
 
 
-def _record(record: Record, results: dict[str, np.ndarray], place: np.ndarray, k: int) -> None:
-    for observable in (OBSERVABLES[name] for name in record.start.training.measure):
+def _record(
+    record: Record, results: dict[str, np.ndarray], place: np.ndarray, k: int, *, reads_weights: bool
+) -> None:
+    """Measures what reads weights, or what does not."""
+    chosen = (OBSERVABLES[name] for name in record.start.training.measure)
+    for observable in (each for each in chosen if each.reads_weights == reads_weights):
         for variable, tensor in zip(observable.variables, observable.measure(record), strict=True):
             results[variable.name][place, k] = tensor.to("cpu", torch.float64).numpy()
 

@@ -131,8 +131,8 @@ def test_an_interrupt_flushes_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         stop(ledger, flush=flush)
         end.set()
 
-    def interrupting(*arguments: Any) -> None:
-        record(*arguments)
+    def interrupting(*arguments: Any, **options: Any) -> None:
+        record(*arguments, **options)
         if arguments[-1] == 4 and main.is_alive():
             _thread.interrupt_main()
             end.wait(60.0)
@@ -161,7 +161,7 @@ def test_no_memory_is_one_exception(monkeypatch: pytest.MonkeyPatch) -> None:
         (RuntimeError("shapes do not match"), RuntimeError),
     ):
 
-        def fail(*_: Any, raised: Exception = raised) -> None:
+        def fail(*_: Any, raised: Exception = raised, **__: Any) -> None:
             raise raised
 
         monkeypatch.setattr(training, "_record", fail)

@@ -50,8 +50,7 @@ def step_by_step(start: Start) -> Ensemble:
     """One look a step: nothing is held."""
     batch = start.batch(np.arange(3), np.full(3, 0.02))
     for _ in range(STEPS):
-        batch.backward(batch.forward() - start.targets)
-        batch.descend()
+        batch.step(batch.forward() - start.targets)
     return batch
 
 

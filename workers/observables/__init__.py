@@ -51,7 +51,23 @@ class Observable:
     needs: tuple[str, ...]
     measure: Callable[[Record], tuple[Tensor, ...]]
 
+    @property
+    def reads_weights(self) -> bool:
+        """Whether it reads parameters, and not only what a look has made of them."""
+        return not set(self.needs) <= MADE_BY_A_LOOK
 
+
+MADE_BY_A_LOOK = {
+    "unit_cotangents",
+    "kernel",
+    "extreme_eigenvalues",
+    "spectrum",
+    "layer_kernels",
+    "layer_eigenvalues",
+    "last_hidden_eigenvalues",
+    "pattern",
+    "linearized",
+}
 _MODULES = (
     loss,
     kernel,

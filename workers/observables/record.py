@@ -47,8 +47,7 @@ class Record:
         """
         probe = self.ensemble.copied()
         before = probe.forward().clone()
-        probe.backward(self.residual)
-        probe.descend()
+        probe.step(self.residual)
         return probe.forward() - before
 
     @cached_property

@@ -48,6 +48,14 @@ class Stepper(ABC):
             last: the step to reach.
         """
 
+    @property
+    def leaves_the_look(self) -> bool:
+        """Whether a single step leaves outputs, activations and unit cotangents as its look found them.
+
+        Then what does not read weights may be measured after the step, which carries the cotangents anyway.
+        """
+        return False
+
     def keep(self, chosen: Tensor) -> None:  # noqa: B027  (most keep nothing)
         """Follows the batch as it shrinks to the chosen cells; called after `Ensemble.keep`."""
 

@@ -58,15 +58,18 @@ class _Descent(Stepper):
 
         ensemble = self.ensemble
         if last - first == 1:
-            ensemble.backward(residual)
-            ensemble.descend()
+            ensemble.step(residual)
             return
         with held(ensemble, last - first):
-            if stretch.fits(ensemble):
+            if ensemble.is_compiled:
                 stretch.descend(ensemble, self.start.targets, last - first)
                 return
             ensemble.descend_from(residual)
             self.replay.repeat(last - first - 1)  # whatever of it is captured is held, or none is
+
+    @property
+    def leaves_the_look(self) -> bool:
+        return self.ensemble.output_count == 1
 
     def keep(self, chosen: Tensor) -> None:
         self.replay = Replay(self._step, self.ensemble.x.device)

@@ -73,8 +73,7 @@ class _Noisy(Stepper):
         for step in range(first, last):
             if step > first:
                 residual = self.ensemble.forward() - self.start.targets
-            self.ensemble.backward(residual)
-            self.ensemble.descend()
+            self.ensemble.step(residual)
             self._heat(step)
 
     def _heat(self, step: int) -> None:

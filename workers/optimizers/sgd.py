@@ -78,8 +78,7 @@ class _MiniBatches(Stepper):
             residual -= self._of_samples(self.ensemble.offset, rows)
         present = min(self.size, self.samples - place * self.size)
         residual[:, present * view.output_count :] = 0.0
-        view.backward(residual.mul_(self.samples / present))
-        view.descend()
+        view.step(residual.mul_(self.samples / present))
 
     def _of_samples(self, outputs: Tensor, rows: Tensor) -> Tensor:
         """Of values (B, n·K) those of the samples `rows` (B, size), shape (B, size·K)."""

@@ -10,48 +10,21 @@ import pytest
 import torch
 
 from tests.tolerances import EXACT
+from tests.workers.compiled.starts import CASES, CELLS, STEPS, start_of
 from workers import products
 from workers.cell_cost import is_compiled
-from workers.compiled import calls, stretch
+from workers.compiled import calls, passes, stretch
 from workers.data import Dimensions
 from workers.ensemble import Ensemble
-from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
+from workers.networks import FullyConnected, ResNet
 from workers.networks.base import Leaky, Network
-from workers.optimizers import GradientDescent
-from workers.parameters import initial_parameters
-from workers.start import Points, Start
-
-STEPS, CELLS = 40, 3
-CASES = {
-    "relu": FullyConnected(weight_variance=2.0),
-    "biases": FullyConnected(weight_variance=1.5, bias_variance=0.3),
-    "linear, centred": FullyConnected(activation="linear", weight_variance=1.0, centered=True),
-    "last layer": FullyConnected(weight_variance=2.0, trains="last"),
-    "random features": RandomFeatures(),
-    "signs stay": TwoLayer(trains="hidden"),
-}
+from workers.start import Start
 
 
 @pytest.fixture(autouse=True)
 def one_core_after() -> Iterator[None]:
     yield
     products.set_threads(1)
-
-
-def start_of(
-    network: Network, outputs: int = 1, samples: int = 5, width: int = 7, dtype: torch.dtype = torch.float64
-) -> Start:
-    random = np.random.default_rng(1)
-    points = random.normal(size=(samples, 6))
-    x = torch.from_numpy(points / np.linalg.norm(points, axis=1, keepdims=True)).to(dtype)
-    y = torch.from_numpy(random.normal(size=samples * outputs)).to(dtype)
-    depth = 3 if isinstance(network, FullyConnected) else 1
-    layers = network.layers(width, depth, 6, outputs)
-    coordinates = [(0, width, depth, seed) for seed in range(CELLS)]
-    starts = [initial_parameters(layers, each, dtype, torch.device("cpu")) for each in coordinates]
-    return Start(
-        network, GradientDescent(steps=STEPS), layers, coordinates, starts, Points(x, y, x[:0], y[:0])
-    )
 
 
 def trained(start: Start, cells: tuple[int, ...] = tuple(range(CELLS)), rate: float = 0.02) -> Ensemble:
@@ -76,8 +49,8 @@ def test_it_takes_the_steps_that_torch_takes(
 ) -> None:
     start = start_of(CASES[name], outputs, samples)
     by_stretch = trained(start)
-    assert stretch.fits(by_stretch)
-    monkeypatch.setattr(stretch, "fits", lambda _: False)
+    assert passes.fits(by_stretch)
+    monkeypatch.setattr(passes, "fits", lambda _: False)
     by_torch = trained(start)
     assert difference(by_stretch, by_torch) < EXACT
     assert difference(by_stretch, start.batch(np.arange(CELLS), np.zeros(CELLS))) > 1e-2  # they have moved
@@ -126,7 +99,7 @@ def test_what_is_no_number_stays_none() -> None:
     "network", [FullyConnected(activation="tanh"), ResNet()], ids=["another σ", "branches"]
 )
 def test_others_are_torch_s(network: Network) -> None:
-    assert not stretch.fits(start_of(network).ensemble)
+    assert not passes.fits(start_of(network).ensemble)
 
 
 ACTIVATIONS = ("relu", "linear", "tanh", "erf", "gelu", Leaky(leaky=(0.1, 1.0)))
@@ -137,7 +110,7 @@ def test_the_plan_knows_which_are_compiled(network: Network) -> None:
     start = start_of(network)
     width, depth = start.coordinates[0][1:3]
     planned = is_compiled(network, start.training, width, depth, Dimensions(5, 6))
-    assert planned == stretch.fits(start.ensemble)
+    assert planned == passes.fits(start.ensemble)
 
 
 def test_it_works_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:

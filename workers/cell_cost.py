@@ -12,7 +12,10 @@ from workers.networks.layers import Layer
 from workers.observables import cost
 from workers.optimizers.base import Training
 
-COMPILED = ("relu", "linear")  # activations of `stretch`; here without torch, which a plan does not load
+COMPILED = (
+    "relu",
+    "linear",
+)  # activations of compiled passes; a plan loads no torch to ask them
 
 
 def step_flops(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> float:
@@ -79,11 +82,15 @@ def record_vector_flops(
     return float(cost.vector_flops(needs, _sizes(network, width, depth, size)))
 
 
-def is_compiled(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> bool:
-    """Whether a CPU takes its steps between two looks in machine code, as `stretch` does."""
+def has_compiled_passes(network: Network, width: int, depth: int, size: Dimensions) -> bool:
+    """Whether a CPU has machine code for what its looks compute, as `workers.compiled.look` does."""
     layers = network.layers(width, depth, size.inputs, size.outputs)
-    branches = any(layer.branches for layer in layers)
-    return training.skips_between_looks and network.activation in COMPILED and not branches
+    return network.activation in COMPILED and not any(layer.branches for layer in layers)
+
+
+def is_compiled(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> bool:
+    """Whether a CPU takes its steps between two looks in machine code, as `workers.compiled.stretch` does."""
+    return training.skips_between_looks and has_compiled_passes(network, width, depth, size)
 
 
 def memory_bytes(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> int:

@@ -72,11 +72,13 @@ class TrainingBlock:
 
 def prepare(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> None:
     """Loads the machine code of a CPU's steps where such cells have one: once in a process, some seconds."""
-    if cell_cost.is_compiled(network, training, width, depth, size):
-        from workers.compiled import look, stretch
+    if not cell_cost.has_compiled_passes(network, width, depth, size):
+        return
+    from workers.compiled import look, stretch
 
-        for loops in (stretch, look):
-            loops.load(np.dtype(training.dtype))
+    look.load(np.dtype(training.dtype))
+    if training.skips_between_looks:
+        stretch.load(np.dtype(training.dtype))
 
 
 def run(

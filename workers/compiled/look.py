@@ -145,18 +145,16 @@ def _keyed(sources: str) -> Callable[..., None]:
     """One core's part of a pass of every cell, compiled for these sources."""
 
     def look(what: int, tables: Table, cells: int, given: Given) -> None:
-        table, met = first_cell(tables), 0
+        table = first_cell(tables)
         for cell in range(cells if sources else 0):
             if what == FORWARD:
-                met = forward(table, met)
+                forward(table)
                 if table.core == 0:
                     _write_outputs(table, cell, given)
             elif what == KERNEL:
                 _tangent_kernel(table, cell, given)
-            elif what == CARRY:
-                met = backward(table, table.scales[0, :0], False, met)
             else:
-                met = _step(table, cell, given, what == MOVE, met)
+                _go_back(table, cell, given, what)
             next_cell(table)
 
     return look
@@ -180,28 +178,40 @@ def _write_outputs(table: Table, cell: int, given: Given) -> None:
 
 
 @part
-def _step(table: Table, cell: int, given: Given, carried: bool, met: int) -> int:
-    """A step of one cell: of one output η r weighs unit cotangents, of several r is carried and η weighs."""
+def _go_back(table: Table, cell: int, given: Given, what: int) -> None:
+    """Cotangents of one cell, or its step, or what is left of that where they are there."""
+    factors, last = (
+        np.empty(0 if what == CARRY else table.samples, dtype=table.scales.dtype),
+        len(table.layers) - 1,
+    )
+    if what != CARRY:
+        _weigh(table, cell, given, factors)
+    if what == MOVE:
+        move_all(table, factors)
+        return
+    if what == STEP and table.layers[last, TRAINS]:
+        by_sample(table, last, factors, share(table.layers[last, FAN_OUT], table.core, table.cores))
+        wait(table)
+    backward(table, factors, what == STEP)
+
+
+@part
+def _weigh(table: Table, cell: int, given: Given, factors: np.ndarray) -> None:
+    """φ: of one output η r, which weighs unit cotangents; of several η, and r becomes the last layer's D."""
     last, samples = len(table.layers) - 1, table.samples
     several, size = table.layers[last, FAN_OUT], table.scales.itemsize
     count = samples * several
     residual = numbers(given.residual + size * cell * count, count, table.scales)
     rate = numbers(given.rates + size * cell, 1, table.scales)[0]
-    factors = np.empty(samples, dtype=table.scales.dtype)
     for i in range(samples):
         factors[i] = rate if several > 1 else residual[i] * rate
-    if several > 1 and table.core == 0:
-        top = numbers(table.layers[last, COTANGENT], count, table.scales)
-        for i in range(samples):
-            for a in range(several):
-                top[a * samples + i] = residual[i * several + a] * table.output_scale
-    if carried:
-        return move_all(table, factors, met)
-    met = wait(table, met)
-    if table.layers[last, TRAINS]:
-        by_sample(table, last, factors, share(several, table.core, table.cores))
-        met = wait(table, met)
-    return backward(table, factors, True, met)
+    if several > 1:
+        if table.core == 0:
+            top = numbers(table.layers[last, COTANGENT], count, table.scales)
+            for i in range(samples):
+                for a in range(several):
+                    top[a * samples + i] = residual[i * several + a] * table.output_scale
+        wait(table)
 
 
 @part

@@ -43,6 +43,7 @@ class Table(NamedTuple):
         core: which of the cores this is.
         cores: how many take each pass together.
         meeting: address of the count of cores that have come so far.
+        met: how often they have met, one number.
         layers: by layer, FAN_IN to BY_SAMPLE; activations and cotangents by features, D by samples too.
         scales: by layer, WEIGHT_SCALE and BIAS_SCALE.
         held: BASE to HELD_CELL of a held layer, or zeros.
@@ -60,6 +61,7 @@ class Table(NamedTuple):
     core: int
     cores: int
     meeting: int
+    met: np.ndarray
     layers: np.ndarray
     scales: np.ndarray
     held: np.ndarray
@@ -105,11 +107,13 @@ class Tables:
         held = np.zeros(HELD_CELL + 1, dtype=np.int64)
         if (layer := ensemble.held_layer) is not None:
             held[:] = *(a.data_ptr() for a in (layer.base, layer.gram, layer.moved)), layer.base.stride(0)
+        none = np.zeros(1, dtype=np.int64)
         alpha, relu = scales.dtype.type(ensemble.output_scale), bool(ensemble.activation.rectifies)
         self.each = [
             Table(
-                lowest, bottom, samples, core, cores, self._come.ctypes.data, layers, scales, held, below,
-                product_at(scales.dtype), self._slabs[core].data_ptr(), self._room.data_ptr(), alpha, relu,
+                lowest, bottom, samples, core, cores, self._come.ctypes.data, none,
+                layers, scales, held, below, product_at(scales.dtype),
+                self._slabs[core].data_ptr(), self._room.data_ptr(), alpha, relu,
             )
             for core in range(cores)
         ]  # fmt: skip
@@ -152,14 +156,15 @@ def empty(dtype: np.dtype) -> Table:
     addresses, scales = np.zeros((1, COLUMNS), dtype=np.int64), np.zeros((1, BIAS_SCALE + 1), dtype=dtype)
     held = np.zeros(HELD_CELL + 1, dtype=np.int64)
     product, one = product_at(dtype), dtype.type(1)
-    return Table(0, 0, 0, 0, 1, 0, addresses, scales, held, addresses[0], product, 0, 0, one, True)
+    none = np.zeros(1, dtype=np.int64)
+    return Table(0, 0, 0, 0, 1, 0, none, addresses, scales, held, addresses[0], product, 0, 0, one, True)
 
 
 @part
 def first_cell(table: Table) -> Table:
     """A table of its own for the first cell, which `next_cell` moves on."""
     return Table(
-        table.lowest, table.bottom, table.samples, table.core, table.cores, table.meeting,
+        table.lowest, table.bottom, table.samples, table.core, table.cores, table.meeting, table.met.copy(),
         table.layers.copy(), table.scales, table.held.copy(), table.below.copy(),
         table.product, table.slab, table.room, table.output_scale, table.relu,
     )  # fmt: skip
@@ -180,11 +185,11 @@ def next_cell(table: Table) -> None:
 
 
 @part
-def wait(table: Table, met: int) -> int:
-    """Waits for the other cores; how often they have met."""
+def wait(table: Table) -> None:
+    """Waits for the other cores."""
     if table.cores > 1:
-        meet(table.meeting, (met + 1) * table.cores)
-    return met + 1
+        table.met[0] += 1
+        meet(table.meeting, table.met[0] * table.cores)
 
 
 @part
@@ -195,7 +200,7 @@ def activations_below(table: Table, h: int) -> int:
 
 
 @part
-def forward(table: Table, met: int) -> int:
+def forward(table: Table) -> None:
     """A_hᵀ = σ(s_h W_hᵀ A_{h−1}ᵀ + t_h b_h), the last without σ; of a held layer z₁ᵀ = baseᵀ − Δᵀ gram."""
     layers, scales, held, samples = table.layers, table.scales, table.held, table.samples
     one, zero, size = scales.dtype.type(1), scales.dtype.type(0), scales.itemsize
@@ -227,12 +232,11 @@ def forward(table: Table, met: int) -> int:
         if table.relu and h < len(layers) - 1:
             for i in range(count):
                 z[i] = zero if z[i] < zero else z[i]  # NaN stays
-        met = wait(table, met)
-    return met
+        wait(table)
 
 
 @part
-def backward(table: Table, factors: np.ndarray, moves: bool, met: int) -> int:
+def backward(table: Table, factors: np.ndarray, moves: bool) -> None:
     """From the last layer to the lowest that trains: cotangents of the layer below, then what it loses.
 
     D_{h−1}ᵀ = s_h W_h D_hᵀ ∘ σ'(z_{h−1})ᵀ; W_h ← W_h − s_h A_{h−1}ᵀ (φ ∘ D_h) and
@@ -242,10 +246,6 @@ def backward(table: Table, factors: np.ndarray, moves: bool, met: int) -> int:
         table: with D of the last layer, by features and, if weights move, φ ∘ D by samples.
         factors: φ of each sample, or nothing where D holds it.
         moves: whether weights move; otherwise cotangents are all that is wanted.
-        met: how often the cores have met.
-
-    Returns:
-        How often they have met then.
     """
     layers = table.layers
     for h in range(len(layers) - 1, table.bottom - (1 if moves else 0), -1):
@@ -264,18 +264,17 @@ def backward(table: Table, factors: np.ndarray, moves: bool, met: int) -> int:
             below_is_held = h == 1 and table.held[BASE]
             if moves and h > table.bottom and layers[h - 1, TRAINS] and not below_is_held:
                 by_sample(table, h - 1, factors, mine)
-        met = wait(table, met)
-    return met
+        wait(table)
 
 
 @part
-def move_all(table: Table, factors: np.ndarray, met: int) -> int:
+def move_all(table: Table, factors: np.ndarray) -> None:
     """What `backward` moves, from cotangents that are there."""
     layers = table.layers
     for h in range(table.bottom, len(layers)):
         if layers[h, TRAINS]:
             by_sample(table, h, factors, share(layers[h, FAN_OUT], table.core, table.cores))
-    met = wait(table, met)
+    wait(table)
     for h in range(table.bottom, len(layers)):
         if layers[h, TRAINS]:
             mine = share(layers[h, FAN_IN], table.core, table.cores)
@@ -283,7 +282,7 @@ def move_all(table: Table, factors: np.ndarray, met: int) -> int:
                 _move(table, h, (r, min(r + SLAB, mine[1])))
             if layers[h, BIAS]:
                 _move_bias(table, h)
-    return wait(table, met)
+    wait(table)
 
 
 @part

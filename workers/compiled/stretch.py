@@ -86,15 +86,15 @@ def _descend(
     learning_rates: np.ndarray,
 ) -> None:
     """One core's part of every cell's steps; what is between the weights takes the room of the first cell."""
-    table, met = first_cell(tables), 0
+    table, moves = first_cell(tables), steps > 0
     for cell in range(len(learning_rates)):
         for _ in range(steps):
-            met = forward(table, met)
+            forward(table)
             if table.core == 0:
                 centre = offset[cell] if offset.shape[1] else targets[:0]
                 _residual(table, targets, centre, learning_rates[cell])
-            met = wait(table, met)
-            met = backward(table, targets[:0], True, met)
+            wait(table)
+            backward(table, targets[:0], moves)
         next_cell(table)
 
 

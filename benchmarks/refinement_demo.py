@@ -59,7 +59,7 @@ def repeat(folder: Path, number: int, settings: list[str]) -> dict[str, float | 
         "shrunk_refined": interval(refined) / (2 * wanted),
         "shrunk_grown": interval(grown) / (2 * wanted),
         "interval_forecasts": [
-            r["interval_forecast"][LAW] / _length(r["found"][LAW]) for r in rounds if not r["pilot"]
+            r["interval_forecast"].get(LAW, np.nan) / _length(r["found"][LAW]) for r in rounds
         ],
         "cost_forecasts": [r["cost_forecast_s"] / r["cost_s"] for r in rounds],
     }

@@ -31,7 +31,6 @@ class Allocation:
         half_widths: forecast half-width of each law, in the order asked.
         reached: share of the way to the goals, in the logs; 1: all are met by the forecast.
         outlooks: what a look may measure of each law then; none before it is asked for.
-        is_pilot: whether it is there to tell spreads: before it, no interval can be forecast.
     """
 
     added: NDArray[np.int64]
@@ -40,7 +39,6 @@ class Allocation:
     half_widths: tuple[float, ...]
     reached: float
     outlooks: tuple[Outlook, ...] = ()
-    is_pilot: bool = False
 
 
 def allocate(

@@ -38,6 +38,7 @@ LEAST_E_FOLDS = (
     10.0  # of a training, below which its rate has no honest window: two of them, after the transient
 )
 OWN_SPREADS = 1.0  # prior scatter of log variances of `iterations`: what is left beside κ differs by depth
+HEAVY = 10.0  # excess kurtosis of its rates: one cell of eight never shows its slowest mode
 TURNS = 5  # of weights and slope, each from the other
 SAME_SEEDS = "All seeds agree: there is no spread for more of them to average out."
 
@@ -176,7 +177,7 @@ def _iterations(
     name, half, x = finding.name, finding.estimate.half_width, log_x[:, 0, 0]
     present, own = np.asarray(evidence.cells["width"].values, dtype=np.float64), _depths(evidence)
     order = np.argsort(x)[: int(np.isfinite(x).sum())]
-    found = spread.estimate(log_y[order], np.exp(x[order]), np.ones(1), OWN_SPREADS)
+    found = spread.estimate(log_y[order], np.exp(x[order]), np.ones(1), OWN_SPREADS, HEAVY)
     if found is None:
         return Prospect(name, half, None, SAME_SEEDS)
     variance = found.variance(np.exp(x[order]), np.ones(1)) * found.averaged

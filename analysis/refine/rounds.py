@@ -1,7 +1,4 @@
-"""How much of a design one round takes: half of what is missing first, so that forecasts can be checked.
-
-Where the seeds there say too little of their spread to forecast an interval, a pilot comes before it.
-"""
+"""How much of a design one round takes: half of what is missing first, so that forecasts can be checked."""
 
 from __future__ import annotations
 
@@ -17,8 +14,7 @@ from analysis.refine.outlook import outlook
 
 AIM = 0.97  # of the goal: a forecast that hits exactly falls short every second time
 FIRST_SHARE = 0.5
-PILOT_BELOW = 0.85  # share of forecasts within a quarter, as expected, below which a pilot comes first
-NEARLY = 1.02  # what a look may measure over the design's own half-width: below, one design will do
+NEARLY = 1.02  # what a look may measure over the design's own half-width, or that over it: one design will do
 
 
 def next_round(
@@ -27,8 +23,6 @@ def next_round(
     goals: Sequence[float],
     spent_s: float,
     left_s: float | None = None,
-    *,
-    may_pilot: bool = False,
 ) -> Allocation | None:
     """The seeds of the next round.
 
@@ -42,48 +36,27 @@ def next_round(
         goals: half-widths wanted.
         spent_s: seconds of the rounds before.
         left_s: seconds that are left of a budget; None: there is none.
-        may_pilot: whether a pilot may come in its place, where too few forecasts would be within a quarter
-            of what is measured, and where it costs no more than the design.
 
     Returns:
         The allocation; None where nothing affordable brings the laws nearer.
 
-    Source: the internal pilot of Wittes and Brittain 1990; the two stages of Stein 1945.
+    Source: the two stages of Stein 1945.
     """
     aims = [AIM * goal for goal in goals]
     step = allocate(laws, candidates, aims, left_s)
     if step is None:
         return None
     scales = [
-        max(1.0, after.median / half)
+        after.median / half
         for after, half in zip(foreseen(step, laws, candidates).outlooks, step.half_widths, strict=True)
     ]
-    if max(scales) > NEARLY:
+    if not 1.0 / NEARLY <= max(scales) <= NEARLY:  # a design counts what is not known well as larger
         shorter = [aim / scale for aim, scale in zip(aims, scales, strict=True)]
         step = allocate(laws, candidates, shorter, left_s) or step
-    pilot = _pilot(foreseen(step, laws, candidates), candidates) if may_pilot else None
-    if pilot is not None and pilot.cost_s <= step.cost_s:  # which is within what is left
-        return foreseen(pilot, laws, candidates)
     if step.cost_s > spent_s:
         share = max(FIRST_SHARE, spent_s / step.cost_s)
         step = share_of(step, share, laws, candidates)
     return foreseen(step, laws, candidates)
-
-
-def _pilot(step: Allocation, candidates: Candidates) -> Allocation | None:
-    """As many seeds at each pair that has some as make the forecast sure; None: it is, or they are there."""
-    seeds = candidates.seeds.max(-1)
-    there = (seeds > 0) & candidates.allowed
-    unsure = [each for each in step.outlooks if each.close < PILOT_BELOW]
-    if not unsure or not there.any():
-        return None
-    fewest = float(seeds[there].min())
-    needed = max(each.seeds_needed(fewest) for each in unsure)
-    added = np.where(there, np.maximum(needed - seeds, 0.0), 0.0)
-    if not added.any():
-        return None
-    cost_s = candidates.cost_s(added, step.rates)
-    return replace(step, added=added.astype(np.int64), cost_s=cost_s, reached=0.0, is_pilot=True)
 
 
 def foreseen(step: Allocation, laws: Sequence[LawForecast], candidates: Candidates) -> Allocation:

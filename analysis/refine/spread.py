@@ -28,16 +28,18 @@ class Future:
     Attributes:
         true: σ² of one seed's value, drawn from what is known, shape (draws, width, depth).
         own: s² of the seeds there, 0 where none are, shape (width, depth).
-        degrees: its degrees of freedom, shape (width, depth).
+        degrees: its effective degrees of freedom, shape (width, depth).
+        excess: kurtosis of a seed's value beyond the normal one.
     """
 
     true: Array
     own: Array
     degrees: Array
+    excess: float = 0.0
 
     def seen(self, count: Array) -> Array:
         """s² of `count` seeds (width, depth), those there among them: (ν s² + σ² χ²_k)/(ν + k)."""
-        more = np.maximum(count - 1.0 - self.degrees, 0.0)
+        more = np.maximum(effective_degrees(count - 1.0, self.excess) - self.degrees, 0.0)
         generator = np.random.default_rng(SEED)
         new = 2.0 * generator.standard_gamma(np.broadcast_to(more / 2.0, self.true.shape))
         total = np.maximum(self.degrees + more, 1e-300)
@@ -48,7 +50,8 @@ class Future:
     def flat(self) -> Future:
         """The same with all pairs along one axis, at one depth."""
         shape = (self.own.size, 1)
-        return Future(self.true.reshape(-1, *shape), self.own.reshape(shape), self.degrees.reshape(shape))
+        own, degrees = self.own.reshape(shape), self.degrees.reshape(shape)
+        return Future(self.true.reshape(-1, *shape), own, degrees, self.excess)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Spread:
         trend: the same line's slope, shape (draws,).
         prior_degrees: how many degrees of freedom the line is worth beside a group's own variance, (draws,).
         own: a group's own variance, NaN where fewer than two seeds are, shape (width, depth).
-        degrees: degrees of freedom of `own`, shape (width, depth).
+        degrees: effective degrees of freedom of `own`, shape (width, depth).
+        excess: kurtosis of a seed's value beyond the normal one.
         widths: m, shape (width,).
         depths: L, shape (depth,).
     """
@@ -72,6 +76,7 @@ class Spread:
     prior_degrees: Array
     own: Array
     degrees: Array
+    excess: float
     widths: Array
     depths: Array
 
@@ -98,7 +103,7 @@ class Spread:
         generator = np.random.default_rng(SEED)
         true = square / np.maximum(2.0 * generator.standard_gamma(degrees / 2.0), 1e-300)
         own, there = self._there(widths, depths)
-        return Future(true, own, there)
+        return Future(true, own, there, self.excess)
 
     def _squares(self, widths: Array, depths: Array) -> tuple[Array, Array]:
         """ν₀ s₀² + ν s² and ν₀ + ν, shape (draws, width, depth)."""
@@ -117,7 +122,25 @@ class Spread:
         return own, degrees
 
 
-def estimate(values: Array, widths: Array, depths: Array, scatter: float = SCATTER) -> Spread | None:
+def effective_degrees(degrees: Array, excess: float) -> Array:
+    """Of s² from ν + 1 values: Var s²/σ⁴ = 2/ν + κ/(ν + 1), as if it were 2/ν_eff.
+
+    Args:
+        degrees: ν, any shape; below 0 nothing is there.
+        excess: κ ≥ 0, the values' kurtosis beyond the normal one.
+
+    Source: the variance of a sample variance, Kenney and Keeping 1951.
+
+    >>> effective_degrees(np.array([4.0, 99.0]), 0.0), effective_degrees(np.array([4.0, 99.0]), 10.0).round(2)
+    (array([ 4., 99.]), array([ 0.8 , 16.81]))
+    """
+    nu = np.maximum(np.asarray(degrees, dtype=np.float64), 0.0)
+    return nu / (1.0 + 0.5 * excess * nu / (nu + 1.0))
+
+
+def estimate(
+    values: Array, widths: Array, depths: Array, scatter: float = SCATTER, excess: float = 0.0
+) -> Spread | None:
     """Squeezed variances over seeds: a line log s₀² = a + b log m, about which groups scatter.
 
     s²/σ² is χ²_ν/ν and σ² itself scatters about the line like s₀² ν₀/χ²_{ν₀}, so s² ~ s₀² F(ν, ν₀). What is
@@ -130,6 +153,7 @@ def estimate(values: Array, widths: Array, depths: Array, scatter: float = SCATT
         widths: m, shape (width,).
         depths: L, shape (depth,).
         scatter: prior scale of the scatter of log variances about their line, √(2/ν₀).
+        excess: kurtosis of a seed's value beyond the normal one: with heavy tails a variance tells less.
 
     Returns:
         The spread; None where no group has two seeds or all seeds agree.
@@ -151,9 +175,10 @@ def estimate(values: Array, widths: Array, depths: Array, scatter: float = SCATT
     if not usable.any():
         return None
     log_m = np.broadcast_to(np.log(np.asarray(widths, dtype=np.float64))[:, None], own.shape)[usable]
+    degrees = effective_degrees(degrees, excess)
     line = _posterior(np.log(own[usable]), degrees[usable], log_m, scatter)
     return Spread(
-        _correlation(centred), *line, np.where(usable, own, np.nan), np.where(usable, degrees, 0.0),
+        _correlation(centred), *line, np.where(usable, own, np.nan), np.where(usable, degrees, 0.0), excess,
         np.asarray(widths, dtype=np.float64), np.asarray(depths, dtype=np.float64),
     )  # fmt: skip
 

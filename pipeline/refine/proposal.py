@@ -43,12 +43,11 @@ class Proposal:
         sweep: the sweep with the grid around all cells, and which of them are asked for.
         cells: trained cells that are added.
         cost_s: forecast core seconds.
-        intervals: forecast length of each law's interval: as often more as less is measured; none of a
-            pilot's laws.
+        intervals: forecast length of each law's interval: as often more as less is measured; none of laws
+            whose spread is not known well enough for nine forecasts of ten to be within 25 %.
         bands: between which lengths it comes with 90 %.
         needed: seeds at each pair with which nine forecasts of ten would be within 25 % of what is measured,
-            of laws whose spread is not known that well.
-        is_pilot: whether its seeds are there to tell spreads first.
+            of those laws.
     """
 
     groups: list[dict[str, Any]]
@@ -58,7 +57,6 @@ class Proposal:
     intervals: dict[str, float]
     bands: dict[str, list[float]]
     needed: dict[str, int]
-    is_pilot: bool = False
 
 
 def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Sequence[Step]) -> Proposal:
@@ -79,18 +77,17 @@ def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Seq
     after = [
         (law.name, each, s) for s in steps for law, each in zip(s.laws, s.allocation.outlooks, strict=True)
     ]
-    is_pilot = any(step.allocation.is_pilot for step in steps)
-    intervals = {name: 2.0 * each.median for name, each, s in after if not s.allocation.is_pilot}
+    intervals = {name: 2.0 * each.median for name, each, _ in after if each.is_sure}
     bands = {name: [2.0 * each.low, 2.0 * each.high] for name, each, _ in after}
     needed = {
         name: each.seeds_needed(_fewest(where))
         for name, each, s in after
-        if s.places is None and where is not None and not (each.is_sure or s.allocation.is_pilot)
+        if s.places is None and where is not None and not each.is_sure
     }
     asked = asked.with_more(tuple(parts), tuple(more))
     grown = replace(sweep, config=_around(store.config, parts, more), asked=asked)
     cost_s = sum(group["cost_s"] for group in groups)
-    return Proposal(groups, grown, cells, cost_s, intervals, bands, needed, is_pilot)
+    return Proposal(groups, grown, cells, cost_s, intervals, bands, needed)
 
 
 def _fewest(where: Candidates) -> float:

@@ -20,7 +20,7 @@ class Record:
     Attributes:
         url: the store.
         rounds: of each its `goal`, `known`, `proposed`, `interval_forecast`, `interval_band`,
-            `seeds_for_forecast`, `pilot`, `cost_forecast_s`, `state`; while it runs `asked`, what the store
+            `seeds_for_forecast`, `cost_forecast_s`, `state`; while it runs `asked`, what the store
             asks for with it; once it is done `cost_s` and `found`; and `interrupted`, how often another
             driver took it up.
     """

@@ -101,8 +101,7 @@ def _steps(look: Look, mine: list[dict[str, Any]], left_s: float | None) -> list
     own_s = left_s if left_s is None or not (seeds and draws) else left_s / 2
     steps = []
     if seeds and look.seeds is not None:
-        may_pilot = not any(each.get("pilot") for each in mine)
-        steps += _seed_steps(look, look.seeds, seeds, _spent_on_seeds(mine), own_s, may_pilot)
+        steps += _seed_steps(look, look.seeds, seeds, _spent_on_seeds(mine), own_s)
     if draws and look.draws is not None:
         steps += _draw_steps(look, look.draws, draws, own_s)
     return [step for step in steps if step.allocation.added.any()]
@@ -114,13 +113,12 @@ def _seed_steps(
     laws: list[LawForecast],
     spent_s: float,
     left_s: float | None,
-    may_pilot: bool,
 ) -> list[Step]:
     """Seeds; a block that is not full costs more than they alone."""
     goals = [look.goals[law.name] for law in laws]
     found = _within(
         left_s,
-        lambda budget_s: next_round(laws, where, goals, spent_s, budget_s, may_pilot=may_pilot),
+        lambda budget_s: next_round(laws, where, goals, spent_s, budget_s),
         lambda found: float(proposal.seeds_s(look.store, where, found).sum()),
     )
     return [] if found is None else [Step(found, laws)]
@@ -193,7 +191,6 @@ def _shown(step: Proposal) -> dict[str, Any]:
         "interval_forecast": step.intervals,
         "interval_band": step.bands,
         "seeds_for_forecast": step.needed,
-        "pilot": step.is_pilot,
     }
 
 
@@ -231,13 +228,12 @@ def lines(shown: dict[str, Any]) -> str:
     for name, (low, high) in shown["interval_band"].items():
         length, band = shown["interval_forecast"].get(name), f"between {low:.4g} and {high:.4g} with 90 %"
         if length is None:
-            text.append(f"  {name}: a pilot: its few seeds say too little of its spread for a forecast")
-            text.append(f"    its interval will come {band}")
+            text.append(f"  {name}: interval {band}, for a forecast too little is known of its spread")
         else:
             text.append(f"  {name}: interval forecast {length:.4g}, {band}")
     for name, seeds in shown["seeds_for_forecast"].items():
-        told = f"{name}: few seeds say little of its spread; with about {seeds} at each width and depth"
-        text.append(f"  {told} forecasts would be within 25 %")
+        told = f"{name}: with about {seeds} seeds at each width and depth forecasts would be within 25 %"
+        text.append(f"  {told}")
     for group in groups:
         place = f"at width {group['width']}, depth {group['depth']}"
         told = f"{group['draws']:,} draws {place}" if "draws" in group else _seeds_told(group, place)

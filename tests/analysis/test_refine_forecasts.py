@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from analysis.laws.finding import Finding
 from analysis.laws.network_pairs import Logs, Pairs
 from analysis.laws.ratio_law import EXACT
 from analysis.refine import draws, rounds
+from analysis.refine import prospects as law_prospects
 from analysis.refine.allocation import Allocation
 from analysis.refine.candidates import Candidates, between_and_beyond
 from analysis.refine.law_forecast import PairsForecast
@@ -32,6 +33,19 @@ LAWS = {
     "convergence_rate": convergence.find,
 }
 STEPS = 10**6
+
+
+SHARES = (0.0, 0.005, 0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
+LATE_RATES = (-6.05, -5.01, -4.7, -3.8, -2.99, -2.35, -1.43, -0.76, -0.22, 0.05, 0.21, 0.34, 0.41, 0.48, 0.6)
+
+
+def late_rates(generator: np.random.Generator, count: int) -> Array:
+    """Log steps per e-fold as real networks have them: some never show their slowest mode.
+
+    Mean 0, variance 1, skewness −3.4 and an excess kurtosis of 12, by the quantiles of 373 networks of
+    `configs/descent.yaml` at width 128 and five depths, seeds 5000 to 5079, each about its depth's mean.
+    """
+    return np.interp(generator.random(count), SHARES, LATE_RATES)
 
 
 @dataclass
@@ -91,8 +105,10 @@ class Pilot:
         self.values, self.own = np.full(shape, np.nan), np.full(shape, np.nan)
         for w, d in np.argwhere(self.count > 0):
             n = self.count[w, d]
-            drawn = (np.random.default_rng([5, self.seed, w, d, k]).standard_normal(n) for k in (0, 1))
-            self.values[w, d, :n], self.own[w, d, :n] = drawn
+            generators = [np.random.default_rng([5, self.seed, w, d, k]) for k in (0, 1)]
+            noise = late_rates if self.is_deep else np.random.Generator.standard_normal
+            self.values[w, d, :n] = noise(generators[0], n)
+            self.own[w, d, :n] = generators[1].standard_normal(n)
         self.values = self.sigma[..., None] * self.values
 
     def evidence(self) -> Evidence:
@@ -233,9 +249,9 @@ FAMILIES = {  # of each the share of forecasts within 25 % that its pilot allows
     "five seeds": ({}, 0.9),
     "eight seeds": ({"pilot": 8}, 0.95),
     "a spread that falls with the width": ({"trend": -0.2}, 0.9),
-    "five seeds of iterations": ({"law": "iterations", "present": DEEP}, 0.75),
-    "its spread differs by depth": ({"law": "iterations", "present": DEEP, "scatter": 0.5}, 0.75),
-    "eight seeds of it": ({"law": "iterations", "present": DEEP, "scatter": 0.5, "pilot": 8}, 0.85),
+    "five seeds of iterations": ({"law": "iterations", "present": DEEP}, 0.4),
+    "its spread differs by depth": ({"law": "iterations", "present": DEEP, "scatter": 0.5}, 0.4),
+    "twenty seeds of it": ({"law": "iterations", "present": DEEP, "scatter": 0.5, "pilot": 20}, 0.6),
 }
 RUNS = 50
 
@@ -265,58 +281,48 @@ def test_a_pilot_that_is_too_small_says_how_many_seeds_would_do() -> None:
     """Five seeds of `iterations` are too few; with the number that is told nine forecasts of ten are near."""
     options = {"law": "iterations", "present": DEEP}
     few = [each.step.outlooks[0] for each in first_rounds(RUNS, **options)]
-    assert np.mean([each.is_sure for each in few]) < 0.5
+    assert np.mean([each.is_sure for each in few]) < 0.2
     needed = int(np.median([each.seeds_needed(5) for each in few if not each.is_sure]))
-    assert 6 <= needed <= 20
+    assert 20 <= needed <= 150
     enough = first_rounds(RUNS, pilot=needed, **options)
-    assert np.mean([each.step.outlooks[0].close for each in enough]) >= 0.9
+    assert np.mean([each.step.outlooks[0].close for each in enough]) >= 0.85
     assert close(np.array([each.ratio for each in enough])) >= 0.85
 
 
-def forecasts_after_a_pilot(runs: int, **options: object) -> tuple[float, list[float]]:
-    """Share of sweeps that begin with a pilot, and the first forecast of each over what was measured."""
-    pilots, ratios = [], []
+def all_rounds(runs: int, **options: object) -> list[tuple[Outlook, float, bool]]:
+    """Every round until the interval is halved: what was foreseen, what measured, whether it covers 1."""
+    found = []
     for seed in range(runs):
         sweep = Pilot(seed, **options)  # type: ignore[arg-type]  # options by name
         finding, prospect = sweep.look()
         goal, spent_s = 0.5 * finding.estimate.half_width, 0.0
-        for turn in range(2):
-            found = prospect.forecast and next_round(
-                [prospect.forecast], sweep.candidates(), [goal], spent_s, may_pilot=turn == 0
+        for _ in range(8):
+            law, where = prospect.forecast, sweep.candidates()
+            step = (
+                law and not rounds.is_reached(law, where, goal) and next_round([law], where, [goal], spent_s)
             )
-            if not found:
+            if not step:
                 break
-            sweep.add(found.added)
-            spent_s += found.cost_s
+            sweep.add(step.added)
+            spent_s += step.cost_s
             finding, prospect = sweep.look()
-            if turn == 0:
-                pilots.append(found.is_pilot)
-            if not found.is_pilot:
-                ratios.append(found.outlooks[0].median / finding.estimate.half_width)
-                break
-    return float(np.mean(pilots)), ratios
+            covers = finding.estimate.low <= 1.0 <= finding.estimate.high
+            found.append((step.outlooks[0], finding.estimate.half_width, covers))
+    return found
 
 
-def test_after_a_pilot_nine_forecasts_of_ten_are_near() -> None:
-    """Where five seeds are too few a pilot comes first, and forecasts after it hold; else none comes."""
-    often, ratios = forecasts_after_a_pilot(RUNS, law="iterations", present=DEEP)
-    assert often > 0.4
-    assert close(np.array(ratios)) >= 0.9
-    seldom, _ = forecasts_after_a_pilot(RUNS // 2)
-    assert seldom < 0.2
-
-
-def test_a_pilot_that_would_add_nothing_is_none() -> None:
-    """A skew band can be unsure and ask for no more seeds: the round is then the design, not an empty one."""
-    one = np.ones((1, 1))
-    where = Candidates(np.ones(1), np.ones(1), np.ones(1), 9 * one[..., None], one, 0 * one, one > 0)
-    step = Allocation(np.ones((1, 1), dtype=np.int64), np.ones(1, dtype=bool), 1.0, (1.0,), 1.0)
-    skew, wide = Outlook(1.0, 0.95, 1.35, 0.8), Outlook(1.0, 0.5, 2.0, 0.5)
-    assert rounds._pilot(replace(step, outlooks=(skew,)), where) is None
-    pilot = rounds._pilot(replace(step, outlooks=(wide,)), where)
-    assert pilot is not None
-    assert pilot.is_pilot
-    assert pilot.added.sum() == wide.seeds_needed(9) - 9
+def test_a_forecast_of_heavy_tails_is_told_where_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of `iterations`: nine told ones of ten are within 25 %, bands hold; negative control: as if normal."""
+    found = all_rounds(30, law="iterations", present=DEEP)
+    told = np.array([each.median / half for each, half, _ in found if each.is_sure])
+    assert len(told) > 0.2 * len(found)
+    assert close(told) >= 0.9
+    assert np.mean([each.low <= half <= each.high for each, half, _ in found]) >= 0.85
+    monkeypatch.setattr(law_prospects, "HEAVY", 0.0)
+    normal = all_rounds(30, law="iterations", present=DEEP)
+    assert np.mean([each.is_sure for each, *_ in normal]) > np.mean([each.is_sure for each, *_ in found])
+    assert close(np.array([each.median / half for each, half, _ in normal if each.is_sure])) < 0.9
+    assert np.mean([each.low <= half <= each.high for each, half, _ in normal]) < 0.75
 
 
 def test_first_forecasts_of_draws_are_neither_long_nor_short() -> None:

@@ -125,7 +125,7 @@ def test_every_round_is_on_record(sweep: tuple[Path, str]) -> None:
         assert all(group["seeds"] > 0 and group["why"] for group in each["proposed"])
         low, high = each["interval_band"]["weight_drift"]
         told = each["interval_forecast"]
-        assert each["pilot"] == (not told)
+        assert (not told) == bool(each["seeds_for_forecast"])
         assert low <= told.get("weight_drift", low) <= high
     assert rounds[-1]["ended"] == "reached"
 
@@ -271,13 +271,13 @@ def test_a_dry_run_writes_nothing(sweep: tuple[Path, str], trained: list[Cell]) 
     assert step["cells"] > 0
     assert step["cost_forecast_s"] > 0
     assert step["interval_band"]["weight_drift"][0] < interval(url)
-    assert step["pilot"] == (not step["interval_forecast"])
+    assert set(step["interval_band"]) == {*step["interval_forecast"], *step["seeds_for_forecast"]}
     assert "instead of" in step["proposed"][0]["why"]
     told = text(found)
     assert "between" in told
     assert "with 90 %" in told
-    assert ("few seeds say little" in told) == bool(step["seeds_for_forecast"])
-    assert ("a pilot" in told) == step["pilot"]
+    assert ("too little is known" in told) == bool(step["seeds_for_forecast"])
+    assert ("interval forecast" in told) == bool(step["interval_forecast"])
     assert not trained
     assert before == (measured_bytes(Path(url)), sorted(str(f) for f in Path(url).rglob("*")))
 

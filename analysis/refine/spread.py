@@ -132,7 +132,7 @@ def effective_degrees(degrees: Array, excess: float) -> Array:
     Source: the variance of a sample variance, Kenney and Keeping 1951.
 
     >>> effective_degrees(np.array([4.0, 99.0]), 0.0), effective_degrees(np.array([4.0, 99.0]), 10.0).round(2)
-    (array([ 4., 99.]), array([ 0.8 , 16.81]))
+    (array([ 4., 99.]), array([ 0.8 , 16.64]))
     """
     nu = np.maximum(np.asarray(degrees, dtype=np.float64), 0.0)
     return nu / (1.0 + 0.5 * excess * nu / (nu + 1.0))

@@ -220,7 +220,7 @@ def short_of_memory(enough: int) -> Any:
 
         record = training._record
         if block.split < enough:
-            training._record = lambda *_: torch.empty(2**60, dtype=torch.uint8)
+            training._record = lambda *_, **__: torch.empty(2**60, dtype=torch.uint8)
         try:
             return execute.execute(sweep, block)
         finally:

@@ -14,7 +14,7 @@ from analysis.refine.outlook import outlook
 
 AIM = 0.97  # of the goal: a forecast that hits exactly falls short every second time
 FIRST_SHARE = 0.5
-NEARLY = 1.02  # what a look may measure over the design's own half-width, or that over it: one design will do
+NEARLY = 1.02  # what a look may measure over the design's own half-width: below, one design will do
 
 
 def next_round(
@@ -47,10 +47,10 @@ def next_round(
     if step is None:
         return None
     scales = [
-        after.median / half
+        max(1.0, after.median / half)
         for after, half in zip(foreseen(step, laws, candidates).outlooks, step.half_widths, strict=True)
     ]
-    if not 1.0 / NEARLY <= max(scales) <= NEARLY:  # a design counts what is not known well as larger
+    if max(scales) > NEARLY:
         shorter = [aim / scale for aim, scale in zip(aims, scales, strict=True)]
         step = allocate(laws, candidates, shorter, left_s) or step
     if step.cost_s > spent_s:

@@ -249,8 +249,8 @@ FAMILIES = {  # of each the share of forecasts within 25 % that its pilot allows
     "five seeds": ({}, 0.9),
     "eight seeds": ({"pilot": 8}, 0.95),
     "a spread that falls with the width": ({"trend": -0.2}, 0.9),
-    "five seeds of iterations": ({"law": "iterations", "present": DEEP}, 0.4),
-    "its spread differs by depth": ({"law": "iterations", "present": DEEP, "scatter": 0.5}, 0.4),
+    "five seeds of iterations": ({"law": "iterations", "present": DEEP}, 0.25),
+    "its spread differs by depth": ({"law": "iterations", "present": DEEP, "scatter": 0.5}, 0.25),
     "twenty seeds of it": ({"law": "iterations", "present": DEEP, "scatter": 0.5, "pilot": 20}, 0.6),
 }
 RUNS = 50
@@ -296,7 +296,7 @@ def all_rounds(runs: int, **options: object) -> list[tuple[Outlook, float, bool]
         sweep = Pilot(seed, **options)  # type: ignore[arg-type]  # options by name
         finding, prospect = sweep.look()
         goal, spent_s = 0.5 * finding.estimate.half_width, 0.0
-        for _ in range(8):
+        for _ in range(20):
             law, where = prospect.forecast, sweep.candidates()
             step = (
                 law and not rounds.is_reached(law, where, goal) and next_round([law], where, [goal], spent_s)

@@ -107,8 +107,8 @@ def step(ensemble: Ensemble, cotangents: Cotangents, residual: Tensor, *, carrie
         residual: r, shape (B, n·K).
         carried: whether unit cotangents are there; otherwise they are then, of all layers.
     """
-    held = residual.contiguous()
-    given = Given(residual=held.data_ptr(), rates=ensemble.learning_rates.data_ptr())
+    residual = residual.contiguous()
+    given = Given(residual=residual.data_ptr(), rates=ensemble.learning_rates.data_ptr())
     _run(MOVE if carried else STEP, ensemble, cotangents, given)
 
 
@@ -124,7 +124,7 @@ def tangent_kernel(ensemble: Ensemble) -> Tensor:
 
 def _run(what: int, ensemble: Ensemble, cotangents: Cotangents, given: Given) -> None:
     multiplications = ensemble.multiplications
-    if what == KERNEL:
+    if what == KERNEL:  # n² inner products of m numbers where a layer has n products of m²
         multiplications = multiplications * ensemble.x.shape[1] // ensemble.layers[-1].fan_in
     cores = cores_for(multiplications, LEAST_SHARE)
     tables = ensemble.tables.get((cotangents, cores))

@@ -230,8 +230,22 @@ class Ensemble:
             look.step(self, self._room_for_units(), residual, carried=self._units_are_fresh)
             self._units_are_fresh = True
 
+    def steps(self, targets: Tensor, count: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
+        """A forward pass, the tangent kernel and a `step`, so many times, to the bit; if compiled, K = 1.
+
+        Args:
+            targets: y, shape (n,).
+            count: how many steps.
+            kernels: whether they are wanted.
+
+        Returns:
+            r before each step, shape (count, B, n), and G, shape (count, B, n, n), or none; outputs are lost.
+        """
+        self._units_are_fresh = False
+        return look.steps(self, self._room_for_units(), targets, count, kernels=kernels)
+
     def descend_from(self, residual: Tensor) -> None:
-        """The same from the residual at once: the cotangents carry ηr, and need no scaling after.
+        """A `step` without unit cotangents: those that are carried hold ηr, and need no scaling after.
 
         Args:
             residual: r = αf − y at the last forward pass, shape (B, n·K).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -20,12 +19,13 @@ from workers.checkpoint import FINISHED, Batch, Flush, Ledger, States
 from workers.data import Data, Dimensions
 from workers.device import resolved
 from workers.ensemble import Ensemble
-from workers.looks import looks
+from workers.looks import runs
 from workers.networks.base import Network
 from workers.observables import OBSERVABLES
 from workers.observables.record import Record
 from workers.optimizers.base import Stepper, Training
 from workers.parameters import initial_parameters
+from workers.sight import Sight, at_once
 from workers.start import Points, Start
 from workers.variable import DIVERGED, DONE
 
@@ -246,31 +246,30 @@ def _train(
     recorded = {step: k for k, step in enumerate(block.steps)}
     stepper = block.training.stepper(ensemble, start)
     initial = _restored(ensemble, stepper, batch)
-    stretches = itertools.pairwise(looks(block.steps))
-    for step, following in itertools.dropwhile(lambda pair: pair[0] < batch.step, stretches):
-        ledger.look(batch, results, partial(_states, ensemble, stepper, batch.cells[place], initial, step))
-        residual = ensemble.forward() - start.targets
-        norm = residual.square().sum(1).sqrt().to("cpu", torch.float64).numpy()
-        initial = norm if step == 0 else initial
-        sound = norm <= DIVERGENCE * initial
-        results["status"][place[~sound]] = DIVERGED
-        place, initial, norm = place[sound], initial[sound], norm[sound]
-        residual = _keep(ensemble, stepper, residual, sound)
-        stepped = False
-        if step in recorded and len(place):
-            record = Record(ensemble, residual, start, step)
-            _record(record, results, place, recorded[step], reads_weights=True)
-            if stepped := following == step + 1 and stepper.leaves_the_look:
-                stepper.advance(residual, step, following)
-            _record(record, results, place, recorded[step], reads_weights=False)
-            moving = norm > block.training.rounding_floor * initial
-            _repeat_last(results, place[~moving], recorded[step])
-            place, initial = place[moving], initial[moving]
-            residual = _keep(ensemble, stepper, residual, moving)
-        if not len(place) or step == following:
-            break
-        if not stepped:
-            stepper.advance(residual, step, following)
+    for looks in runs(block.steps, batch.step, at_once(block.training, ensemble, stepper)):
+        first = looks.pairs[0][0]
+        ledger.look(batch, results, partial(_states, ensemble, stepper, batch.cells[place], initial, first))
+        sight = Sight(ensemble, stepper, start, looks)
+        for k, (step, following) in enumerate(looks.pairs):
+            norm = sight.residuals[k].square().sum(1).sqrt().to("cpu", torch.float64).numpy()
+            initial = norm if step == 0 else initial
+            sound = norm <= DIVERGENCE * initial
+            results["status"][place[~sound]] = DIVERGED
+            place, initial, norm = place[sound], initial[sound], norm[sound]
+            sight.keep(sound)
+            if step in recorded and len(place):
+                record = Record(ensemble, sight.residuals[k], start, step, sight.kernel(k))
+                _record(record, results, place, recorded[step], reads_weights=True)
+                if following == step + 1 and stepper.leaves_the_look:
+                    sight.advance(step, following)
+                _record(record, results, place, recorded[step], reads_weights=False)
+                moving = norm > block.training.rounding_floor * initial
+                _repeat_last(results, place[~moving], recorded[step])
+                place, initial = place[moving], initial[moving]
+                sight.keep(moving)
+            if not len(place) or step == following:
+                return results
+            sight.advance(step, following)
     return results
 
 
@@ -298,17 +297,6 @@ def _moving(ensemble: Ensemble, stepper: Stepper) -> Iterator[tuple[str, torch.T
     for kind, tensors in (("parameter", ensemble.trained.tensors), ("optimizer", stepper.state)):
         for k, tensor in enumerate(tensors):
             yield f"{kind}.{k}", tensor
-
-
-def _keep(ensemble: Ensemble, stepper: Stepper, residual: torch.Tensor, chosen: np.ndarray) -> torch.Tensor:
-    """Shrinks the batch to the chosen cells, at the same step; their residuals."""
-    if chosen.all():
-        return residual
-    places = torch.as_tensor(np.flatnonzero(chosen), device=residual.device)
-    ensemble.keep(places)
-    stepper.keep(places)
-    ensemble.forward()
-    return residual[places]
 
 
 def _record(

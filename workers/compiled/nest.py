@@ -208,10 +208,11 @@ def _multiply(
         return
     packs = b.first.column != 1
     held, packed = room(inner * columns if packs else 0, like)
+    none = np.empty(0, dtype=like.dtype)
     while cell < last:
         left, right, result = _of(a, cell, like), _of(b, cell, like), _of(out, cell, like)
         if packs:
-            transposition.transpose(right.at, right.column, columns, inner, packed, columns, like)
+            transposition.transpose(right.at, right.column, columns, inner, packed, columns, none)
             right = Matrix(packed, columns, 1)
         product(at, mine, columns, inner, alpha, left, right, beta, result, lower)
         if lower:

@@ -291,11 +291,8 @@ def by_sample(table: Table, h: int, factors: np.ndarray, features: tuple[int, in
     layers, samples, size = table.layers, table.samples, table.scales.itemsize
     start = layers[h, COTANGENT] + size * features[0] * samples
     end, count, fan_out = layers[h, BY_SAMPLE], features[1] - features[0], layers[h, FAN_OUT]
-    transpose(start, samples, count, samples, end + size * features[0], fan_out, table.scales)
-    cotangent = numbers(end, samples * fan_out, table.scales)
-    for i in range(len(factors)):
-        for k in range(i * fan_out + features[0], i * fan_out + features[1]):
-            cotangent[k] *= factors[i]
+    end += size * features[0]
+    transpose(start, samples, count, samples, end, fan_out, factors)
 
 
 @part
@@ -336,7 +333,7 @@ def _move_column(
     scales, samples, count = table.scales, table.samples, rows[1] - rows[0]
     size = scales.itemsize
     start = below.at + size * rows[0] * samples
-    transpose(start, samples, count, samples, table.slab, SLAB, scales)
+    transpose(start, samples, count, samples, table.slab, SLAB, np.empty(0, dtype=scales.dtype))
     row, across = Matrix(weight.at + size * rows[0], SLAB, 1), Matrix(cotangent.at, samples, 1)
     slab, one = Matrix(table.slab, SLAB, 1), scales.dtype.type(1)
     product(table.product, (0, 1), count, samples, alpha, across, slab, one, row, False)

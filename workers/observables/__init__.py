@@ -56,17 +56,18 @@ class Observable:
         """Whether it reads parameters, and not only what a look has made of them."""
         return not set(self.needs) <= MADE_BY_A_LOOK
 
+    @property
+    def reads_the_kernel_alone(self) -> bool:
+        """Whether residuals and the tangent kernel are all that it reads of a step."""
+        return set(self.needs) <= MADE_OF_THE_KERNEL
 
-MADE_BY_A_LOOK = {
-    "unit_cotangents",
-    "kernel",
-    "extreme_eigenvalues",
-    "spectrum",
+
+MADE_OF_THE_KERNEL = {"unit_cotangents", "kernel", "extreme_eigenvalues", "spectrum", "linearized"}
+MADE_BY_A_LOOK = MADE_OF_THE_KERNEL | {
     "layer_kernels",
     "layer_eigenvalues",
     "last_hidden_eigenvalues",
     "pattern",
-    "linearized",
 }
 _MODULES = (
     loss,

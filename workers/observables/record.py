@@ -17,9 +17,20 @@ from workers.tangent_kernels import layer_tangent_kernels, tangent_kernel
 class Record:
     """A batch at a recorded step, after its forward pass; n·K outputs lie side by side, sample-major."""
 
-    def __init__(self, ensemble: Ensemble, residual: Tensor, start: Start, step: int) -> None:
-        """Looks at a batch and at what it started from."""
+    def __init__(
+        self, ensemble: Ensemble, residual: Tensor, start: Start, step: int, kernel: Tensor | None = None
+    ) -> None:
+        """Looks at a batch and at what it started from.
+
+        Args:
+            ensemble: the batch, after its forward pass; where the kernel is given, at any step.
+            residual: r = αf − y at the step, shape (B, n·K).
+            start: where its cells began.
+            step: the step.
+            kernel: G there, if it is known; then nothing but r and G may be measured.
+        """
         self.step = step
+        self._kernel = kernel
         self.ensemble = ensemble
         self.residual = residual
         self.start = start
@@ -27,7 +38,7 @@ class Record:
     @cached_property
     def kernel(self) -> Tensor:
         """G(k), shape (B, n·K, n·K)."""
-        return tangent_kernel(self.ensemble)
+        return tangent_kernel(self.ensemble) if self._kernel is None else self._kernel
 
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:

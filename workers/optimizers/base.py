@@ -56,6 +56,23 @@ class Stepper(ABC):
         """
         return False
 
+    @property
+    def sees_kernels(self) -> bool:
+        """Whether it can `advance_seeing`."""
+        return False
+
+    def advance_seeing(self, steps: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
+        """Takes so many steps with a look at each, before the step; their bits are those of single looks.
+
+        Args:
+            steps: how many.
+            kernels: whether kernels are wanted.
+
+        Returns:
+            r at each look, shape (steps, B, n), and G, shape (steps, B, n, n), or none.
+        """
+        raise NotImplementedError
+
     def keep(self, chosen: Tensor) -> None:  # noqa: B027  (most keep nothing)
         """Follows the batch as it shrinks to the chosen cells; called after `Ensemble.keep`."""
 

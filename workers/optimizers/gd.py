@@ -71,5 +71,12 @@ class _Descent(Stepper):
     def leaves_the_look(self) -> bool:
         return self.ensemble.output_count == 1
 
+    @property
+    def sees_kernels(self) -> bool:
+        return self.ensemble.is_compiled and self.ensemble.output_count == 1
+
+    def advance_seeing(self, steps: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
+        return self.ensemble.steps(self.start.targets, steps, kernels=kernels)
+
     def keep(self, chosen: Tensor) -> None:
         self.replay = Replay(self._step, self.ensemble.x.device)

@@ -91,6 +91,33 @@ def test_bits_know_neither_company_nor_cores(width: int, samples: int, dtype: to
         products.set_threads(1)
 
 
+@pytest.mark.parametrize("cores", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", CASES)
+def test_steps_at_once_are_single_looks_to_the_bit(name: str, dtype: torch.dtype, cores: int) -> None:
+    """Residuals, kernels and the parameters after, with kernels or without; one step less differs."""
+    products.set_threads(cores)
+    start = start_of(CASES[name], samples=9, width=200, dtype=dtype)
+    batches = [start.batch(np.arange(CELLS), 0.002 * (1.0 + np.arange(CELLS))) for _ in range(4)]
+    singles = []
+    for _ in range(4):
+        residual = batches[0].forward() - start.targets
+        singles.append((residual, tangent_kernel(batches[0])))
+        batches[0].step(residual)
+    residuals, kernels = batches[1].steps(start.targets, 4, kernels=True)
+    alone, none = batches[2].steps(start.targets, 4, kernels=False)
+    assert kernels is not None
+    assert none is None
+    assert torch.equal(residuals, torch.stack([r for r, _ in singles]))
+    assert torch.equal(kernels, torch.stack([g for _, g in singles]))
+    assert torch.equal(alone, residuals)
+    batches[3].steps(start.targets, 3, kernels=True)
+    for one, other, third, less in zip(*(b.trained.tensors for b in batches), strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(one, third)
+        assert not torch.equal(one, less)
+
+
 def test_a_kernel_is_symmetric_to_the_bit() -> None:
     kernel = looked(start_of(CASES["relu"], samples=33), early=False, torch_s=False)[1]
     assert torch.equal(kernel, kernel.mT)

@@ -38,6 +38,7 @@ T = TypeVar("T")
 NETWORK = FullyConnected(weight_variance=2.0)
 CPU = torch.device("cpu")
 PAIRS, STEPS, STRETCHES = 5, 32, 4
+THIN, THIN_REPEATS = 16, 50  # products of ours at once, on each core; until others' threads cease to spin
 
 
 def block(
@@ -132,30 +133,32 @@ def narrow() -> list[Row]:
 
 
 def product_peak(dtype: torch.dtype, cores: int = 1, size: int = 1536) -> float:
-    """FLOP/s of the fastest product: a large square one by torch, by NumPy, a thin one by ours."""
+    """FLOP/s of the fastest product: a large square one by torch, by NumPy, thin ones by ours."""
     a = torch.randn(size, size, dtype=dtype)
-    out = torch.empty_like(a)
+    out, many = torch.empty_like(a), THIN * cores
     one, result = a.numpy(), out.numpy()
+    tall, thin = (each[None].expand(many, -1, -1) for each in (a[:, :256], a[:256, :64]))
+    ours = partial(products.multiply, tall, thin, out.new_empty(many, size, 64))
     torch.set_num_threads(cores)
     products.set_threads(cores)
-    torch.mm(a, a, out=out)
-    tall, thin, both = a[None, :, :256], a[None, :256, :64], out[None, :, :64]
-    products.multiply(tall, thin, both)
     with threadpoolctl.threadpool_limits(cores, "blas"):
-        by_torch = min(seconds(lambda: torch.mm(a, a, out=out)) for _ in range(5))
-        by_numpy = min(seconds(lambda: np.matmul(one, one, out=result)) for _ in range(5))
-    ours = min(seconds(lambda: products.multiply(tall, thin, both)) for _ in range(100))
+        rates = (
+            (2.0 * size**3, PAIRS, partial(torch.mm, a, a, out=out)),
+            (2.0 * size**3, PAIRS, partial(np.matmul, one, one, out=result)),
+            (2.0 * many * size * 256 * 64, THIN_REPEATS, ours),
+        )
+        peak = max(flops / min(seconds(work) for _ in range(1 + times)) for flops, times, work in rates)
     torch.set_num_threads(1)
     products.set_threads(1)
-    return max(2.0 * size**3 / min(by_torch, by_numpy), 2.0 * size * 256 * 64 / ours)
+    return peak
 
 
 def stepping(batch: Ensemble, y: Tensor, stepper: Stepper, *, kernels: bool) -> None:
     """Steps as training takes them: one stretch between two looks, or a look and its kernel at every step."""
-    for first in range(0, STEPS, 1 if kernels else STEPS):
-        stepper.advance(batch.forward() - y, first, first + 1 if kernels else STEPS)
-        if kernels:
-            tangent_kernel(batch)
+    if kernels:
+        stepper.advance_seeing(STEPS, kernels=True)
+    else:
+        stepper.advance(batch.forward() - y, 0, STEPS)
 
 
 def wide() -> list[Row]:
@@ -167,15 +170,14 @@ def wide() -> list[Row]:
             b = block(data, width, 3, seeds=1, steps=10, records=2, dtype=dtype)
             start, batch = ensemble(b, data)
             y, stepper = start.targets, start.training.stepper(batch, start)
-            for kernels in (True, False):  # compiled now, or read
-                stepping(batch, y, stepper, kernels=kernels)
+            stepping(batch, y, stepper, kernels=True)  # compiled now, or read
             size = Dimensions(*data.x.shape)
             flops = cell_cost.steps_flops(NETWORK, start.training, width, 3, size)
             shares, extra = [], []
             for _ in range(PAIRS):
                 peak = product_peak(getattr(torch, dtype))
-                plain = seconds(partial(stepping, batch, y, stepper, kernels=False))
-                with_kernels = seconds(partial(stepping, batch, y, stepper, kernels=True))
+                works = [partial(stepping, batch, y, stepper, kernels=k) for k in (False, True)]
+                plain, with_kernels = (_warm_seconds(each) for each in works)
                 shares.append(flops / plain / peak)
                 extra.append(with_kernels / plain)
             work = f"width {width}, depth 3, {samples} samples, {dtype}, one core"
@@ -204,12 +206,18 @@ def wide_on_all_cores() -> list[Row]:
                 together = partial(_all_at_once, pool, work)
                 together()
                 shares = [
-                    flops / seconds(together) / product_peak(getattr(torch, dtype), cores)
+                    flops / _warm_seconds(together) / product_peak(getattr(torch, dtype), cores)
                     for _ in range(PAIRS)
                 ]
             name = f"training, width {width}, depth 3, {samples} samples, {dtype}, {cores} cores"
             rows.append(Row(name, "these cores' product peak", tuple(shares), wanted))
     return rows
+
+
+def _warm_seconds(work: Callable[[], object]) -> float:
+    """Time of the second of two calls."""
+    work()
+    return seconds(work)
 
 
 def _stretches(batch: Ensemble, y: Tensor, stepper: Stepper) -> None:

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 from workers.compiled import transposition
 from workers.compiled.calls import address, keep, numbers, part, room
-from workers.compiled.tile import ROWS, VECTOR_BYTES, VECTORS, tile
+from workers.compiled.tile import FLAT, ROWS, TALL, VECTOR_BYTES, VECTORS, tile
 
 DEPTH = 256  # of the inner dimension at once
 
@@ -78,21 +78,31 @@ def _keyed_product(dtype: np.dtype, sources: str) -> Callable[..., None]:
         out_row: int,
         lower: int,
     ) -> None:
-        kept = beta
+        kept, wide = beta, columns > stop - start and not lower
         for first in range(0, inner if sources else 0, DEPTH):
             depth = min(DEPTH, inner - first)
-            for r in range(start, stop, ROWS):
-                rows, c, end = min(ROWS, stop - r), 0, columns
+            r, c = start, 0
+            while r < stop and c < columns:
+                rows, end, most = min(ROWS, stop - r), columns, VECTORS
                 if lower:
                     end = min(columns, -(-(r + rows) // lanes) * lanes)
-                while c < end:
-                    vectors = min(VECTORS, (end - c) // lanes)
-                    tile(
-                        rows, vectors, depth, end - c, alpha, kept,
-                        a + size * (r * a_row + first * a_column), a_row, a_column,
-                        b + size * (first * b_row + c), b_row, out + size * (r * out_row + c), out_row,
-                    )  # fmt: skip
-                    c += max(1, vectors) * lanes
+                elif columns <= FLAT * lanes and stop - r >= TALL:
+                    rows, most = TALL, FLAT
+                vectors = min(most, (end - c) // lanes)
+                tile(
+                    rows, vectors, depth, end - c, alpha, kept,
+                    a + size * (r * a_row + first * a_column), a_row, a_column,
+                    b + size * (first * b_row + c), b_row, out + size * (r * out_row + c), out_row,
+                )  # fmt: skip
+                across = max(1, vectors) * lanes
+                if wide:  # what is shorter stays near: all rows, then on to the next columns
+                    r += rows
+                    if r >= stop:
+                        r, c = start, c + across
+                else:
+                    c += across
+                    if c >= end:
+                        r, c = r + rows, 0
             kept = one
 
     return product

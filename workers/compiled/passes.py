@@ -16,7 +16,6 @@ from torch import Tensor
 from workers import products
 from workers.compiled.calls import meet, numbers, part
 from workers.compiled.nest import Matrix, product, product_at, share
-from workers.compiled.tile import ROWS
 from workers.compiled.transposition import transpose
 from workers.products import NUMBERS
 
@@ -30,7 +29,7 @@ COLUMNS = 12
 WEIGHT_SCALE, BIAS_SCALE = range(2)
 BASE, GRAM, MOVED, HELD_CELL = range(4)
 SOURCE, SOURCE_CELL = range(2)
-SLAB = 8 * ROWS  # rows of weights that are carried through, then moved
+SLAB = 48  # rows of weights that are carried through, then moved: whole tiles of any height
 
 
 class Table(NamedTuple):

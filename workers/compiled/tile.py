@@ -1,8 +1,9 @@
 """A tile of a product in a core's registers, as LLVM code that compiled loops call.
 
-C ← α Σ_k a(k) b(k)ᵀ + β C for up to `ROWS` rows and `VECTORS` vectors of columns: every number of b is
-read once for all rows, every number of a for all columns, and nothing is copied beforehand. A compiler does
-not find that by itself; here each sum has a register of its own, and each addition is a fused one.
+C ← α Σ_k a(k) b(k)ᵀ + β C for up to `ROWS` rows and `VECTORS` vectors of columns, or `TALL` and `FLAT`: every
+number of b is read once for all rows, every number of a for all columns, and nothing is copied beforehand. A
+compiler does not find that by itself; here each sum has a register of its own, and each addition is a fused
+one.
 
 An entry of C is its own sum over k, in ascending order, whatever the tile and the vectors are: its bits
 depend neither on them nor on where it lies.
@@ -29,6 +30,7 @@ def _vector_bytes() -> int:
 
 VECTOR_BYTES = _vector_bytes()
 ROWS, VECTORS = (4, 3) if VECTOR_BYTES == 32 else (6, 4)  # sums that 16 and 32 registers hold
+TALL, FLAT = (6, 2) if VECTOR_BYTES == 32 else (12, 2)  # the same where there are few columns
 AHEAD = 48  # steps of k after which a column of a comes from the last cache
 
 
@@ -194,7 +196,10 @@ def _tile(
         after = build.append_basic_block("after")
         choice = build.add(build.mul(rows, INDEX(VECTORS + 1)), vectors)
         cases = build.switch(choice, after)
-        for r, v in product(range(1, ROWS + 1), range(VECTORS + 1)):
+        heights = [*range(1, ROWS + 1), TALL]
+        for r, v in product(heights, range(VECTORS + 1)):
+            if r > ROWS and v > FLAT:
+                continue
             block = build.append_basic_block(f"tile_{r}_{v}")
             cases.add_case(INDEX(r * (VECTORS + 1) + v), block)
             build.position_at_end(block)

@@ -107,7 +107,13 @@ def _pooled_spread(values: Array) -> float:
 
 
 def bootstrap(
-    values: Array, estimator: Estimator, *, resamples: int = RESAMPLES, seed: int = SEED, scatter: float = 0.0
+    values: Array,
+    estimator: Estimator,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    scatter: float = 0.0,
+    heavy_tails: bool = False,
 ) -> Estimate:
     """Estimate ± t·SE: the standard error from the bootstrap over seeds, t for the seeds there are.
 
@@ -120,6 +126,8 @@ def bootstrap(
         resamples: most bootstrap samples; fewer where there are many seeds.
         seed: of the generator.
         scatter: standard error to use instead where no group has two seeds.
+        heavy_tails: whether a group's few seeds may all miss its outliers: then the interval is no shorter
+            than one by the spread of all groups together.
 
     Returns:
         The estimate and its 95 % interval.
@@ -137,23 +145,45 @@ def bootstrap(
     samples = estimator(resampled_means(values, resamples=resamples, seed=seed))
     samples = samples[np.isfinite(samples)]
     error = float(np.sqrt(np.mean((samples - value) ** 2))) if len(samples) else np.nan
-    degrees = _effective_degrees(values, centre, estimator)
+    lever = _levers(values, centre, estimator)
+    degrees = _effective_degrees(values, centre, lever)
     if not error > 0:
         error, degrees = scatter, 2.0
     half = float(stats.t.ppf(0.975, degrees)) * error
+    if heavy_tails:
+        together, all_degrees = _error_together(values, centre, lever)
+        longer = float(stats.t.ppf(0.975, all_degrees)) * together
+        if longer > half:
+            error, degrees, half = together, all_degrees, longer
     return Estimate(value, error, value - half, value + half, degrees)
 
 
-def _effective_degrees(values: Array, centre: Array, estimator: Estimator) -> float:
-    """Welch–Satterthwaite degrees of freedom, with the estimator linearised about the means."""
+def _levers(values: Array, centre: Array, estimator: Estimator) -> Array:
+    """What a unit of one seed's value adds to the estimate, linearised, shape (width, depth, rate)."""
     widths, depths, _, rates = values.shape
     step = 1e-4 * (_pooled_spread(values) + 1e-12)
     nudges = np.eye(centre.size).reshape(-1, widths, depths, rates) * step
     nudged = np.where(np.isfinite(centre), centre + nudges, np.nan)
     gradient = ((estimator(nudged) - estimator(centre)) / step).reshape(widths, depths, rates)
-    count = np.isfinite(values).sum(2)
+    return np.asarray(gradient / np.maximum(np.isfinite(values).sum(2), 1))
+
+
+def _error_together(values: Array, centre: Array, lever: Array) -> tuple[float, float]:
+    """Standard error by one covariance over learning rates for all groups, and its degrees of freedom."""
+    there = np.isfinite(values)
+    left = np.where(there, values - centre[:, :, None, :], 0.0)
+    both = np.einsum("wdsr,wdsq->wdrq", *2 * (there.astype(np.float64),))
+    degrees = np.maximum(both - 1.0, 0.0).sum((0, 1))
+    covariance = np.einsum("wdsr,wdsq->rq", left, left) / np.maximum(degrees, 1.0)
+    variance = float(np.einsum("wdr,rq,wdq,wdrq->", lever, covariance, lever, both))
+    seeds = there.any(-1).sum(2)
+    return float(np.sqrt(max(variance, 0.0))), float(max(np.maximum(seeds - 1, 0).sum(), 1))
+
+
+def _effective_degrees(values: Array, centre: Array, lever: Array) -> float:
+    """Welch–Satterthwaite degrees of freedom, with the estimator linearised about the means."""
     share = np.where(np.isfinite(values), values - centre[:, :, None, :], 0.0)
-    share = (share * (gradient / np.maximum(count, 1))[:, :, None, :]).sum(-1)
+    share = (share * lever[:, :, None, :]).sum(-1)
     seeds = np.isfinite(values).any(-1).sum(2)
     variance = np.where(seeds > 1, (share**2).sum(2) * seeds / np.maximum(seeds - 1, 1), 0.0)
     total = (variance**2 / np.maximum(seeds - 1, 1)).sum()

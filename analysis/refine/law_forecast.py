@@ -48,7 +48,8 @@ class PowerLawForecast:
 
     slope = Σ a ȳ with a = n x̃ / Σ n x̃², x̃ = log m less its weighted mean. Seeds are nested, so means at two
     learning rates share min(n, n′) seeds: Var = Σ σ²(m, L) ρ_rr′ a_r a_r′ / max(n_r, n_r′), and the interval
-    is ± t √Var with Welch and Satterthwaite's degrees of freedom.
+    is ± t √Var with Welch and Satterthwaite's degrees of freedom; with heavy tails no shorter than by one
+    spread of all.
 
     Attributes:
         name: the law's name.
@@ -60,6 +61,7 @@ class PowerLawForecast:
         used: which depths the law is fitted on, shape (depth,).
         bend: log of the finite-size factor that theory allows, shape (width,).
         future: variances that a look may find.
+        heavy_tails: whether the law's interval is no shorter than by the spread of all groups together.
     """
 
     name: str
@@ -71,6 +73,7 @@ class PowerLawForecast:
     used: NDArray[np.bool_]
     bend: Array
     future: Future
+    heavy_tails: bool = False
 
     def half_width(self, seeds: Array) -> Array:
         """Half of the 95 % interval; infinite where no two widths have seeds."""
@@ -90,11 +93,18 @@ class PowerLawForecast:
             weight[..., :, None], weight[..., None, :]
         )  # a_r a_r′ / max(n_r, n_r′) = x̃x̃′ min/S²
         pairs = lever[..., :, None] * lever[..., None, :] * both * self.correlation
-        each = pairs.sum((-1, -2)) * variance
+        unit = pairs.sum((-1, -2))
+        each = unit * variance
         total = each.sum((-1, -2))
-        degrees = np.maximum(weight.max(-1) - 1.0, 1.0)
+        most = weight.max(-1)
+        degrees = np.maximum(most - 1.0, 1.0)
         effective = total**2 / np.maximum((each**2 / degrees).sum((-1, -2)), 1e-300)
         half = special.stdtrit(np.clip(effective, 1.0, 1e6), 0.975) * np.sqrt(total)
+        if self.heavy_tails:
+            free = np.maximum(most - 1.0, 0.0)
+            all_free = np.maximum(free.sum((-1, -2)), 1.0)
+            together = (free * variance).sum((-1, -2)) / all_free * unit.sum((-1, -2))
+            half = np.maximum(half, special.stdtrit(all_free, 0.975) * np.sqrt(together))
         return np.asarray(np.where(np.isfinite(half), half, np.inf))
 
     def slack(self, seeds: Array) -> Array:

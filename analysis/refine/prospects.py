@@ -199,7 +199,7 @@ def _iterations(
     flat = every.ravel()
     line = PowerLawForecast(
         name, half, flat, found.variance(np.exp(flat), np.ones(1)), share.reshape(-1, 1), found.correlation,
-        np.array([True]), np.zeros(len(flat)), found.future(np.exp(flat), np.ones(1)),
+        np.array([True]), np.zeros(len(flat)), found.future(np.exp(flat), np.ones(1)), heavy_tails=True,
     )  # fmt: skip
     degrees = max(float((np.isfinite(own_kappa).sum(2) - 1.0).clip(0.0).sum()), 1.0)
     return Prospect(name, half, PairsForecast(line, float(np.nansum(own_kappa**2)) / degrees))

@@ -209,7 +209,9 @@ def _why(where: Candidates, step: Step, w: int, d: int) -> str:
     counts = [where.counts(each, added.rates) for each in (without, added.added.astype(float))]
     worse = [float(law.half_width(counts[0]) / law.half_width(counts[1])) for law in laws]
     most = int(np.argmax(worse))
-    return (
-        f"without them {laws[most].name} would have "
-        f"± {worse[most] * added.half_widths[most]:.3g} instead of ± {added.half_widths[most]:.3g}"
-    )
+    name, factor, half = laws[most].name, worse[most], added.half_widths[most]
+    if not np.isfinite(factor):
+        return f"without them {name} would have no interval"
+    if not added.outlooks[most].is_sure:  # lengths themselves are not told then
+        return f"without them the interval of {name} would be {factor:.2f} times as long"
+    return f"without them {name} would have ± {factor * half:.3g} instead of ± {half:.3g}"

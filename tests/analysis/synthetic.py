@@ -15,6 +15,9 @@ import zarr
 
 CELL = ("width", "depth", "seed", "learning_rate")
 LAMBDA_MAX = 2.0
+# Quantiles of `late_rates`.
+SHARES = (0.0, 0.005, 0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
+LATE_RATES = (-6.05, -5.01, -4.7, -3.8, -2.99, -2.35, -1.43, -0.76, -0.22, 0.05, 0.21, 0.34, 0.41, 0.48, 0.6)
 FLAGS = {"flag_values": [0, 1, 2, 3], "flag_meanings": "pending done diverged failed"}
 
 
@@ -255,3 +258,12 @@ def _config(sweep: SyntheticSweep) -> dict[str, Any]:
         if sweep.training
         else None,
     }
+
+
+def late_rates(generator: np.random.Generator, count: int) -> np.ndarray:
+    """Log steps per e-fold as real networks have them: some never show their slowest mode.
+
+    Mean 0, variance 1, skewness −3.4 and an excess kurtosis of 12, by the quantiles of 373 networks of
+    `configs/descent.yaml` at width 128 and five depths, seeds 5000 to 5079, each about its depth's mean.
+    """
+    return np.interp(generator.random(count), SHARES, LATE_RATES)

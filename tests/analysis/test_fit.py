@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from analysis import fit
+from tests.analysis.synthetic import late_rates
 from tests.tolerances import EXACT
 
 WIDTHS = np.array([64.0, 128, 256, 512])
@@ -56,6 +57,31 @@ def test_the_percentile_interval_would_be_too_short() -> None:
         ours += estimate.low <= 0 <= estimate.high
     assert hits / 200 < 0.88
     assert 0.91 <= ours / 200 <= 0.99
+
+
+def test_heavy_tails_are_covered_too() -> None:
+    """Rates of five seeds at three depths whose spreads differ; negative control: each group's own spread."""
+    x = np.array([0.0, 1.0, 2.0])[:, None, None]
+    law, generator = fit.power_law(x, np.ones((3, 1, 1))), np.random.default_rng(8)
+    hits = {True: 0, False: 0}
+    for draw in range(400):
+        spread = np.exp(0.5 * generator.standard_normal((3, 1, 1, 1)))
+        values = x[:, :, None] + spread * late_rates(generator, 15).reshape(3, 1, 5, 1)
+        for heavy in hits:
+            found = fit.bootstrap(values, law, resamples=300, seed=draw, heavy_tails=heavy)
+            hits[heavy] += found.low <= 1.0 <= found.high
+    assert hits[False] / 400 < 0.91 < 0.92 < hits[True] / 400 < 0.99
+
+
+def test_one_spread_of_all_groups_counts_each_learning_rate_of_a_seed_once() -> None:
+    """The mean over two rates that agree: the error of one; over two that are independent: less by a root."""
+    noise = np.random.default_rng(2).standard_normal((2, 1, 500, 2))
+    for values, ratio in ((noise[..., :1].repeat(2, -1), 1.0), (noise, np.sqrt(0.5))):
+        centre = fit.means_over_seeds(values)
+        lever = fit._levers(values, centre, lambda means: means.mean((-1, -2, -3)))
+        error, degrees = fit._error_together(values, centre, lever)
+        assert error == pytest.approx(ratio / np.sqrt(1000), rel=0.05)
+        assert degrees == 998
 
 
 def test_a_fit_is_the_same_to_the_last_bit_twice() -> None:

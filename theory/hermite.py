@@ -17,7 +17,7 @@ TARGET = 2e-15  # of the second moment: where the series is cut
 NOTHING = 1e-13  # a coefficient of the wrong parity, whose square is 1e-26
 
 Places = NDArray[np.intp]
-Evaluator = Callable[[slice, slice, Array], tuple[Array, Array]]
+Evaluator = Callable[[slice, slice, Array, float], tuple[Array, Array]]
 
 
 def hermite_coefficients(function: Callable[[Array], Array], variances: Array) -> tuple[Array, float]:
@@ -92,11 +92,11 @@ def hermite_duals(
         column_variances: shape (m,).
 
     Returns:
-        (rows, columns, covariance block) ↦ (E[σσ'], E[σ'σ']), and the stated error.
+        (rows, columns, covariance block, factor) ↦ factor · (E[σσ'], E[σ'σ']), and the stated error.
 
     >>> from theory.activations import TANH
     >>> evaluate, error = hermite_duals(TANH, np.ones(1), np.ones(1))
-    >>> evaluate(slice(0, 1), slice(0, 1), np.array([[1.0]]))[0].round(6)
+    >>> evaluate(slice(0, 1), slice(0, 1), np.array([[1.0]]), 1.0)[0].round(6)
     array([[0.394294]])
     """
     rows_count = row_variances.size
@@ -105,12 +105,12 @@ def hermite_duals(
         *(hermite_coefficients(f, distinct) for f in (activation.value, activation.derivative)), strict=True
     )
 
-    def evaluate(rows: slice, columns: slice, covariance: Array) -> tuple[Array, Array]:
+    def evaluate(rows: slice, columns: slice, covariance: Array, factor: float) -> tuple[Array, Array]:
         scale = np.sqrt(row_variances[rows, None] * column_variances[None, columns])
         correlation = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0.0)
         np.clip(correlation, -1.0, 1.0, out=correlation)
         left, right = places[:rows_count][rows], places[rows_count:][columns]
-        value, slope = (_series(table, left, right, correlation) for table in series)
+        value, slope = (factor * _series(table, left, right, correlation) for table in series)
         return value, slope
 
     return evaluate, max(errors)

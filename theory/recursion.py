@@ -128,10 +128,8 @@ def propagate(gram: Array, rows: slice, columns: slice, layers: Layers) -> Itera
     for h, (scale, prepared) in enumerate(
         zip(layers.weight_variances[1:], layers.duals, strict=True), start=1
     ):
-        covariance, slope = prepared.evaluate(rows, columns, covariance)
-        covariance *= scale
+        covariance, slope = prepared.evaluate(rows, columns, covariance, scale)
         covariance += layers.bias_variance
-        slope *= scale
         _set_diagonal(covariance, rows, columns, layers, h)
         yield covariance, slope
 

@@ -272,7 +272,9 @@ def test_a_dry_run_writes_nothing(sweep: tuple[Path, str], trained: list[Cell]) 
     assert step["cost_forecast_s"] > 0
     assert step["interval_band"]["weight_drift"][0] < interval(url)
     assert set(step["interval_band"]) == {*step["interval_forecast"], *step["seeds_for_forecast"]}
-    assert "instead of" in step["proposed"][0]["why"]
+    for group in step["proposed"]:  # lengths only where they are told
+        assert ("instead of" in group["why"]) == bool(step["interval_forecast"])
+        assert ("times as long" in group["why"]) == bool(step["seeds_for_forecast"])
     told = text(found)
     assert "between" in told
     assert "with 90 %" in told

@@ -9,5 +9,11 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
+def _no_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forecasts by the cost model alone: no test knows what another's blocks took."""
+    monkeypatch.setenv("WIDESWEEP_CACHE", "/dev/null/nothing-is-kept")
+
+
+@pytest.fixture(autouse=True)
 def _doctest_names(doctest_namespace: dict[str, Any]) -> None:
     doctest_namespace["np"] = np

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks.narrow_cells import CONFIG as NARROW
+from pipeline import machine_speed
 
 WIDE = """
 name: wide-cells
@@ -38,11 +39,18 @@ def forecast_and_wall_s(text: str, cores: int, folder: Path) -> tuple[float, flo
     (folder / "sweep.yaml").write_text(text)
     subprocess.run(["rm", "-rf", folder / "sweep.zarr"], check=True)
     settings = ["--set", f"compute.cpus={cores}", "--set", "store=sweep.zarr"]
+    known = {**os.environ, machine_speed.FOLDER: str(folder)}
     plan = subprocess.run(
-        [COMMAND, "plan", "sweep.yaml", "--json", *settings], check=True, cwd=folder, capture_output=True
+        [COMMAND, "plan", "sweep.yaml", "--json", *settings],
+        check=True,
+        cwd=folder,
+        capture_output=True,
+        env=known,
     )
     start = time.perf_counter()
-    subprocess.run([COMMAND, "run", "sweep.yaml", *settings], check=True, cwd=folder, capture_output=True)
+    subprocess.run(
+        [COMMAND, "run", "sweep.yaml", *settings], check=True, cwd=folder, capture_output=True, env=known
+    )
     return float(json.loads(plan.stdout)["wall_s"]), time.perf_counter() - start
 
 
@@ -50,13 +58,17 @@ def section() -> str:
     """The table as Markdown."""
     lines = ["| sweep | cores | forecast | measured | ratio |", "| --- | --- | --- | --- | --- |"]
     with tempfile.TemporaryDirectory() as name:
+        forecast_and_wall_s(NARROW, len(os.sched_getaffinity(0)), Path(name))  # tells what blocks take here
         for title, text in sweeps().items():
             for cores in sorted({1, len(os.sched_getaffinity(0))}):
                 said_s, wall_s = forecast_and_wall_s(text, cores, Path(name))
                 lines.append(
                     f"| {title} | {cores} | {said_s:.0f} s | {wall_s:.0f} s | {said_s / wall_s:.2f} |"
                 )
-    head = f"Wall time of `widesweep run` as `widesweep plan` forecasts it (wanted: within {WANTED:.0%}):"
+    head = (
+        "Wall time of `widesweep run` as `widesweep plan` forecasts it, once a run of narrow cells has told "
+        f"what blocks take here (wanted: within {WANTED:.0%}):"
+    )
     return "\n".join([head, "", *lines])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import cost, gpu, gpu_cost
+from pipeline import cost, gpu, gpu_cost, machine_speed
 from pipeline.compute import format_bytes
 from pipeline.plan import Plan, makespan_s
 
@@ -21,13 +21,15 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
         on_gpus: the same sweep's plan for GPUs, for a second forecast.
 
     Returns:
-        Plain numbers; times are in seconds and come from the stated constants of the cost model. Wall times
+        Plain numbers; times are in seconds and come from the stated constants of the cost model, those of
+        cores times what blocks took on this machine in earlier runs (`speed_factor`). Wall times
         are those of the whole command, a local cluster's start and end included; an idle share is what of
         the devices' time no block takes.
     """
     config = plan.config
     seeds = len(config.variants) * len(config.grid.seeds)
-    seconds = plan.block_seconds()
+    speed = machine_speed.factor()
+    seconds = speed * plan.block_seconds()
     result: dict[str, Any] = {
         "name": config.name,
         "cells": config.cells,
@@ -40,6 +42,7 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
         + (len(plan) - plan.training_blocks) * 4,
         "core_s": float(seconds.sum()),
         "cores": plan.cores,
+        "speed_factor": speed,
         "wall_s": _wall_s(seconds, plan.cores),
     }
     return result if on_gpus is None else result | _on_gpus(on_gpus)
@@ -77,7 +80,7 @@ def lines(found: dict[str, Any]) -> str:
             "store",
             f"{format_bytes(found['stored_bytes'])} before compression, about {found['objects']:,} objects",
         ),
-        ("wall time", f"about {duration(found['wall_s'])} on {found['cores']} cores"),
+        ("wall time", f"about {duration(found['wall_s'])} on {found['cores']} cores{_as_here(found)}"),
     ]
     if "gpus" in found:
         rows.append(
@@ -101,6 +104,11 @@ def duration(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.2g} h" if seconds < 172800 else f"{seconds / 86400:.2g} days"
+
+
+def _as_here(found: dict[str, Any]) -> str:
+    factor = found["speed_factor"]
+    return "" if factor == 1.0 else f", as blocks took here: {factor:.2f} times the cost model"
 
 
 def _of_seeds(found: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from pipeline import (
     data_source,
     gpu,
     growth,
+    machine_speed,
     predict,
     ray_environment,
     sampling,
@@ -227,6 +228,8 @@ def _run_pending(
             state = "failed" if watch.failures else "finished"
             if not watch.failures:
                 checkpoints.clear(store.url)
+                if cluster.local and not gpus:
+                    machine_speed.note(progress.cost_done_s, progress.core_s)
     finally:
         book.close(state)
         storage.patiently(store.url, lambda: store_create.consolidate(store.url))

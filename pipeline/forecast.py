@@ -22,14 +22,14 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
 
     Returns:
         Plain numbers; times are in seconds and come from the stated constants of the cost model, those of
-        cores times what blocks took on this machine in earlier runs (`speed_factor`). Wall times
+        cores times what blocks took on this machine in earlier runs (`speed_factor`), as a start of processes
+        is computing too. Wall times
         are those of the whole command, a local cluster's start and end included; an idle share is what of
         the devices' time no block takes.
     """
     config = plan.config
     seeds = len(config.variants) * len(config.grid.seeds)
-    speed = machine_speed.factor()
-    seconds = speed * plan.block_seconds()
+    speed, seconds = machine_speed.factor(), plan.block_seconds()
     result: dict[str, Any] = {
         "name": config.name,
         "cells": config.cells,
@@ -40,10 +40,10 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
         "stored_bytes": cost.stored_bytes(config, plan.size),
         "objects": plan.training_blocks * (len(config.training.variables) if config.training else 0)
         + (len(plan) - plan.training_blocks) * 4,
-        "core_s": float(seconds.sum()),
+        "core_s": speed * float(seconds.sum()),
         "cores": plan.cores,
         "speed_factor": speed,
-        "wall_s": _wall_s(seconds, plan.cores),
+        "wall_s": speed * _wall_s(seconds, plan.cores),
     }
     return result if on_gpus is None else result | _on_gpus(on_gpus)
 

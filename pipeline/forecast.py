@@ -21,11 +21,10 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
         on_gpus: the same sweep's plan for GPUs, for a second forecast.
 
     Returns:
-        Plain numbers; times are in seconds and come from the stated constants of the cost model, those of
-        cores times what blocks took on this machine in earlier runs (`speed_factor`), as a start of processes
-        is computing too. Wall times
-        are those of the whole command, a local cluster's start and end included; an idle share is what of
-        the devices' time no block takes.
+        Plain numbers; times are in seconds and come from the stated constants of the cost model. Those of
+        cores are multiplied by what blocks took on this machine in earlier runs (`speed_factor`); a start of
+        processes is computing too. Wall times are those of the whole command, a local cluster's start and end
+        included; an idle share is what of the devices' time no block takes.
     """
     config = plan.config
     seeds = len(config.variants) * len(config.grid.seeds)

@@ -33,7 +33,7 @@ def note(forecast_s: float, core_s: float) -> None:
         return
     before = _read()
     content = {"forecast_s": KEPT * before[0] + forecast_s, "core_s": KEPT * before[1] + core_s}
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".json", delete=False) as file:
@@ -46,7 +46,7 @@ def _read() -> tuple[float, float]:
     try:
         content = json.loads(_path().read_text())
         found = float(content["forecast_s"]), float(content["core_s"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):  # the second: nobody's home is known
         return 0.0, 0.0
     return found if 0.0 < found[0] < 1e18 and 0.0 < found[1] < 1e18 else (0.0, 0.0)
 

@@ -73,6 +73,18 @@ def test_a_file_that_says_nothing_is_as_none(folder: Path, text: str) -> None:
     assert machine_speed.factor() == 1.0
 
 
+def test_who_has_no_home_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container under a number that no user has."""
+
+    def none(_: type[Path]) -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.delenv(machine_speed.FOLDER)
+    monkeypatch.setattr(Path, "home", classmethod(none))
+    machine_speed.note(100.0, 50.0)
+    assert machine_speed.factor() == 1.0
+
+
 def test_a_folder_that_cannot_be_written_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(machine_speed.FOLDER, "/dev/null/nothing-is-kept")
     machine_speed.note(100.0, 50.0)

@@ -228,8 +228,7 @@ def _run_pending(
             state = "failed" if watch.failures else "finished"
             if not watch.failures:
                 checkpoints.clear(store.url)
-                if cluster.local and not gpus:
-                    machine_speed.note(progress.cost_done_s, progress.core_s)
+                watch.tell_speed(here=cluster.local and not gpus)
     finally:
         book.close(state)
         storage.patiently(store.url, lambda: store_create.consolidate(store.url))
@@ -315,6 +314,11 @@ class _Watch:
         for pair in pairs:
             cells = self.pooling.pool(pair)
             self.progress.block_done(0.0, 0.0, cells if self.plan.config.training is None else {})
+
+    def tell_speed(self, *, here: bool) -> None:
+        """Keeps what blocks took beside the cost model, if this machine's cores computed them."""
+        if here:
+            machine_speed.note(self.progress.cost_done_s, self.progress.core_s)
 
     def started(self, block: Block) -> None:
         self.book.started(block.index)

@@ -268,8 +268,7 @@ def test_a_dry_run_writes_nothing(sweep: tuple[Path, str], trained: list[Cell]) 
     before = measured_bytes(Path(url)), sorted(str(f) for f in Path(url).rglob("*"))
     found = refine(url, Goal(("weight_drift",)), dry_run=True)
     step = found["proposal"]
-    assert step["cells"] > 0
-    assert step["cost_forecast_s"] > 0
+    assert min(step["cells"], step["cost_forecast_s"]) > 0
     assert step["interval_band"]["weight_drift"][0] < interval(url)
     assert set(step["interval_band"]) == {*step["interval_forecast"], *step["seeds_for_forecast"]}
     for group in step["proposed"]:  # lengths only where they are told

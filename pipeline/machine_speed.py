@@ -13,7 +13,7 @@ from pathlib import Path
 
 FOLDER = "WIDESWEEP_CACHE"  # environment variable: another folder than ~/.cache/widesweep
 LEAST_S = 5.0  # forecast core seconds of a run that tells something
-KEPT = 0.5  # weight of all earlier runs beside the last
+WINDOW_S = 600.0  # of forecast core seconds, the last ones: short runs beside other work weigh little
 
 
 def factor() -> float:
@@ -32,7 +32,8 @@ def note(forecast_s: float, core_s: float) -> None:
     if forecast_s < LEAST_S or core_s <= 0.0:
         return
     before = _read()
-    content = {"forecast_s": KEPT * before[0] + forecast_s, "core_s": KEPT * before[1] + core_s}
+    kept = min(1.0, max(0.0, WINDOW_S - forecast_s) / before[0]) if before[0] > 0.0 else 0.0
+    content = {"forecast_s": kept * before[0] + forecast_s, "core_s": kept * before[1] + core_s}
     with contextlib.suppress(OSError, RuntimeError):
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,15 +28,19 @@ def forecast(path: Path) -> dict[str, float]:
     return json.loads(CliRunner().invoke(app, ["plan", str(path), "--json"]).stdout)  # type: ignore[no-any-return]
 
 
-def test_later_runs_count_more(folder: Path) -> None:
-    """Weights ½ and 1 after two runs; runs too short to tell leave no trace."""
+def test_the_last_minutes_of_computing_count(folder: Path) -> None:
+    """Of a window the longest runs weigh most, then the last; runs too short to tell leave no trace."""
     assert machine_speed.factor() == 1.0
     machine_speed.note(machine_speed.LEAST_S / 2, 100.0)
     assert not folder.exists()
     machine_speed.note(100.0, 50.0)
     assert machine_speed.factor() == 0.5
     machine_speed.note(100.0, 100.0)
-    assert machine_speed.factor() == pytest.approx(125.0 / 150.0)
+    assert machine_speed.factor() == pytest.approx(150.0 / 200.0)
+    machine_speed.note(500.0, 1000.0)  # leaves room for half of what was there
+    assert machine_speed.factor() == pytest.approx((75.0 + 1000.0) / 600.0)
+    machine_speed.note(700.0, 700.0)
+    assert machine_speed.factor() == 1.0
     assert len(list(folder.iterdir())) == 1
 
 

@@ -23,7 +23,7 @@ from torch.func import functional_call, jacrev
 from benchmarks.environments import peer_python, run_peer
 from benchmarks.infinite_ntk import REQUIREMENTS as NEURAL_TANGENTS
 from benchmarks.rows import Row, table
-from workers import cell_cost, products
+from workers import aligned, cell_cost, products
 from workers.data import Data, DataConfig, Dimensions, load
 from workers.ensemble import Ensemble
 from workers.networks import FullyConnected
@@ -137,7 +137,7 @@ def product_peak(dtype: torch.dtype, cores: int = 1, size: int = 1536) -> float:
     a = torch.randn(size, size, dtype=dtype)
     out, many = torch.empty_like(a), THIN * cores
     one, result = a.numpy(), out.numpy()
-    tall, thin = (each[None].expand(many, -1, -1) for each in (a[:, :256], a[:256, :64]))
+    tall, thin = (aligned.copy(each[None]).expand(many, -1, -1) for each in (a[:, :256], a[:256, :64]))
     ours = partial(products.multiply, tall, thin, out.new_empty(many, size, 64))
     torch.set_num_threads(cores)
     products.set_threads(cores)

@@ -301,7 +301,7 @@ class Ensemble:
         """Zeros as large as what trains."""
         own = self.trained
         return Parameters(
-            [None if w is None else aligned.empty(w, *w.shape).zero_() for w in own.weights],
+            [None if w is None else aligned.spread(w, *w.shape).zero_() for w in own.weights],
             [None if b is None else torch.zeros_like(b) for b in own.biases],
         )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from workers import products
+from workers import aligned, products
 from workers.compiled.calls import meet, numbers, part
 from workers.compiled.nest import Matrix, product, product_at, share
 from workers.compiled.transposition import transpose
@@ -22,10 +22,10 @@ from workers.products import NUMBERS
 if TYPE_CHECKING:
     from workers.ensemble import Ensemble
 
-# Columns of a table's layers: sizes, addresses, distances between cells in numbers; and of its scales.
-FAN_IN, FAN_OUT, TRAINS, WEIGHT, WEIGHT_CELL, BIAS, BIAS_CELL = range(7)
-ACTIVATION, ACTIVATION_CELL, COTANGENT, COTANGENT_CELL, BY_SAMPLE = range(7, 12)
-COLUMNS = 12
+# Columns of a table's layers: sizes, addresses, distances between cells and rows in numbers; of its scales.
+FAN_IN, FAN_OUT, TRAINS, WEIGHT, WEIGHT_CELL, WEIGHT_ROW, BIAS, BIAS_CELL = range(8)
+ACTIVATION, ACTIVATION_CELL, COTANGENT, COTANGENT_CELL, BY_SAMPLE, BY_SAMPLE_ROW = range(8, 14)
+COLUMNS = 14
 WEIGHT_SCALE, BIAS_SCALE = range(2)
 BASE, GRAM, MOVED, HELD_CELL = range(4)
 SOURCE, SOURCE_CELL = range(2)
@@ -43,7 +43,7 @@ class Table(NamedTuple):
         cores: how many take each pass together.
         meeting: address of the count of cores that have come so far.
         met: how often they have met, one number.
-        layers: by layer, FAN_IN to BY_SAMPLE; activations and cotangents by features, D by samples too.
+        layers: by layer, FAN_IN to BY_SAMPLE_ROW; activations and cotangents by features, D by samples too.
         scales: by layer, WEIGHT_SCALE and BIAS_SCALE.
         held: BASE to HELD_CELL of a held layer, or zeros.
         below: SOURCE and SOURCE_CELL, of A below the lowest layer.
@@ -92,7 +92,7 @@ class Tables:
             each_cell: whether activations and cotangents of every cell are wanted, or those of one at a time.
         """
         self.cores, samples, x = cores, ensemble.x.shape[1], ensemble.x
-        self._by_sample = [x.new_empty(samples * layer.fan_out) for layer in ensemble.layers]
+        self._by_sample = [aligned.spread(x, 1, samples, layer.fan_out) for layer in ensemble.layers]
         self._slabs = x.new_empty((cores, samples * SLAB))
         self._room = x.new_empty((2, samples, samples))
         self._come = np.zeros(1, dtype=np.int64)
@@ -125,10 +125,11 @@ class Tables:
             z, d = ensemble.output_layer if is_last else ensemble.pre_activations[h], self._cotangents[h]
             rows.append(
                 (
-                    layer.fan_in, layer.fan_out, layer.trains, weight.data_ptr(), weight.stride(0),
+                    layer.fan_in, layer.fan_out, layer.trains,
+                    weight.data_ptr(), weight.stride(0), weight.stride(1),
                     *((0, 0) if bias is None else (bias.data_ptr(), bias.stride(0))),
                     z.data_ptr(), z.stride(0) * each_cell, d.data_ptr(), d.stride(0) * each_cell,
-                    self._by_sample[h].data_ptr(),
+                    self._by_sample[h].data_ptr(), self._by_sample[h].stride(1),
                 )
             )  # fmt: skip
         return np.array(rows, dtype=np.int64)
@@ -225,7 +226,7 @@ def forward(table: Table) -> None:
                     for i in range(row, row + samples):
                         z[i] = value
             below = Matrix(activations_below(table, h), samples, 1)
-            weight = Matrix(layers[h, WEIGHT], 1, fan_out)
+            weight = Matrix(layers[h, WEIGHT], 1, layers[h, WEIGHT_ROW])
             alpha = scales[h, WEIGHT_SCALE]
             product(table.product, mine, samples, fan_in, alpha, weight, below, beta, out, False)
         if table.relu and h < len(layers) - 1:
@@ -289,9 +290,8 @@ def by_sample(table: Table, h: int, factors: np.ndarray, features: tuple[int, in
     """φ ∘ D_h by samples from D_hᵀ, for some features."""
     layers, samples, size = table.layers, table.samples, table.scales.itemsize
     start = layers[h, COTANGENT] + size * features[0] * samples
-    end, count, fan_out = layers[h, BY_SAMPLE], features[1] - features[0], layers[h, FAN_OUT]
-    end += size * features[0]
-    transpose(start, samples, count, samples, end, fan_out, factors)
+    end, count = layers[h, BY_SAMPLE] + size * features[0], features[1] - features[0]
+    transpose(start, samples, count, samples, end, layers[h, BY_SAMPLE_ROW], factors)
 
 
 @part
@@ -300,8 +300,8 @@ def _carry(table: Table, h: int, rows: tuple[int, int]) -> None:
     layers, scales, samples = table.layers, table.scales, table.samples
     zero = scales.dtype.type(0)
     fan_out, alpha, place = layers[h, FAN_OUT], scales[h, WEIGHT_SCALE], layers[h - 1, COTANGENT]
-    weight, above = Matrix(layers[h, WEIGHT], fan_out, 1), Matrix(layers[h, COTANGENT], samples, 1)
-    below = Matrix(place, samples, 1)
+    weight = Matrix(layers[h, WEIGHT], layers[h, WEIGHT_ROW], 1)
+    above, below = Matrix(layers[h, COTANGENT], samples, 1), Matrix(place, samples, 1)
     product(table.product, rows, samples, fan_out, alpha, weight, above, zero, below, False)
     if table.relu:
         start, count = scales.itemsize * rows[0] * samples, (rows[1] - rows[0]) * samples
@@ -316,8 +316,9 @@ def _move(table: Table, h: int, rows: tuple[int, int]) -> None:
     """W_h ← W_h − s_h A_{h−1}ᵀ D_h for a slab of its rows, with D_h by samples."""
     layers, scales, samples = table.layers, table.scales, table.samples
     fan_out, alpha = layers[h, FAN_OUT], scales[h, WEIGHT_SCALE]
-    weight, below = Matrix(layers[h, WEIGHT], fan_out, 1), Matrix(activations_below(table, h), samples, 1)
-    one, cotangent = scales.dtype.type(1), Matrix(layers[h, BY_SAMPLE], fan_out, 1)
+    weight = Matrix(layers[h, WEIGHT], layers[h, WEIGHT_ROW], 1)
+    below = Matrix(activations_below(table, h), samples, 1)
+    one, cotangent = scales.dtype.type(1), Matrix(layers[h, BY_SAMPLE], layers[h, BY_SAMPLE_ROW], 1)
     if fan_out == 1:
         _move_column(table, rows, -alpha, below, cotangent, weight)
     else:
@@ -343,10 +344,11 @@ def _move_bias(table: Table, h: int) -> None:
     """b_h ← b_h − t_h Σ_i D_h(i), with D_h by samples, for this core's features."""
     layers, scales, fan_out = table.layers, table.scales, table.layers[h, FAN_OUT]
     bias, mine = numbers(layers[h, BIAS], fan_out, scales), share(fan_out, table.core, table.cores)
-    cotangent = numbers(layers[h, BY_SAMPLE], fan_out * table.samples, scales)
+    row = layers[h, BY_SAMPLE_ROW]
+    cotangent = numbers(layers[h, BY_SAMPLE], row * table.samples, scales)
     for i in range(table.samples):
         for j in range(mine[0], mine[1]):
-            bias[j] -= scales[h, BIAS_SCALE] * cotangent[i * fan_out + j]
+            bias[j] -= scales[h, BIAS_SCALE] * cotangent[i * row + j]
 
 
 @part

@@ -52,6 +52,7 @@ class _Tile:
         self.function = ir.Function(module, self._type(number), name)
         self.function.linkage = "internal"
         self.function.attributes.add("noinline")
+        self.function.attributes.add("optsize")  # two steps in one would need more registers than there are
         self._write()
 
     @staticmethod
@@ -78,8 +79,11 @@ class _Tile:
         places = list(product(range(self.rows), range(self.vectors)))
         sums = {place: self._entering(self.vector, zero, entry) for place in places}
         columns = [self._load(at_b, v) for v in range(self.vectors)]
-        factors = [self._splat(build.load(build.gep(at_a, [offset]))) for offset in a_offsets]
-        found = {(r, v): self._fma(factors[r], columns[v], sums[r, v]) for r, v in places}
+        found = {}
+        for r, offset in enumerate(a_offsets):  # one after another: together they and the sums lack registers
+            factor = self._splat(build.load(build.gep(at_a, [offset])))
+            for v, column in enumerate(columns):
+                found[r, v] = self._fma(factor, column, sums[r, v])
         ahead = build.gep(at_a, [build.add(a_offsets[-1], build.mul(a_step, INDEX(AHEAD)))])
         self._prefetch(ahead, 0, 2)
         following = build.add(k, INDEX(1))

@@ -84,6 +84,9 @@ class _Tile:
             factor = self._splat(build.load(build.gep(at_a, [offset])))
             for v, column in enumerate(columns):
                 found[r, v] = self._fma(factor, column, sums[r, v])
+        if self.rows <= ROWS:  # what the next tile takes; taller ones have no load to spare
+            beside = build.gep(at_a, [build.mul(a_row, INDEX(2 * self.rows - 1))])
+            self._prefetch(beside, 0, 3)
         ahead = build.gep(at_a, [build.add(a_offsets[-1], build.mul(a_step, INDEX(AHEAD)))])
         self._prefetch(ahead, 0, 2)
         following = build.add(k, INDEX(1))

@@ -33,7 +33,7 @@ from pipeline.plan import Block, Plan
 from pipeline.pooling import Pooling
 from pipeline.progress import Progress
 from pipeline.signals import StopFlag
-from pipeline.store import Store
+from pipeline.store import Store, counts
 from pipeline.store_chunks import writer
 from workers.data import Data
 from workers.variable import FAILED, PENDING
@@ -195,7 +195,7 @@ def _run_pending(
     from pipeline import schedule
 
     lengths = (store.seeds_per_block, store.rates_per_block, store.parts_per_block)
-    gpus = int(cluster.gpus) if gpu_memory_bytes else 0
+    before, gpus = store.status_before(states), int(cluster.gpus) if gpu_memory_bytes else 0
     plan = data_source.make_plan(sweep, cluster.cores, *lengths, gpus)
     order = plan.longest_first(store.blocks_with(*states))
     mixed = store.mixed_blocks(PENDING) if FAILED not in states else set(order.tolist())
@@ -212,10 +212,10 @@ def _run_pending(
     book = Journal(store.url)
     state = "interrupted"
     try:
-        with Progress(sweep.config.name, store.cell_counts(), len(order), cost_s, cluster.cores) as progress:
+        with Progress(sweep.config.name, counts(before), len(order), cost_s, cluster.cores) as progress:
             pooling = Pooling(store.url, plan, None if data is None else data.x, store.pair_draws)
             pooling.expect(order.tolist())
-            watch = _Watch(store, book, progress, plan, pooling)
+            watch = _Watch(store, book, progress, plan, pooling, before)
             watch.pool(store.unpooled_pairs())
             blocks = (
                 _block(plan, int(i), states if int(i) in mixed else (), float(shares[i]), wanted)
@@ -300,13 +300,19 @@ class _Either:
 
 @dataclass
 class _Watch:
-    """Tells what happens to blocks to the journal, the display and, for failed ones, the store."""
+    """Tells what happens to blocks to the journal, the display and, for failed ones, the store.
+
+    Attributes:
+        before: status of each cell, or of the random networks, with those that wait for this run pending.
+        failures: blocks that failed.
+    """
 
     store: Store
     book: Journal
     progress: Progress
     plan: Plan
     pooling: Pooling
+    before: np.ndarray
     failures: int = 0
 
     def pool(self, pairs: list[tuple[int, int]]) -> None:
@@ -326,7 +332,7 @@ class _Watch:
     def finished(self, block: Block, outcome: Outcome) -> None:
         times = outcome.wall_s, outcome.core_s
         self.book.finished(block.index, *times, outcome.computed, outcome.device)
-        cells = _new(outcome) if block.kind == "training" else self.pooling.ended(block)
+        cells = self._settled(block, outcome) if block.kind == "training" else self.pooling.ended(block)
         self._count(block, outcome.wall_s * block.threads, cells)
 
     def lost(self, block: Block, reason: str) -> None:
@@ -336,8 +342,11 @@ class _Watch:
     def failed(self, block: Block, reason: str) -> None:
         self.failures += 1
         writer(self.store.url, self.plan.config.hash).write_failed(block, reason)
-        rest = {"failed": self._cells(block)} if block.kind == "training" else self.pooling.ended(block)
-        self._count(block, 0.0, rest)
+        if block.kind == "training":
+            cells = {"failed": counts(self._inside(block))["pending"]}
+        else:
+            cells = self.pooling.ended(block)
+        self._count(block, 0.0, cells)
 
     def _count(self, block: Block, core_s: float, cells: dict[str, int]) -> None:
         counted = self.plan.config.training is None or block.kind == "training"
@@ -345,12 +354,11 @@ class _Watch:
         self.book.remaining_s = self.progress.remaining_s
         self.progress.show()
 
-    def _cells(self, block: Block) -> int:
-        rates = block.rate_stop - block.rate_start
-        return (block.seed_stop - block.seed_start) * rates if block.kind == "training" else 1
+    def _settled(self, block: Block, outcome: Outcome) -> dict[str, int]:
+        """Cells of a block that waited, by the state that they are in now."""
+        was, now = counts(self._inside(block)), outcome.cells
+        return {state: now[state] - was[state] for state in ("done", "diverged", "failed")}
 
-
-def _new(outcome: Outcome) -> dict[str, int]:
-    """A block's cells by state, without those that were done before."""
-    settled = sum(outcome.cells[state] for state in ("done", "diverged", "failed"))
-    return outcome.cells | {"done": outcome.cells["done"] - max(0, settled - outcome.computed)}
+    def _inside(self, block: Block) -> np.ndarray:
+        seeds, rates = slice(block.seed_start, block.seed_stop), slice(block.rate_start, block.rate_stop)
+        return self.before[block.width, block.depth, block.variant, seeds, rates]

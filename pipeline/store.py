@@ -188,9 +188,16 @@ class Store:
 
     def cell_counts(self) -> dict[str, int]:
         """Cells by state: of training where there is any, else of the random networks."""
-        return counts(
-            self.training_status() if self.config.training is not None else self.initialization_status()
-        )
+        return counts(self._of_cells())
+
+    def status_before(self, states: tuple[int, ...]) -> np.ndarray:
+        """Status of cells, or of random networks; those in these states, which a run computes, pending."""
+        status = self._of_cells()
+        return np.where(np.isin(status, states), PENDING, status)
+
+    def _of_cells(self) -> np.ndarray:
+        trains = self.config.training is not None
+        return self.training_status() if trains else self.initialization_status()
 
     def block_costs(self) -> tuple[np.ndarray, np.ndarray]:
         """Cells or parts, and core seconds, of each block's last attempt, (blocks,); 0 where unknown."""

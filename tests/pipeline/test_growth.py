@@ -139,10 +139,21 @@ def test_a_growth_that_dies_on_the_way_is_ended_by_the_same_command(
     assert len(trained) == len(set(trained)) == 12
 
 
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.splitlines()[-1]
+
+
 def test_failed_blocks_are_computed_again_when_asked_and_no_others(
-    write_config: Write, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
+    write_config: Write,
+    tmp_path: Path,
+    trained: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A plain rerun leaves failures with their reason; --retry-failed ends in the bits of a calm run."""
+    """A plain rerun leaves failures with their reason; --retry-failed ends in the bits of a calm run.
+
+    What failed counts once on the display, and no longer once it is done.
+    """
     from pipeline import schedule
 
     path, url = write_config(initialization=None), tmp_path / "a.zarr"
@@ -159,6 +170,7 @@ def test_failed_blocks_are_computed_again_when_asked_and_no_others(
     with monkeypatch.context() as patch:
         patch.setattr(schedule, "run", faulty)
         assert run_to(path, url).cell_counts() == {"done": 12, "diverged": 0, "failed": 12, "pending": 0}
+    assert last_line(capsys).endswith("2 cores · 12 failed")
     trained.clear()
     assert run_to(path, url).failures(1) == {"2": "ZeroDivisionError: a defect"}
     tree = xr.open_datatree(url, engine="zarr")["training"]
@@ -166,6 +178,9 @@ def test_failed_blocks_are_computed_again_when_asked_and_no_others(
     assert (tree["failure"].sel(width=8) == "").all()
     assert not trained
     assert run_to(path, url, retry_failed=True).cell_counts()["done"] == 24
+    told = last_line(capsys)
+    assert " 24/24 cells " in told
+    assert "failed" not in told
     assert sorted(trained) == sorted(set(trained))
     assert {cell[0] for cell in trained} == {12}
     assert len(trained) == 12

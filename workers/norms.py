@@ -7,19 +7,15 @@ whose iteration has converged keeps its value while others go on.
 
 from __future__ import annotations
 
-import functools
-
-import numpy as np
 import torch
 from torch import Tensor
 
 from workers import squaring
+from workers.compiled import lanczos
 
-SMALL, SMALL_ON_GPU = 64, 128  # smaller side up to which the Gram matrix is diagonalised whole
+SMALL = 128  # smaller side up to which a GPU diagonalises the Gram matrix whole
 IN_BATCHES = 32  # largest matrix that CUDA's library diagonalises many of at once
 BY_SQUARING = 256  # largest one whose extremes products find sooner than it does
-CHECK = 8  # Lanczos steps between two looks at the Ritz value
-SETTLED = 1e-13  # relative growth of the Ritz value over CHECK steps at which it is taken
 
 
 def frobenius(matrices: Tensor) -> Tensor:
@@ -35,8 +31,7 @@ def frobenius(matrices: Tensor) -> Tensor:
 def operator_norm(matrices: Tensor) -> Tensor:
     """‖M‖₂ of each matrix: its largest singular value.
 
-    The square root of the largest eigenvalue of the smaller Gram matrix, or, above `SMALL`, of its Lanczos
-    approximation with full reorthogonalisation, exact once the Krylov space is exhausted.
+    By Lanczos' method, on a CPU in machine code (`workers.compiled.lanczos`).
 
     Args:
         matrices: shape (B, rows, columns), finite.
@@ -51,8 +46,17 @@ def operator_norm(matrices: Tensor) -> Tensor:
     """
     if min(matrices.shape[1:]) == 1:
         return matrices.flatten(1).square().sum(1).sqrt()
+    return lanczos.operator_norms(matrices) if matrices.device.type == "cpu" else by_torch(matrices)
+
+
+def by_torch(matrices: Tensor) -> Tensor:
+    """The same by operations on the whole batch, as a GPU takes them.
+
+    The square root of the largest eigenvalue of the smaller Gram matrix, or, above `SMALL`, of its Lanczos
+    approximation with full reorthogonalisation, exact once the Krylov space is exhausted.
+    """
     wide = _padded(matrices if matrices.shape[1] <= matrices.shape[2] else matrices.transpose(1, 2))
-    if wide.shape[1] <= (SMALL_ON_GPU if wide.is_cuda else SMALL):
+    if wide.shape[1] <= SMALL:
         return extreme_eigenvalues(torch.bmm(wide, wide.transpose(1, 2)))[1].clamp_min(0.0).sqrt()
     return _lanczos(wide).clamp_min(0.0).sqrt()
 
@@ -136,10 +140,10 @@ def _lanczos(wide: Tensor) -> Tensor:
     than a batch of matrices by one column.
     """
     cells, rows, _ = wide.shape
-    basis = wide.new_empty((cells, CHECK, rows))
+    basis = wide.new_empty((cells, lanczos.CHECK, rows))
     alphas, betas = wide.new_zeros((cells, rows)), wide.new_zeros((cells, rows))
     value, settled = wide.new_zeros(cells), torch.zeros(cells, dtype=torch.bool, device=wide.device)
-    v = torch.as_tensor(_start(rows), dtype=wide.dtype, device=wide.device).expand(cells, 1, -1)
+    v = torch.as_tensor(lanczos.start(rows), dtype=wide.dtype, device=wide.device).expand(cells, 1, -1)
     for k in range(rows):
         if k == basis.shape[1]:
             basis = torch.cat([basis, torch.empty_like(basis)], dim=1)
@@ -153,9 +157,9 @@ def _lanczos(wide: Tensor) -> Tensor:
         alive = beta > 64 * torch.finfo(wide.dtype).eps * alphas[:, : k + 1].abs().amax(1)
         betas[:, k] = torch.where(alive, beta, 0.0)  # 0: the Krylov space is exhausted
         v = torch.where(alive[:, None, None], w / beta[:, None, None], 0.0)
-        if (k + 1) % CHECK == 0:
+        if (k + 1) % lanczos.CHECK == 0:
             ritz = _largest_ritz(alphas[:, : k + 1], betas[:, :k])
-            done = (ritz - value).abs() <= SETTLED * ritz.abs()
+            done = (ritz - value).abs() <= lanczos.SETTLED * ritz.abs()
             value = torch.where(settled, value, ritz)
             settled = settled | done
             if bool(settled.all()):
@@ -170,9 +174,3 @@ def _largest_ritz(alphas: Tensor, betas: Tensor) -> Tensor:
         tridiagonal = tridiagonal.cpu()
     largest: Tensor = torch.linalg.eigvalsh(tridiagonal)[:, -1]
     return largest.to(alphas.device)
-
-
-@functools.cache
-def _start(rows: int) -> np.ndarray:
-    vector = np.random.Generator(np.random.Philox(0)).standard_normal(rows)
-    return np.asarray(vector / np.linalg.norm(vector))

@@ -16,12 +16,13 @@ import xarray as xr
 from workers import cell_cost, products
 from workers import checkpoint as checkpoints
 from workers.checkpoint import FINISHED, Batch, Flush, Ledger, States
+from workers.compiled import lanczos
 from workers.data import Data, Dimensions
 from workers.device import resolved
 from workers.ensemble import Ensemble
 from workers.looks import runs
 from workers.networks.base import Network
-from workers.observables import OBSERVABLES
+from workers.observables import OBSERVABLES, needs
 from workers.observables.record import Record
 from workers.optimizers.base import Stepper, Training
 from workers.parameters import initial_parameters
@@ -71,7 +72,9 @@ class TrainingBlock:
 
 
 def prepare(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> None:
-    """Loads the machine code of a CPU's steps where such cells have one: once in a process, some seconds."""
+    """Loads machine code of a CPU's steps and records that such cells use: once in a process, for seconds."""
+    if "norms" in needs(training.measure):
+        lanczos.load(np.dtype(training.dtype))
     if not cell_cost.has_compiled_passes(network, width, depth, size):
         return
     from workers.compiled import look, stretch

@@ -30,7 +30,7 @@ def random(*shape: int) -> torch.Tensor:
 @ROUTES
 @pytest.mark.parametrize("shape", [(3, 7, 200), (2, 130, 130), (2, 201, 97), (2, 64, 64), (3, 300, 300)])
 def test_operator_norm_equals_the_largest_singular_value(norm: Norm, shape: tuple[int, ...]) -> None:
-    """Gram and Lanczos, wide and tall, of random matrices whose top has no gap; it is not the Frobenius norm."""
+    """Gram and Lanczos, wide and tall, of random matrices whose top has no gap; not the Frobenius norm."""
     matrices = random(*shape)
     np.testing.assert_allclose(norm(matrices), torch.linalg.matrix_norm(matrices, 2), rtol=EXACT)
     assert (norm(matrices) < 0.9 * frobenius(matrices)).all()
@@ -52,7 +52,7 @@ def test_operator_norm_of_low_rank_and_zero(norm: Norm) -> None:
 
 @pytest.mark.parametrize("gap", [1e-2, 1e-5])
 def test_largest_values_that_lie_close(gap: float) -> None:
-    """Four singular values, each so close to the next; negative control: the second is told from the first."""
+    """Four singular values so close to one another; negative control: the first is told from the second."""
     values = 1.0 - gap * torch.arange(150, dtype=torch.float64).clamp_max(4)
     left, right = (torch.linalg.qr(random(1, 150, 150) + i)[0] for i in (0.0, 1.0))
     norm = operator_norm((left * values) @ right.mT)

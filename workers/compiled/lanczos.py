@@ -132,7 +132,7 @@ def _scaled(a: np.ndarray, factor: float, out: np.ndarray) -> None:
 
 @reordered
 def _inner(a: np.ndarray, b: np.ndarray) -> float:
-    total = a[0] * b[0]
+    total: float = a[0] * b[0]
     for j in range(1, len(b)):
         total += a[j] * b[j]
     return total

@@ -110,7 +110,7 @@ def test_a_checkpoint_may_go_on_in_other_batches() -> None:
 def test_batches_in_two_threads_leave_their_states_together() -> None:
     """Two threads, several batches each: one flush holds the states of both, at steps of their own."""
     b = block(FullyConnected(), width=9, seeds=tuple(range(6)), threads=2, split=1,
-              training=GradientDescent(steps=300, records=20))  # fmt: skip
+              training=GradientDescent(steps=3000, records=20))  # fmt: skip
     calm, kept = run(b, sphere()), Kept()
     assert_same(run(b, sphere(), kept), calm)
     sizes = {len(np.unique(arrays["cells"])) for _, arrays in kept.flushes}

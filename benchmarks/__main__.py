@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other, into benchmarks/RESULTS.md. From the root: python -m benchmarks"""
+"""Every benchmark, into benchmarks/RESULTS.md and a figure. From the root: python -m benchmarks"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import (
     engine,
+    figure,
     forecast,
     gpu,
     infinite_ntk,
@@ -23,6 +24,7 @@ from benchmarks import (
 from benchmarks.rows import Row, table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+FIGURE = RESULTS.with_name("results.png")
 
 # The quick ones first, so that a stop leaves most.
 PARTS = (
@@ -51,9 +53,15 @@ def machine() -> str:
     return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
 
 
+def heading() -> str:
+    """What the page begins with."""
+    picture = f"![Each ratio over the one that was wanted]({FIGURE.name})"
+    return f"# Ours beside the peers\n\n{machine()}. Ratios of paired runs in one process tree.\n\n{picture}"
+
+
 def main() -> None:
     """Writes what is there after each part, so that one that is stopped leaves the others."""
-    head = f"# Ours beside the peers\n\n{machine()}. Ratios of paired runs in one process tree."
+    head = heading()
     rows: list[Row] = []
     sections: list[str] = []
     for module in PARTS:
@@ -63,6 +71,7 @@ def main() -> None:
         else:
             sections.append(module.section())
         RESULTS.write_text("\n\n".join((head, table(rows), *sections)) + "\n")
+        figure.write(rows, FIGURE)
     print(RESULTS.read_text())
 
 

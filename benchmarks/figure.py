@@ -56,4 +56,4 @@ def draw(rows: list[Row]) -> Figure:
 def write(rows: list[Row], path: Path) -> None:
     """The picture as a file, if any row has a goal."""
     if any(against_goal(row) is not None for row in rows):
-        draw(rows).savefig(path, dpi=130)
+        draw(rows).savefig(path, dpi=100)

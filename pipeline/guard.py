@@ -6,6 +6,7 @@ process of its own does neither. It starts with a worker's first block that has 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+END_S = 2.0  # longest wait for its end
 _CODE = """
 import os, select, sys
 limit = None
@@ -53,6 +55,13 @@ class Guard:
         with contextlib.suppress(OSError):  # a guard that was killed guards nobody; the block goes on
             self._process.stdin.write(f"{self._limit_s}\n".encode())
 
+    def end(self) -> None:
+        """Lets it go: it ends once nobody can speak to it any more."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)
+
 
 @contextlib.contextmanager
 def watching(limit_s: float) -> Iterator[None]:
@@ -72,4 +81,6 @@ def alive() -> None:
 
 @functools.lru_cache(maxsize=1)
 def _guard(process: int) -> Guard:
-    return Guard()
+    guard = Guard()
+    atexit.register(guard.end)
+    return guard

@@ -30,7 +30,7 @@ def operator_norms(matrices: Tensor) -> Tensor:
     exhausted.
 
     Args:
-        matrices: on a CPU, shape (B, rows, columns), rows contiguous.
+        matrices: on a CPU, shape (B, rows, columns); one that is not finite has no norm, NaN.
 
     Source: Golub & Van Loan, Matrix Computations, 4th ed., chapter 10.
 
@@ -38,15 +38,12 @@ def operator_norms(matrices: Tensor) -> Tensor:
     4.0
     """
     cells, rows, columns = matrices.shape
-    found = matrices.new_empty(cells)
-    first, values, compiled = (
-        start(columns).astype(products.NUMBERS[matrices.dtype]),
-        found.numpy(),
-        _compiled(),
-    )
     matrices = matrices if matrices.stride(2) == 1 else matrices.contiguous()
-    place, (cell, row, _) = matrices.data_ptr(), matrices.stride()
     cores = max(1, min(products.threads(), cells)) if rows * columns >= LEAST_SHARE else 1
+    first = start(columns).astype(products.NUMBERS[matrices.dtype])
+    place, (cell, row, _) = matrices.data_ptr(), matrices.stride()
+    found, compiled = matrices.new_empty(cells), _compiled()
+    values = found.numpy()
 
     def part(core: int) -> None:
         mine = cells * core // cores, cells * (core + 1) // cores

@@ -123,9 +123,9 @@ grep -h '^==' "results/down-slurm-$job.log"
 same_numbers results/whole.zarr results/down.zarr
 
 step "a time limit"
-# Slurm looks twice a minute, so the signal comes 60 to 90 s after the start: sixteen times the seeds, so that a fast
+# Slurm looks twice a minute, so the signal comes 60 to 90 s after the start: forty times the seeds, so that a fast
 # machine is not done by then. A cell's numbers do not depend on the cells beside it, so the first 8 must be equal.
-sweep+=(--set grid.seed=128)
+sweep+=(--set grid.seed=320)
 job=$(submit results/limit.zarr --time 2)
 until_true 180 requeued
 until_true 900 over_hurried "$job"

@@ -1,11 +1,11 @@
-"""From a store to laws: `open_sweep`, `analyze`, `examine`, `table`, and `analysis.report.write`."""
+"""From a store to laws: `open_sweep`, `analyze`, `examine`, `table`, and `report.write`."""
 
 from __future__ import annotations
 
-from analysis.errors import AnalysisError, NoScheduler, NotASweep, NotWritable
-from analysis.study import Study, analyze, examine
-from analysis.sweep import open_sweep
-from analysis.text_table import table
+from widesweep.analysis.analysis_result import Study, analyze, examine
+from widesweep.analysis.errors import AnalysisError, NoScheduler, NotASweep, NotWritable
+from widesweep.analysis.reading.sweep import open_sweep
+from widesweep.analysis.report.text_table import table
 
 __all__ = [
     "AnalysisError",

@@ -23,16 +23,17 @@ from torch.func import functional_call, jacrev
 from benchmarks.environments import peer_python, run_peer
 from benchmarks.infinite_ntk import REQUIREMENTS as NEURAL_TANGENTS
 from benchmarks.rows import Row, table
-from workers import aligned, cell_cost, products
-from workers.data import Data, DataConfig, Dimensions, load
-from workers.ensemble import Ensemble
-from workers.networks import FullyConnected
-from workers.optimizers import GradientDescent
-from workers.optimizers.base import Stepper
-from workers.parameters import initial_parameters
-from workers.start import Points, Start
-from workers.tangent_kernels import tangent_kernel
-from workers.training import TrainingBlock, run
+from widesweep.workers.data import Data, DataConfig, Dimensions, load
+from widesweep.workers.engine import matmul, memory_layout
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.parameters import initial_parameters
+from widesweep.workers.engine.tangent_kernels import tangent_kernel
+from widesweep.workers.networks import FullyConnected
+from widesweep.workers.optimizers import GradientDescent
+from widesweep.workers.optimizers.optimizer import Stepper
+from widesweep.workers.training import costs
+from widesweep.workers.training.block_training import TrainingBlock, run
 
 T = TypeVar("T")
 NETWORK = FullyConnected(weight_variance=2.0)
@@ -137,10 +138,10 @@ def product_peak(dtype: torch.dtype, cores: int = 1, size: int = 1536) -> float:
     a = torch.randn(size, size, dtype=dtype)
     out, many = torch.empty_like(a), THIN * cores
     one, result = a.numpy(), out.numpy()
-    tall, thin = (aligned.copy(each[None]).expand(many, -1, -1) for each in (a[:, :256], a[:256, :64]))
-    ours = partial(products.multiply, tall, thin, out.new_empty(many, size, 64))
+    tall, thin = (memory_layout.copy(each[None]).expand(many, -1, -1) for each in (a[:, :256], a[:256, :64]))
+    ours = partial(matmul.multiply, tall, thin, out.new_empty(many, size, 64))
     torch.set_num_threads(cores)
-    products.set_threads(cores)
+    matmul.set_threads(cores)
     with threadpoolctl.threadpool_limits(cores, "blas"):
         rates = (
             (2.0 * size**3, PAIRS, partial(torch.mm, a, a, out=out)),
@@ -149,7 +150,7 @@ def product_peak(dtype: torch.dtype, cores: int = 1, size: int = 1536) -> float:
         )
         peak = max(flops / min(seconds(work) for _ in range(1 + times)) for flops, times, work in rates)
     torch.set_num_threads(1)
-    products.set_threads(1)
+    matmul.set_threads(1)
     return peak
 
 
@@ -172,7 +173,7 @@ def wide() -> list[Row]:
             y, stepper = start.targets, start.training.stepper(batch, start)
             stepping(batch, y, stepper, kernels=True)  # compiled now, or read
             size = Dimensions(*data.x.shape)
-            flops = cell_cost.steps_flops(NETWORK, start.training, width, 3, size)
+            flops = costs.steps_flops(NETWORK, start.training, width, 3, size)
             shares, extra = [], []
             for _ in range(PAIRS):
                 peak = product_peak(getattr(torch, dtype))
@@ -197,7 +198,7 @@ def wide_on_all_cores() -> list[Row]:
             b = block(data, width, 3, seeds=1, steps=10, records=2, dtype=dtype)
             made = [ensemble(b, data) for _ in range(cores)]
             size = Dimensions(*data.x.shape)
-            flops = cores * STRETCHES * cell_cost.steps_flops(NETWORK, made[0][0].training, width, 3, size)
+            flops = cores * STRETCHES * costs.steps_flops(NETWORK, made[0][0].training, width, 3, size)
             work = [
                 partial(_stretches, batch, start.targets, start.training.stepper(batch, start))
                 for start, batch in made
@@ -243,10 +244,10 @@ def ensemble(b: TrainingBlock, data: Data) -> tuple[Start, Ensemble]:
 
 
 def whole_kernel(batch: Ensemble, cores: int) -> Tensor:
-    products.set_threads(cores)
+    matmul.set_threads(cores)
     batch.forward()
     kernel = tangent_kernel(batch)[0]
-    products.set_threads(1)
+    matmul.set_threads(1)
     return kernel
 
 

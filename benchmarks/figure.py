@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from analysis.figures import INK, STYLE
 from benchmarks.rows import Row
+from widesweep.analysis.report.figures import INK, STYLE
 
 MET, MISSED = "#0072B2", "#D55E00"
 ROW_INCHES, WIDTH_INCHES = 0.21, 11.0

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks.narrow_cells import CONFIG as NARROW
-from pipeline import machine_speed
+from widesweep.pipeline.plan import machine_speed
 
 WIDE = """
 name: wide-cells

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.rows import Row, table
-from pipeline.gpu_cost import PASSES, WEIGHT_PASSES
-from workers import cell_cost
-from workers.data import DataConfig, Dimensions, load
-from workers.ensemble import Ensemble
-from workers.networks import FullyConnected
-from workers.optimizers import GradientDescent
-from workers.parameters import initial_parameters
-from workers.start import Points, Start
+from widesweep.pipeline.plan.gpu_cost import PASSES, WEIGHT_PASSES
+from widesweep.workers.data import DataConfig, Dimensions, load
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.parameters import initial_parameters
+from widesweep.workers.networks import FullyConnected
+from widesweep.workers.optimizers import GradientDescent
+from widesweep.workers.training import costs
 
 NETWORK, GPU = FullyConnected(weight_variance=2.0), torch.device("cuda")
 PAIRS, STEPS, RATE = 5, 33, 1e-4
@@ -83,7 +83,7 @@ def least_s(start: Start, cells: int, flops_per_s: float, bytes_per_s: float) ->
     """Time of a step that its operations or its bytes need, whichever is longer."""
     _, width, depth, _ = start.coordinates[0]
     samples, inputs = start.points.x.shape
-    flops = cell_cost.steps_flops(NETWORK, start.training, width, depth, Dimensions(samples, inputs)) / STEPS
+    flops = costs.steps_flops(NETWORK, start.training, width, depth, Dimensions(samples, inputs)) / STEPS
     inner = sum(layer.fan_in * layer.fan_out for layer in start.layers[1:])
     numbers = WEIGHT_PASSES * inner + PASSES * depth * samples * width
     return cells * max(flops / flops_per_s, numbers * start.training.itemsize / bytes_per_s)

@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks.environments import peer_python, run_peer
 from benchmarks.rows import Row, table
-from theory.activations import get
-from theory.kernels import fully_connected_cross_kernels, infinite_ntk
+from widesweep.theory.activations import get
+from widesweep.theory.infinite_width.kernels import fully_connected_cross_kernels, infinite_ntk
 
 REQUIREMENTS = ("jax==0.4.23", "jaxlib==0.4.23", "numpy<2", "scipy<1.13", "neural-tangents==0.6.5")
 AGREEMENT = 1e-6

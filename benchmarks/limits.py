@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.engine import STEPS, block, ensemble, product_peak, stepping
-from workers import products
-from workers.data import DataConfig, load
+from widesweep.workers.data import DataConfig, load
+from widesweep.workers.engine import matmul
 
 SAMPLES, DEPTH, CELLS = 24, 2, 16
 REPEATS = 15
@@ -65,7 +65,7 @@ def section() -> str:
     head = (
         "width",
         "forward, backward, update product by torch",
-        "the same by `workers.products`",
+        "the same by `widesweep.workers.engine.matmul`",
         "µs a step and cell",
         "operations, share of the peak",
     )
@@ -77,7 +77,7 @@ def section() -> str:
             (
                 str(width),
                 product_shares(width, peak, by_torch),
-                product_shares(width, peak, products.multiply),
+                product_shares(width, peak, matmul.multiply),
                 f"{1e6 * seconds:.1f}",
                 f"{flops / 1e6:.2f} MFLOP, {flops / seconds / peak:.2f}",
             )

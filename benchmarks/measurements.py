@@ -13,15 +13,15 @@ from functools import partial
 import numpy as np
 import torch
 
-from workers import cell_cost
-from workers.data import Data, DataConfig, Dimensions, load
-from workers.ensemble import Ensemble
-from workers.networks import FullyConnected
-from workers.observables import DEFAULT, OBSERVABLES
-from workers.observables.record import Record
-from workers.optimizers import GradientDescent
-from workers.parameters import initial_parameters
-from workers.start import Points, Start
+from widesweep.workers.data import Data, DataConfig, Dimensions, load
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.parameters import initial_parameters
+from widesweep.workers.measurements import DEFAULT, OBSERVABLES
+from widesweep.workers.measurements.record import Record
+from widesweep.workers.networks import FullyConnected
+from widesweep.workers.optimizers import GradientDescent
+from widesweep.workers.training import costs
 
 NETWORK = FullyConnected(weight_variance=2.0)
 CPU = torch.device("cpu")
@@ -109,7 +109,7 @@ def counted(data: Data, width: int, names: tuple[str, ...]) -> float:
     training = GradientDescent(steps=STEPS, measure=names)
     size = Dimensions(*data.x.shape, data.outputs, len(data.test_x))
     cell = (NETWORK, training, width, DEPTH, size)
-    return cell_cost.record_flops(*cell) / cell_cost.step_flops(*cell)
+    return costs.record_flops(*cell) / costs.step_flops(*cell)
 
 
 def section() -> str:

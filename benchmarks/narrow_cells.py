@@ -23,9 +23,9 @@ import xarray as xr
 
 from benchmarks.environments import peer_python, run_peer
 from benchmarks.rows import Row, table
-from workers.data import DataConfig, load
-from workers.networks import FullyConnected
-from workers.parameters import initial_parameters
+from widesweep.workers.data import DataConfig, load
+from widesweep.workers.engine.parameters import initial_parameters
+from widesweep.workers.networks import FullyConnected
 
 WIDTHS, DEPTHS = (32, 64, 128), (1, 2, 3)
 SEEDS = 223  # 2,007 cells

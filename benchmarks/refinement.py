@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from analysis.asked import NOT_ASKED
-from analysis.evidence import DONE, Evidence
-from analysis.fit import Estimate
-from analysis.laws import weight_drift
-from analysis.laws.finding import Finding
-from analysis.refine.candidates import Candidates
-from analysis.refine.prospects import Prospect, prospects
-from analysis.refine.rounds import is_reached, next_round
+from widesweep.analysis.fitting.fit import Estimate
+from widesweep.analysis.laws import weight_drift
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.reading.cell_summary import DONE, Evidence
+from widesweep.analysis.reading.requested import NOT_ASKED
+from widesweep.analysis.refine.candidates import Candidates
+from widesweep.analysis.refine.forecasts import Prospect, prospects
+from widesweep.analysis.refine.rounds import is_reached, next_round
 
 Array = NDArray[np.float64]
 CORRELATION = 0.98  # between learning rates of one seed, as measured on digits

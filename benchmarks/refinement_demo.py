@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-import analysis
-from pipeline import config
-from pipeline.refine import refine
-from pipeline.refine.goal import Goal
-from pipeline.run import run
-from pipeline.store import Store
+from widesweep import analysis
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.refine import refine
+from widesweep.pipeline.refine.goal import Goal
+from widesweep.pipeline.store.reader import Store
 
 LAW = "weight_drift"
 REPEATS = 3
@@ -40,9 +40,9 @@ def repeat(folder: Path, number: int, settings: list[str]) -> dict[str, float | 
     demo = Path("configs/demo.yaml")
     first = 1000 * number
     base, refined, grown = (str(folder / f"{name}-{number}.zarr") for name in ("base", "refined", "grown"))
-    count = len(config.load(demo, settings).config.grid.seeds)
+    count = len(sweep_config.load(demo, settings).config.grid.seeds)
     own = [*settings, f"grid.seed={list(range(first, first + count))}", "initialization.draws=1000"]
-    run(config.load(demo, own), base)
+    run(sweep_config.load(demo, own), base)
     wanted, spent = interval(base) / 2, core_s(base)
     for url in (refined, grown):
         shutil.copytree(base, url)
@@ -50,7 +50,7 @@ def repeat(folder: Path, number: int, settings: list[str]) -> dict[str, float | 
     while interval(grown) > wanted and count < MOST_SEEDS:
         count += max(1, count // 8)
         more = [*settings, f"grid.seed={list(range(first, first + count))}", "initialization.draws=1000"]
-        run(config.load(demo, more), grown)
+        run(sweep_config.load(demo, more), grown)
     return {
         "base_s": spent,
         "refine_s": core_s(refined) - spent,

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from benchmarks.rows import Row, table
-from workers.networks import FullyConnected
-from workers.random_networks.conditional_covariance import sample_points
-from workers.random_networks.conditional_variance import sample_any
+from widesweep.workers.networks import FullyConnected
+from widesweep.workers.random_networks.conditional_covariance import sample_points
+from widesweep.workers.random_networks.conditional_variance import sample_any
 
 WIDTH, DEPTH = 1024, 16
 PAIRS, THEIR_DRAWS = 5, 6

@@ -16,12 +16,16 @@ import psutil
 import ray
 import xarray as xr
 
-from pipeline import config, data_source, predict, ray_environment, run, schedule, store_create
-from pipeline.execute import Outcome, Sweep
-from pipeline.plan import Block
-from pipeline.store import Store
-from pipeline.store_chunks import writer
-from workers.variable import DONE, PENDING
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution import driver, ray_environment, schedule
+from widesweep.pipeline.execution.worker import Outcome, Sweep
+from widesweep.pipeline.plan import data as data_source
+from widesweep.pipeline.plan.blocks import Block
+from widesweep.pipeline.predict import prediction
+from widesweep.pipeline.store import template
+from widesweep.pipeline.store.chunks import writer
+from widesweep.pipeline.store.reader import Store
+from widesweep.workers.variable import DONE, PENDING
 
 BLOCKS, CORES = 10_000, 2
 DONE_CELL = {"done": 1, "diverged": 0, "failed": 0, "pending": 0}
@@ -76,10 +80,10 @@ def section() -> str:
     with tempfile.TemporaryDirectory() as name:
         folder, url = Path(name), str(Path(name) / "empty.zarr")
         (folder / "empty.yaml").write_text(CONFIG.replace("{widths}", str(list(range(1, BLOCKS + 1)))))
-        sweep = config.load(folder / "empty.yaml")
+        sweep = sweep_config.load(folder / "empty.yaml")
         data = data_source.load_data(sweep)
         plan = data_source.make_plan(sweep, CORES)
-        store_create.create(url, plan, predict.predict(sweep.config, data), data.index, "")
+        template.create(url, plan, prediction.predict(sweep.config, data), data.index, "")
         ray_environment.prepare(local=True)
         memory = Memory()
         watcher = threading.Thread(target=memory.watch, daemon=True)
@@ -89,7 +93,7 @@ def section() -> str:
             ray.get([awake.remote() for _ in range(CORES)])
             watcher.start()
             began = time.perf_counter()
-            run._run_pending(sweep, Store(url), data, cluster, 0, False, (PENDING,))
+            driver._run_pending(sweep, Store(url), data, cluster, 0, False, (PENDING,))
             wall_s = time.perf_counter() - began
         memory.over.set()
         counts = Store(url).cell_counts()

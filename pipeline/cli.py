@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands import explained, fail, leave_lost_cluster, print_json
-from pipeline.errors import DamagedError, InputError, WidesweepError
-from pipeline.launch import app as submit
+from widesweep.pipeline.commands import explained, fail, leave_lost_cluster, print_json
+from widesweep.pipeline.errors import DamagedError, InputError, WidesweepError
+from widesweep.pipeline.launch import app as submit
 
 app = typer.Typer(
     name="widesweep",
@@ -75,10 +75,10 @@ def plan(
     json: Json = False,
 ) -> None:
     """Forecast cells, blocks, FLOPs, memory, bytes and wall time. Runs nothing."""
-    from pipeline import config as configs
-    from pipeline import forecast
-    from pipeline.data_source import make_plan
-    from pipeline.plan import check_memory
+    from widesweep.pipeline.config import sweep_config as configs
+    from widesweep.pipeline.plan import forecast
+    from widesweep.pipeline.plan.blocks import check_memory
+    from widesweep.pipeline.plan.data import make_plan
 
     sweep = configs.load(config, settings or ())
     compute = sweep.config.compute
@@ -111,9 +111,9 @@ def run(
     json: Json = False,
 ) -> int:
     """Run a sweep, or resume it: the same command again computes what is missing."""
-    from pipeline import config as configs
-    from pipeline import status as statuses
-    from pipeline.run import run as run_sweep
+    from widesweep.pipeline.config import sweep_config as configs
+    from widesweep.pipeline.execution.driver import run as run_sweep
+    from widesweep.pipeline.store import status as statuses
 
     sweep = configs.load(config, settings or ())
     url = store or sweep.config.store
@@ -137,7 +137,7 @@ def status(
     ] = False,
 ) -> None:
     """Show how far a sweep is; works while it runs."""
-    from pipeline import status as statuses
+    from widesweep.pipeline.store import status as statuses
 
     with _damage_told(store):
         state = statuses.status(store)
@@ -152,13 +152,14 @@ def status(
 @explained
 def theory(config: Config, settings: Settings = None, json: Json = False) -> None:
     """Print what theory predicts for a config. Trains nothing."""
-    from pipeline import config as configs
-    from pipeline import data_source, outlook
+    from widesweep.pipeline.config import sweep_config as configs
+    from widesweep.pipeline.plan import data as data_source
+    from widesweep.pipeline.predict import tables
 
     sweep = configs.load(config, settings or ())
     data = data_source.load_data(sweep)
-    found = outlook.predictions(sweep.config, data)
-    print_json(found) if json else print(outlook.text(sweep.config, found))
+    found = tables.predictions(sweep.config, data)
+    print_json(found) if json else print(tables.text(sweep.config, found))
 
 
 @app.command()
@@ -174,7 +175,7 @@ def analyze(
     json: Json = False,
 ) -> None:
     """Fit the laws and write them into the store."""
-    import analysis
+    from widesweep import analysis
 
     _check_store(store)
     try:
@@ -220,10 +221,10 @@ def refine(
     json: Json = False,
 ) -> int:
     """Add the cells that shrink a law's interval fastest, in rounds; the same command goes on."""
-    import analysis
-    from pipeline import refine as refining
-    from pipeline import status as statuses
-    from pipeline.refine import goal
+    from widesweep import analysis
+    from widesweep.pipeline import refine as refining
+    from widesweep.pipeline.refine import goal
+    from widesweep.pipeline.store import status as statuses
 
     _check_store(store)
     wanted = goal.parse(law, interval, budget, dry_run=dry_run)
@@ -249,15 +250,15 @@ def report(
     ] = False,
 ) -> None:
     """Write one HTML page about a sweep, and each figure as PNG and PDF."""
-    import analysis.report
-    from pipeline import watch as watching
+    from widesweep.analysis import report as reports
+    from widesweep.pipeline.execution import watch as watching
 
     if watch:
         with _folder_told(output), _damage_told(store):
             watching.watch(store, output)
     _check_store(store)
     with _folder_told(output), _damage_told(store):
-        print(analysis.report.write(store, output))
+        print(reports.write(store, output))
 
 
 @contextlib.contextmanager
@@ -278,8 +279,8 @@ def _damage_told(url: str) -> Iterator[None]:
     except (WidesweepError, typer.Exit):
         raise
     except Exception as error:
-        from pipeline import damage
-        from pipeline.store import Store
+        from widesweep.pipeline.store import repair as damage
+        from widesweep.pipeline.store.reader import Store
 
         absent = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
         if isinstance(error, OSError) and not absent:
@@ -292,9 +293,9 @@ def _damage_told(url: str) -> Iterator[None]:
 
 def _check_store(url: str) -> None:
     """The same refusal of a wrong store as everywhere, before anything reads it."""
-    from pipeline import storage
-    from pipeline.store import Store
+    from widesweep.pipeline.store import objects
+    from widesweep.pipeline.store.reader import Store
 
     if not Store(url).finished_blocks().any():
         fail(f"{url}: no cell is finished yet. Let `widesweep run` finish a block first.", 2)
-    storage.lend_patience(url)
+    objects.lend_patience(url)

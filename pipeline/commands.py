@@ -11,7 +11,7 @@ from typing import Any, NoReturn, ParamSpec
 
 import typer
 
-from pipeline.errors import ClusterLostError, WidesweepError
+from widesweep.pipeline.errors import ClusterLostError, WidesweepError
 
 P = ParamSpec("P")
 INTERRUPTED = 130

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import ast
+import graphlib
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,81 +21,128 @@ MAY_IMPORT = {
     "pipeline": {"workers", "theory", "analysis"},
 }
 OWN_LIBRARIES = {
-    "ray": {"pipeline/schedule.py"},
+    "ray": {"pipeline/execution"},
     "dask": {"analysis"},
     "distributed": {"analysis"},
     "torch": {"workers"},
-    "numba": {"workers/compiled"},
-    "llvmlite": {"workers/compiled"},
+    "numba": {"workers/engine/compiled"},
+    "llvmlite": {"workers/engine/compiled"},
     "typer": {"pipeline"},
     "matplotlib": {"analysis"},
 }
 THEORY_LIBRARIES = {"numpy", "scipy"}
-
-
-def imports(file: Path) -> set[str]:
-    """Top-level names of everything a file imports, at its head or inside functions."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.add(node.module.partition(".")[0])
-    return found
-
-
 FILES = [file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py"))]
 NAMES = [str(file.relative_to(ROOT)) for file in FILES]
 
 
+def module(file: Path) -> str:
+    """The dotted name of a file below the package: pipeline.store.reader."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module(file): file for file in FILES}
+
+
+@cache
+def imports(file: Path) -> frozenset[str]:
+    """Dotted names that a file imports, at its head, inside functions, and for types alone."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
+
+
+def libraries(file: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports(file)}
+
+
+def ours(file: Path) -> set[str]:
+    """Our own modules that a file imports, as keys of MODULES; the most specific one of each name."""
+    found = set()
+    for name in imports(file):
+        if name.startswith("widesweep."):
+            below = name.removeprefix("widesweep.")
+            found.add(below if below in MODULES else below.rpartition(".")[0])
+    return found & set(MODULES)
+
+
 @pytest.mark.parametrize("file", FILES, ids=NAMES)
 def test_a_room_imports_only_the_rooms_below_it(file: Path) -> None:
-    """No arrow runs up, and none between workers and analysis."""
+    """No arrow runs up, and none between workers and analysis; every import goes by the package's name."""
     room = file.relative_to(ROOT).parts[0]
-    assert imports(file) & set(ROOMS) <= MAY_IMPORT[room] | {room}
+    assert {name.partition(".")[0] for name in ours(file)} <= MAY_IMPORT[room] | {room}
+    assert not libraries(file) & set(ROOMS)
 
 
 @pytest.mark.parametrize("file", FILES, ids=NAMES)
 def test_a_library_is_imported_where_it_belongs(file: Path) -> None:
-    """Ray by the scheduler alone, Dask by analysis alone, torch by workers alone, Numba by compiled loops."""
+    """Ray by execution alone, Dask by analysis alone, torch by workers alone, Numba by compiled loops."""
     path = file.relative_to(ROOT)
     places = {str(place) for place in (path, *path.parents)}
-    for library in imports(file) & set(OWN_LIBRARIES):
+    for library in libraries(file) & set(OWN_LIBRARIES):
         assert places & OWN_LIBRARIES[library], f"{path} imports {library}"
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    """No circle of files, imports for types alone included."""
+    graphlib.TopologicalSorter({name: ours(file) - {name} for name, file in MODULES.items()}).prepare()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_folder_imports_itself_by_a_detour(room: str) -> None:
+    """No circle of a room's folders either; a file that lies in no folder stands for itself."""
+
+    def place(name: str) -> str:
+        parts = name.split(".")
+        return parts[1] if len(parts) > 1 else ""
+
+    graph: dict[str, set[str]] = {}
+    for name, file in MODULES.items():
+        if name.startswith(f"{room}."):
+            inside = {place(each) for each in ours(file) if each.startswith(f"{room}.")}
+            graph.setdefault(place(name), set()).update(inside - {place(name)})
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_name_is_one_file_of_a_room(room: str) -> None:
+    """No basename twice in a room, and none that looks like a test's."""
+    files = [file for file in FILES if file.relative_to(ROOT).parts[0] == room and file.stem != "__init__"]
+    names = Counter(file.stem for file in files)
+    assert not [name for name, count in names.items() if count > 1]
+    assert not [name for name in names if name.startswith("test_") or name.endswith("_test")]
+
+
+@pytest.mark.parametrize("folder", sorted({file.parent for file in FILES}), ids=str)
+def test_a_folder_says_what_it_is_for(folder: Path) -> None:
+    """Every folder has an `__init__` that begins with a docstring."""
+    assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
 
 
 def test_theory_needs_numpy_and_scipy_alone() -> None:
     """A theorist imports `theory` without anything else of ours or others'."""
-    import sys
-
     for file in (ROOT / "theory").rglob("*.py"):
-        others = imports(file) - THEORY_LIBRARIES - {"theory"} - sys.stdlib_module_names
+        others = libraries(file) - THEORY_LIBRARIES - {"widesweep"} - sys.stdlib_module_names
         assert not others, f"{file.name} imports {others}"
 
 
 def test_workers_write_no_files() -> None:
     """No `open` for writing, no `to_zarr`, no `save` in workers: the pipeline stores."""
+    writing = {"to_zarr", "to_netcdf", "write_text", "write_bytes", "savez", "mkdir"}
     for file in (ROOT / "workers").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Attribute):
-                assert node.attr not in {
-                    "to_zarr",
-                    "to_netcdf",
-                    "write_text",
-                    "write_bytes",
-                    "savez",
-                    "mkdir",
-                }
+            assert not (isinstance(node, ast.Attribute) and node.attr in writing), file
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plan", "configs/any.yaml"]])
 def test_help_and_plan_import_nothing_heavy(arguments: list[str]) -> None:
     """Neither torch nor ray nor matplotlib is loaded for them; `--help` does without numpy."""
-    import subprocess
-    import sys
-
     code = (
-        "import sys; from pipeline.cli import app\n"
+        "import sys; from widesweep.pipeline.cli import app\n"
         f"try: app({arguments!r})\n"
         "except SystemExit: pass\n"
         "print('LOADED', *sys.modules)"

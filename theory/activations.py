@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from theory.arrays import Array
+from widesweep.theory.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from theory.arrays import Array
+from widesweep.theory.arrays import Array
 
 REACH = 14.0  # in standard deviations: the mass beyond is 2e-44
 PANELS = 112  # equal panels, so that 0 is the edge of two of them

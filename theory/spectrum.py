@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from theory.arrays import Array, as_symmetric
+from widesweep.theory.arrays import Array, as_symmetric
 
 
 def eigenvalues_with_error(matrix: ArrayLike, *, entry_error: float = 0.0) -> tuple[Array, float]:

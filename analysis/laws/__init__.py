@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from analysis.evidence import Evidence
-from analysis.laws import (
+from widesweep.analysis.laws import (
     convergence,
     cumulants,
     depth_criticality,
     gradient_variance,
+    held_out_linearization,
     hessian_norm,
     information_decay,
     iterations,
@@ -18,7 +18,6 @@ from analysis.laws import (
     label_corruption,
     layer_drift,
     linearization,
-    linearization_test,
     movement_by_scale,
     ntk_variance,
     nuisance_decay,
@@ -28,8 +27,9 @@ from analysis.laws import (
     trajectory,
     weight_drift,
 )
-from analysis.laws.finding import Finding
-from analysis.variant_axis import pooled
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.reading.axes import pooled
+from widesweep.analysis.reading.cell_summary import Evidence
 
 Law = Callable[[Evidence], list[Finding]]
 
@@ -48,7 +48,7 @@ LAWS: tuple[Law, ...] = (  # they see an axis of variants as more learning rates
     pattern_change.LAW.find,
     layer_drift.find,
     linearization.LAW.find,
-    linearization_test.LAW.find,
+    held_out_linearization.LAW.find,
     trajectory.LAW.find,
     information_decay.LAW.find,
     nuisance_decay.LAW.find,

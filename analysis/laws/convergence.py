@@ -6,15 +6,23 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from analysis import fit
-from analysis.asked import NOT_ASKED
-from analysis.evidence import Evidence
-from analysis.extrapolate import Extrapolation
-from analysis.laws.finding import INCONCLUSIVE, Curve, Finding, Plot, Series, judge, undecided
-from analysis.laws.points import constant, coordinates, rate_axis
-from analysis.rates import FLAGS
-from analysis.rates import OK as WINDOW_OK
-from analysis.variant_axis import spoken
+from widesweep.analysis.fitting import fit
+from widesweep.analysis.fitting.extrapolation import Extrapolation
+from widesweep.analysis.fitting.rates import FLAGS
+from widesweep.analysis.fitting.rates import OK as WINDOW_OK
+from widesweep.analysis.laws.kinds.law_result import (
+    INCONCLUSIVE,
+    Curve,
+    Finding,
+    Plot,
+    Series,
+    judge,
+    undecided,
+)
+from widesweep.analysis.laws.kinds.points import constant, coordinates, rate_axis
+from widesweep.analysis.reading.axes import spoken
+from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.requested import NOT_ASKED
 
 Array = NDArray[np.float64]
 

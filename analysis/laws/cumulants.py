@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.evidence import Evidence
-from analysis.laws.finding import Finding
-from analysis.laws.network_pairs import Pairs, pairs_of
-from analysis.laws.ratio_law import EXACT, RatioLaw, draws_of
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.network_pairs import Pairs, pairs_of
+from widesweep.analysis.laws.kinds.ratio_law import EXACT, RatioLaw, draws_of
+from widesweep.analysis.reading.cell_summary import Evidence
 
 READS = ("initialization/cumulant", "theory/cumulant_predicted")  # in the store; the law's reference says so
 

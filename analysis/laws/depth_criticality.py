@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.evidence import Evidence
-from analysis.laws.finding import Finding
-from analysis.laws.ratio_law import RatioLaw
-from theory import activations
-from theory.activations import Activation
-from theory.criticality import critical_point
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.ratio_law import RatioLaw
+from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.theory import activations
+from widesweep.theory.activations import Activation
+from widesweep.theory.infinite_width.criticality import critical_point
 
 READS = (
     "initialization/kernel_mean",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.laws.ratio_law import RatioLaw
+from widesweep.analysis.laws.kinds.ratio_law import RatioLaw
 
 READS = ("initialization/input_gradient_excess", "theory/input_gradient_excess_predicted")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import fit
-from analysis.evidence import Evidence
-from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
-from analysis.laws.points import constant, coordinates
-from analysis.laws.width_law import geometric_bars
+from widesweep.analysis.fitting import fit
+from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.points import constant, coordinates
+from widesweep.analysis.laws.kinds.width_law import geometric_bars
+from widesweep.analysis.reading.cell_summary import Evidence
 
 Array = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ none at large α: between the two no single exponent holds at a finite width, so
 
 from __future__ import annotations
 
-from analysis.evidence import Evidence
-from analysis.laws.scale_law import ScaleLaw
+from widesweep.analysis.laws.kinds.scale_law import ScaleLaw
+from widesweep.analysis.reading.cell_summary import Evidence
 
 SMOOTH = ("linear", "tanh", "erf", "gelu")
 

@@ -6,12 +6,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from analysis import fit
-from analysis.evidence import DONE, Evidence
-from analysis.extrapolate import Extrapolation
-from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
-from analysis.laws.width_law import point_series
-from analysis.variant_axis import FRACTION
+from widesweep.analysis.fitting import fit
+from widesweep.analysis.fitting.extrapolation import Extrapolation
+from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.width_law import point_series
+from widesweep.analysis.reading.axes import FRACTION
+from widesweep.analysis.reading.cell_summary import DONE, Evidence
 
 Array = NDArray[np.float64]
 

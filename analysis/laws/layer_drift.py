@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.evidence import Evidence
-from analysis.laws.finding import Finding
-from analysis.laws.width_law import WidthLaw
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.width_law import WidthLaw
+from widesweep.analysis.reading.cell_summary import Evidence
 
 Array = NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.laws.width_law import WidthLaw
+from widesweep.analysis.laws.kinds.width_law import WidthLaw
 
 READS = ("training/linearized_distance",)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.laws.scale_law import ScaleLaw
+from widesweep.analysis.laws.kinds.scale_law import ScaleLaw
 
 LAW = ScaleLaw(
     name="movement_by_scale",

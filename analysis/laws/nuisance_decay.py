@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.laws.subspace_decay import SubspaceDecay
+from widesweep.analysis.laws.kinds.subspace_decay import SubspaceDecay
 
 READS = ("training/residual_nuisance_norm", "training/ntk_max_eigenvalue")
 

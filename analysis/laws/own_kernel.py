@@ -7,10 +7,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.evidence import Evidence
-from analysis.fit import Estimate
-from analysis.laws.finding import Curve, Finding, Plot, Series, judge, undecided
-from analysis.laws.points import cell_axes, coordinates
+from widesweep.analysis.fitting.fit import Estimate
+from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.points import cell_axes, coordinates
+from widesweep.analysis.reading.cell_summary import Evidence
 
 Array = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate, special
 
-from analysis.evidence import Evidence
-from analysis.laws.width_law import WidthLaw
+from widesweep.analysis.laws.kinds.width_law import WidthLaw
+from widesweep.analysis.reading.cell_summary import Evidence
 
 Array = NDArray[np.float64]
 

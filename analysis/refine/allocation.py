@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.refine.candidates import Candidates
-from analysis.refine.law_forecast import LawForecast
-from analysis.refine.outlook import Outlook
-from analysis.refine.program import Program
+from widesweep.analysis.refine.candidates import Candidates
+from widesweep.analysis.refine.law_forecast import LawForecast
+from widesweep.analysis.refine.predictive_interval import Outlook
+from widesweep.analysis.refine.program import Program
 
 Array = NDArray[np.float64]
 

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.evidence import Evidence
-from analysis.laws import (
+from widesweep.analysis.laws import (
     cumulants,
     depth_criticality,
     gradient_variance,
     ntk_variance,
     output_covariance,
 )
-from analysis.laws.network_pairs import DEGREES, RESOLVED, Logs, Pairs
-from analysis.laws.ratio_law import EXACT, next_order
-from analysis.refine.candidates import Candidates
+from widesweep.analysis.laws.kinds.network_pairs import DEGREES, RESOLVED, Logs, Pairs
+from widesweep.analysis.laws.kinds.ratio_law import EXACT, next_order
+from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.refine.candidates import Candidates
 
 Array = NDArray[np.float64]
 

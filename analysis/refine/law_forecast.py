@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from analysis.refine.spread import SEED, Future
+from widesweep.analysis.refine.spread import SEED, Future
 
 Array = NDArray[np.float64]
 REACH = 1.96  # of a half-width, in standard errors

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.fit import means_over_seeds
+from widesweep.analysis.fitting.fit import means_over_seeds
 
 Array = NDArray[np.float64]
 

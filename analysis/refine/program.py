@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from analysis.refine.candidates import Candidates
-from analysis.refine.law_forecast import LawForecast
+from widesweep.analysis.refine.candidates import Candidates
+from widesweep.analysis.refine.law_forecast import LawForecast
 
 Array = NDArray[np.float64]
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.refine.allocation import Allocation, allocate, share_of
-from analysis.refine.candidates import Candidates
-from analysis.refine.law_forecast import LawForecast
-from analysis.refine.outlook import outlook
+from widesweep.analysis.refine.allocation import Allocation, allocate, share_of
+from widesweep.analysis.refine.candidates import Candidates
+from widesweep.analysis.refine.law_forecast import LawForecast
+from widesweep.analysis.refine.predictive_interval import outlook
 
 AIM = 0.97  # of the goal: a forecast that hits exactly falls short every second time
 FIRST_SHARE = 0.5

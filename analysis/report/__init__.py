@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.report.page import settle, write
+from widesweep.analysis.report.page import settle, write
 
 __all__ = ["settle", "write"]

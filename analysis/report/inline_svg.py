@@ -7,8 +7,8 @@ import re
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from analysis import figures
-from analysis.legend import COLOURS, MUTED
+from widesweep.analysis.report import figures
+from widesweep.analysis.report.legend import COLOURS, MUTED
 
 ROLES = {
     "ffffff": "plot",

@@ -16,12 +16,11 @@ import numpy as np
 import xarray as xr
 from markupsafe import Markup
 
-from analysis import bounds, figures
-from analysis.laws.finding import Finding
-from analysis.report import point_table
-from analysis.report.inline_svg import inline_svg
-from analysis.study import examine
-from analysis.sweep import AXES, open_sweep
+from widesweep.analysis.analysis_result import examine
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.reading.sweep import AXES, open_sweep
+from widesweep.analysis.report import expectation, figures, point_table
+from widesweep.analysis.report.inline_svg import inline_svg
 
 FOLDER = Path(__file__).parent
 PROVENANCE = ("created", "code_version", "schema_version", "config_hash")
@@ -72,7 +71,7 @@ def write(
 
     >>> write("missing.zarr")
     Traceback (most recent call last):
-    analysis.errors.NotASweep: missing.zarr: ...
+    widesweep.analysis.errors.NotASweep: missing.zarr: ...
     """
     study = examine(url, scheduler)
     tree = open_sweep(url)
@@ -158,8 +157,8 @@ def _section(finding: Finding, folder: Path) -> Section:
         verdict=finding.verdict,
         slope=slope,
         interval=_signed(f"{estimate.low:.3f} to {estimate.high:.3f}") if known else "",
-        expected=_signed(bounds.limit(finding.expected, low, high)),
-        allowed=_signed(bounds.allowed(low, high)),
+        expected=_signed(expectation.limit(finding.expected, low, high)),
+        allowed=_signed(expectation.allowed(low, high)),
         points=finding.points,
         r_squared=f"{finding.r_squared:.3f}" if np.isfinite(finding.r_squared) else "none",
         note=_signed(finding.note),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.figures import MANY_POINTS
-from analysis.laws.finding import Plot, Series
+from widesweep.analysis.laws.kinds.law_result import Plot, Series
+from widesweep.analysis.report.figures import MANY_POINTS
 
 
 @dataclass(frozen=True)

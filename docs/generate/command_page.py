@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from docs.generate.markdown import table
-from pipeline.cli import app
+from widesweep.pipeline.cli import app
 
 HEADER = ("argument or option", "meaning")
 

@@ -10,13 +10,13 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from docs.generate.markdown import attributes, prose, table
-from pipeline.config import SweepConfig
+from widesweep.pipeline.config.sweep_config import SweepConfig
 
 HEADER = ("key", "takes", "default", "meaning")
 _FILLED = {
     "name": "the file's name, without its ending",
     "store": "`results/NAME.zarr`",
-}  # by `pipeline.config.load`
+}  # by `widesweep.pipeline.config.sweep_config.load`
 _LARGE = 2**31 - 1  # bounds from here up keep numbers in range and tell a reader nothing
 
 

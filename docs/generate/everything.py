@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from analysis.evidence import Evidence, gather
-from analysis.laws import VARIABLES
-from pipeline import data_source, predict, store_schema
-from pipeline.config import SweepConfig, SweepFile
-from workers.observables import OBSERVABLES
-from workers.random_networks import MEASUREMENTS
+from widesweep.analysis.laws import VARIABLES
+from widesweep.analysis.reading.cell_summary import Evidence, gather
+from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
+from widesweep.pipeline.plan import data as data_source
+from widesweep.pipeline.predict import prediction
+from widesweep.pipeline.store import schema
+from widesweep.workers.measurements import OBSERVABLES
+from widesweep.workers.random_networks import MEASUREMENTS
 
 WIDTHS, DEPTHS, SAMPLES = (8, 16, 32), (1, 2, 3), 4
 
@@ -41,7 +43,7 @@ def template() -> xr.DataTree:
     data = data_source.load_data(sweep)
     assert data is not None
     plan = data_source.make_plan(sweep, cores=1)
-    groups = store_schema.groups(plan, predict.predict(config(), data), data.index)
+    groups = schema.groups(plan, prediction.predict(config(), data), data.index)
     tree = xr.DataTree(xr.Dataset(attrs={"config": config().json_text()}))
     for name, group in groups.items():
         arrays = {array.variable.name: _filled(array) for array in group.arrays}
@@ -49,7 +51,7 @@ def template() -> xr.DataTree:
     return tree
 
 
-def _filled(array: store_schema.Array) -> xr.Variable:
+def _filled(array: schema.Array) -> xr.Variable:
     variable = array.variable
     attributes = {"long_name": variable.long_name, "units": variable.units, **variable.attributes}
     if array.values is not None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from analysis import laws
-from analysis.laws import Law
 from docs.generate import everything
 from docs.generate.markdown import prose, table
+from widesweep.analysis import laws
+from widesweep.analysis.laws import Law
 
 HEADER = ("law", "in words", "looks at", "expected slope")
 ALL: tuple[Law, ...] = (*laws.LAWS, *laws.BY_VARIANT)
@@ -73,7 +73,9 @@ def module(law: Law) -> ModuleType:
     owner = getattr(law, "__self__", None)
     if owner is None:
         return sys.modules[law.__module__]
-    files = [each for name, each in sorted(sys.modules.items()) if name.startswith("analysis.laws.")]
+    files = [
+        each for name, each in sorted(sys.modules.items()) if name.startswith("widesweep.analysis.laws.")
+    ]
     return next(each for each in files if any(value is owner for value in vars(each).values()))
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import xarray as xr
 
-from analysis.study import law_table
 from docs.generate import everything
 from docs.generate.markdown import table
-from workers.observables import DEFAULT, OBSERVABLES
-from workers.random_networks import MEASUREMENTS
-from workers.random_networks.measurements import DEFAULT as DEFAULT_AT_START
-from workers.variable import CELL, Variable
+from widesweep.analysis.analysis_result import law_table
+from widesweep.workers.measurements import DEFAULT, OBSERVABLES
+from widesweep.workers.random_networks import MEASUREMENTS
+from widesweep.workers.random_networks.statistics import DEFAULT as DEFAULT_AT_START
+from widesweep.workers.variable import CELL, Variable
 
 HEADER = ("variable", "dimensions", "meaning", "units")
 GROUPS = {

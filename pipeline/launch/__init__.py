@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import typer
 
-from pipeline.commands import explained
-from pipeline.launch.kubernetes import submit as kubernetes
-from pipeline.launch.ray_jobs import submit as ray
-from pipeline.launch.slurm import submit as slurm
+from widesweep.pipeline.commands import explained
+from widesweep.pipeline.launch.kubernetes import submit as kubernetes
+from widesweep.pipeline.launch.ray_jobs import submit as ray
+from widesweep.pipeline.launch.slurm import submit as slurm
 
 LAUNCHERS: dict[str, Callable[..., int | None]] = {"slurm": slurm, "ray": ray, "kubernetes": kubernetes}
 

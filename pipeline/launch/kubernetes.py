@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.errors import InputError
-from pipeline.launch import base
-from pipeline.launch.base import Job, Resources
-from pipeline.launch.options import Config, DryRun, Gpus, Nodes, Settings, Store, Time
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.launch import submission
+from widesweep.pipeline.launch.options import Config, DryRun, Gpus, Nodes, Settings, Store, Time
+from widesweep.pipeline.launch.submission import Job, Resources
 
 RESULTS = "/results"
 CONFIG_FOLDER = "/config"
@@ -48,7 +48,7 @@ def submit(
 ) -> None:
     """Submit a sweep to KubeRay (1.5 or later) on Kubernetes."""
     resources = Resources(nodes, gpus_per_node, cpus_per_node, time)
-    job, sweep = base.make_job(config, settings, store, resources)
+    job, sweep = submission.make_job(config, settings, store, resources)
     _check_reachable(job, sweep.config.data.source if sweep.config.data else "", claim)
     pods = Pods(image, memory_per_node, claim, secret)
     import yaml
@@ -58,8 +58,8 @@ def submit(
     if dry_run:
         print(text, end="")
         return
-    kubectl = base.program("kubectl", "it comes with Kubernetes")
-    print(base.hand_over([kubectl, "apply", "-f", "-"], text))
+    kubectl = submission.program("kubectl", "it comes with Kubernetes")
+    print(submission.hand_over([kubectl, "apply", "-f", "-"], text))
     print(f"  store   {job.store}\n  follow  kubectl get rayjob {job.name} --watch")
     print(f"  log     kubectl logs --follow job/{job.name}")
 
@@ -167,7 +167,7 @@ def _template(job: Job, pods: Pods, name: str, limits: dict[str, str]) -> dict[s
 
 def _check_reachable(job: Job, source: str, claim: str | None) -> None:
     """What every pod must see lies in the image, in the claim or behind an address."""
-    base.absolute_on_cluster(job)
+    submission.absolute_on_cluster(job)
     if "://" not in job.store and not (claim and job.store.startswith(f"{RESULTS}/")):
         wanted = f"pods share what lies in a --claim, under {RESULTS}/, or behind an address such as s3://…"
         raise InputError(

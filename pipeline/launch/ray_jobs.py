@@ -13,14 +13,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline import ray_environment
-from pipeline.errors import ClusterError, InputError
-from pipeline.launch import base
-from pipeline.launch.base import Job, Resources
-from pipeline.launch.options import Config, DryRun, Settings, Store
+import widesweep
+from widesweep.pipeline.errors import ClusterError, InputError
+from widesweep.pipeline.execution import ray_environment
+from widesweep.pipeline.launch import submission
+from widesweep.pipeline.launch.options import Config, DryRun, Settings, Store
+from widesweep.pipeline.launch.submission import Job, Resources
 
-ROOMS = ("theory", "workers", "analysis", "pipeline")
-PROGRAM = ("python", "-c", "from pipeline.cli import main; main()")
+PROGRAM = ("python", "-m", "widesweep")
 _ENDED = re.compile(r"exit code (\d+)")
 
 
@@ -35,8 +35,8 @@ def submit(
     dry_run: DryRun = False,
 ) -> int:
     """Submit a sweep to a running Ray cluster, follow its log, and end with its exit code."""
-    job, sweep = base.make_job(config, settings, store, Resources())
-    base.absolute_on_cluster(job)
+    job, sweep = submission.make_job(config, settings, store, Resources())
+    submission.absolute_on_cluster(job)
     data = _data_to_carry(sweep.config.data.source if sweep.config.data else "", sweep.base)
     if dry_run:
         print(shlex.join(["ray", *_arguments(job, address, "FOLDER")]))
@@ -48,10 +48,9 @@ def submit(
 
 
 def stage(folder: Path, config: Path, data: Path | None) -> None:
-    """Puts what travels into one folder: the four rooms, the config, and data that lie beside it."""
-    root = Path(__file__).parents[2]
-    for room in ROOMS:
-        shutil.copytree(root / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    """Copies what travels into one folder: the package, the config, and data that lie beside it."""
+    package = Path(widesweep.__file__).parent
+    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(config, folder / config.name)
     if data is not None:
         source, target = config.parent / data, folder / data
@@ -80,7 +79,7 @@ def _arguments(job: Job, address: str, folder: str) -> list[str]:
 def _ray_command() -> str:
     """Ray's own command, of the environment that runs this."""
     beside = Path(sys.executable).with_name("ray")
-    return str(beside) if beside.exists() else base.program("ray", "it comes with the package ray")
+    return str(beside) if beside.exists() else submission.program("ray", "it comes with the package ray")
 
 
 def _follow(command: list[str]) -> int:

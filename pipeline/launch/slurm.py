@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.launch import base
-from pipeline.launch.base import Job, Resources
-from pipeline.launch.options import Config, DryRun, Gpus, Nodes, Settings, Store, Time
+from widesweep.pipeline.launch import submission
+from widesweep.pipeline.launch.options import Config, DryRun, Gpus, Nodes, Settings, Store, Time
+from widesweep.pipeline.launch.submission import Job, Resources
 
 GRACE_S = 120  # before the time limit the driver is told to stop; it needs seconds
 IDLE_STARTS = 5  # starts in a row that finish no block before a job gives up
@@ -33,14 +33,16 @@ def submit(
     dry_run: DryRun = False,
 ) -> None:
     """Submit a sweep to Slurm; it requeues itself at its time limit until it is whole."""
-    job, _ = base.make_job(config, settings, store, Resources(nodes, gpus_per_node, cpus_per_node, time))
+    job, _ = submission.make_job(
+        config, settings, store, Resources(nodes, gpus_per_node, cpus_per_node, time)
+    )
     script = batch_script(job, partition, account)
     if dry_run:
         print(script, end="")
         return
-    sbatch = base.program("sbatch", "it comes with Slurm; submit from a machine of the cluster")
+    sbatch = submission.program("sbatch", "it comes with Slurm; submit from a machine of the cluster")
     Path(log_path(job)).parent.mkdir(parents=True, exist_ok=True)  # Slurm itself makes no folder for a log
-    number = base.hand_over([sbatch, "--parsable"], script).partition(";")[0]
+    number = submission.hand_over([sbatch, "--parsable"], script).partition(";")[0]
     print(f"job {number}\n  log     {log_path(job).replace('%j', number)}\n  store   {job.store}")
     print(f"  follow  widesweep status {shlex.quote(job.store)} --watch")
 

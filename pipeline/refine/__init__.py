@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline.refine.rounds import refine, text
+from widesweep.pipeline.refine.rounds import refine, text
 
 __all__ = ["refine", "text"]

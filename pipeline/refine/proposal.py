@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from analysis.refine.allocation import Allocation
-from analysis.refine.candidates import Candidates
-from analysis.refine.law_forecast import LawForecast
-from pipeline import asked as asking
-from pipeline.asked import Draws, Part
-from pipeline.config import SweepConfig, SweepFile
-from pipeline.refine.places import DrawPlaces
-from pipeline.store import Store
+from widesweep.analysis.refine.allocation import Allocation
+from widesweep.analysis.refine.candidates import Candidates
+from widesweep.analysis.refine.law_forecast import LawForecast
+from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
+from widesweep.pipeline.plan import requested as asking
+from widesweep.pipeline.plan.requested import Draws, Part
+from widesweep.pipeline.refine.design_space import DrawPlaces
+from widesweep.pipeline.store.reader import Store
 
 
 @dataclass(frozen=True)

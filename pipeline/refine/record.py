@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import storage, store_create
-from pipeline.refine.goal import Goal
+from widesweep.pipeline.refine.goal import Goal
+from widesweep.pipeline.store import objects, template
 
 KEY = "refinement/zarr.json"
 RUNNING, DONE = "running", "done"
@@ -70,11 +70,11 @@ class Record:
             "rounds": json.dumps(self.rounds, ensure_ascii=False),
         }
         group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-        storage.put(self.url, {KEY: json.dumps(group, indent=2).encode()})
-        storage.patiently(self.url, lambda: store_create.consolidate(self.url))
+        objects.put(self.url, {KEY: json.dumps(group, indent=2).encode()})
+        objects.patiently(self.url, lambda: template.consolidate(self.url))
 
 
 def read(url: str) -> Record:
     """The record of a store; empty where it was never refined."""
-    content = json.loads(storage.get(url, KEY) or b"{}")
+    content = json.loads(objects.get(url, KEY) or b"{}")
     return Record(url, json.loads(content.get("attributes", {}).get("rounds", "[]")))

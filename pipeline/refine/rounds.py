@@ -9,23 +9,23 @@ from typing import Any
 
 import numpy as np
 
-import analysis
-from analysis.refine.allocation import Allocation
-from analysis.refine.candidates import Candidates
-from analysis.refine.law_forecast import LawForecast
-from analysis.refine.rounds import foreseen, next_round
-from pipeline import store_address
-from pipeline.forecast import duration
-from pipeline.growth import GROWING
-from pipeline.refine import proposal, record
-from pipeline.refine.goal import Goal
-from pipeline.refine.look import Look, look_at, refinable
-from pipeline.refine.places import DrawPlaces
-from pipeline.refine.proposal import Proposal, Step
-from pipeline.refine.record import Record
-from pipeline.run import run
-from pipeline.store import Store
-from workers.variable import PENDING
+from widesweep import analysis
+from widesweep.analysis.refine.allocation import Allocation
+from widesweep.analysis.refine.candidates import Candidates
+from widesweep.analysis.refine.law_forecast import LawForecast
+from widesweep.analysis.refine.rounds import foreseen, next_round
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.plan.forecast import duration
+from widesweep.pipeline.refine import proposal, record
+from widesweep.pipeline.refine.design_space import DrawPlaces
+from widesweep.pipeline.refine.goal import Goal
+from widesweep.pipeline.refine.proposal import Proposal, Step
+from widesweep.pipeline.refine.record import Record
+from widesweep.pipeline.refine.snapshot import Look, look_at, refinable
+from widesweep.pipeline.store import address as store_address
+from widesweep.pipeline.store.growth import GROWING
+from widesweep.pipeline.store.reader import Store
+from widesweep.workers.variable import PENDING
 
 MOST_ROUNDS = 20
 LEAST_GROWTH = 8  # draws of a pair grow by one in so many at least

@@ -15,13 +15,16 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from analysis import extrapolate
-from analysis.evidence import CELL, Evidence
-from analysis.laws import (
+from tests.analysis import synthetic
+from tests.analysis.test_label_law import LabelSweep
+from tests.analysis.test_scale_laws import ScaleSweep
+from widesweep.analysis.fitting import extrapolation
+from widesweep.analysis.laws import (
     convergence,
     cumulants,
     depth_criticality,
     gradient_variance,
+    held_out_linearization,
     hessian_norm,
     information_decay,
     iterations,
@@ -30,25 +33,22 @@ from analysis.laws import (
     label_corruption,
     layer_drift,
     linearization,
-    linearization_test,
     movement_by_scale,
     ntk_variance,
     nuisance_decay,
     output_covariance,
     own_kernel,
     pattern_change,
-    subspace_decay,
     trajectory,
     weight_drift,
 )
-from analysis.laws.finding import INCONSISTENT, Finding
-from analysis.laws.ratio_law import NEXT_ORDER, RatioLaw
-from analysis.laws.width_law import WidthLaw, finite_size_bend
-from tests.analysis import synthetic
-from tests.analysis.test_label_law import LabelSweep
-from tests.analysis.test_scale_laws import ScaleSweep
-from theory.activations import RELU, TANH
-from theory.depth import finite_width_means
+from widesweep.analysis.laws.kinds import subspace_decay
+from widesweep.analysis.laws.kinds.law_result import INCONSISTENT, Finding
+from widesweep.analysis.laws.kinds.ratio_law import NEXT_ORDER, RatioLaw
+from widesweep.analysis.laws.kinds.width_law import WidthLaw, finite_size_bend
+from widesweep.analysis.reading.cell_summary import CELL, Evidence
+from widesweep.theory.activations import RELU, TANH
+from widesweep.theory.infinite_width.depth import finite_width_means
 
 Draw = Callable[[int, bool], tuple[Finding, float]]
 
@@ -202,7 +202,7 @@ def tanh_means(name: str) -> np.ndarray:
 def deficits(generator: np.random.Generator, off: float) -> np.ndarray:
     """Ratios to the limit at each width and depth, their corrections drawn from the extrapolation's prior."""
     m = np.array(WIDTHS, dtype=float)
-    scale = min(extrapolate.FINITE_SIZE / np.sqrt(m.min()), extrapolate.LARGEST_CORRECTION)
+    scale = min(extrapolation.FINITE_SIZE / np.sqrt(m.min()), extrapolation.LARGEST_CORRECTION)
     terms = [scale * generator.standard_normal(len(DEPTHS)) * (m.min() / m[:, None]) ** p for p in (0.5, 1.0)]
     return np.asarray(1.0 + off + terms[0] + terms[1])
 
@@ -277,18 +277,18 @@ def _width_laws() -> Iterator[WidthLaw]:
     config = {"data": {"source": "digits"}}
     yield from (weight_drift.LAW, kernel_drift.LAW, pattern_change.LAW)
     yield from layer_drift.laws(Evidence(config, cells(), None, None, xr.Dataset()))
-    yield from (linearization.LAW, linearization_test.LAW, trajectory.LAW)
+    yield from (linearization.LAW, held_out_linearization.LAW, trajectory.LAW)
 
 
 def _exact_laws() -> Iterator[tuple[RatioLaw, np.ndarray]]:
-    from theory import finite_width
+    from widesweep.theory.finite_width import fluctuations
 
     def grid(function: Callable[[list[int]], float]) -> np.ndarray:
         return np.array([[function([m] * d) for d in PAIR_DEPTHS] for m in PAIR_WIDTHS])
 
-    yield output_covariance.LAW, grid(lambda widths: finite_width.squared_output_covariance(widths, RELU))
-    yield gradient_variance.LAW, grid(lambda widths: finite_width.gradient_variance(widths, 8, RELU))
-    yield ntk_variance.LAW, grid(lambda widths: finite_width.ntk_second_moment(widths, RELU) - 1.0)
+    yield output_covariance.LAW, grid(lambda widths: fluctuations.squared_output_covariance(widths, RELU))
+    yield gradient_variance.LAW, grid(lambda widths: fluctuations.gradient_variance(widths, 8, RELU))
+    yield ntk_variance.LAW, grid(lambda widths: fluctuations.ntk_second_moment(widths, RELU) - 1.0)
 
 
 def _laws() -> Iterator[tuple[str, Draw]]:

@@ -6,11 +6,11 @@ import json
 
 import xarray as xr
 
-from analysis.evidence import Evidence, gather
-from analysis.laws import VARIABLES
-from analysis.laws.finding import Finding
 from tests.analysis import synthetic
 from tests.analysis.synthetic import SyntheticSweep
+from widesweep.analysis.laws import VARIABLES
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.reading.cell_summary import Evidence, gather
 
 
 def evidence(sweep: SyntheticSweep) -> Evidence:

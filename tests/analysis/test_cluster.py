@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from analysis import analyze
 from tests.analysis import synthetic
 from tests.analysis.dask_cluster import cluster
 from tests.analysis.synthetic import SyntheticSweep
+from widesweep.analysis import analyze
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from analysis.derived import derived
-from analysis.evidence import Evidence, gather
-from analysis.laws import VARIABLES, find_all
-from analysis.laws.finding import Finding
 from tests.analysis import synthetic
 from tests.analysis.evidences import by_name
 from tests.analysis.synthetic import CELL, SyntheticSweep
+from widesweep.analysis.laws import VARIABLES, find_all
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.reading.cell_summary import Evidence, gather
+from widesweep.analysis.reading.derived import derived
 
 SWEEP = SyntheticSweep()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis import fit
-from analysis.extrapolate import Extrapolation
+from widesweep.analysis.fitting import fit
+from widesweep.analysis.fitting.extrapolation import Extrapolation
 
 WIDTHS = np.array([64.0, 128, 256, 512])
 

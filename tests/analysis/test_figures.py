@@ -9,11 +9,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from analysis import bounds, figures, text_table
-from analysis.fit import Estimate
-from analysis.laws.finding import Curve, Finding, Plot, Series, judge
-from analysis.report import point_table
-from analysis.report.inline_svg import inline_svg
+from widesweep.analysis.fitting.fit import Estimate
+from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge
+from widesweep.analysis.report import expectation, figures, point_table, text_table
+from widesweep.analysis.report.inline_svg import inline_svg
 
 X = np.array([64.0, 128.0, 256.0])
 ESTIMATE = Estimate(-0.5, 0.02, -0.54, -0.46, 20.0)
@@ -93,7 +92,7 @@ def test_a_bound_on_one_side_is_shown_as_a_bound(low: float, high: float, text: 
     law = {"slope": 1.0, "slope_low": 0.9, "slope_high": 1.1, "expected": 1.0, "verdict": "v", "points": 3}
     law |= {key: end if np.isfinite(end) else None for key, end in ends.items()}
     assert f"  {table}  " in text_table.table({"a_law": law})
-    assert bounds.limit(1.0, low, high) == table.partition(" (")[0]
+    assert expectation.limit(1.0, low, high) == table.partition(" (")[0]
 
 
 def test_the_power_of_a_bound_names_its_one_side() -> None:

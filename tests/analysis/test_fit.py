@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis import fit
 from tests.analysis.synthetic import late_rates
 from tests.tolerances import EXACT
+from widesweep.analysis.fitting import fit
 
 WIDTHS = np.array([64.0, 128, 256, 512])
 LOG_M = np.log(WIDTHS)[:, None, None]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from analysis.evidence import Evidence, gather
-from analysis.laws import VARIABLES, label_corruption
-from analysis.laws.finding import Finding
 from tests.analysis import synthetic
 from tests.analysis.synthetic import SyntheticSweep
+from widesweep.analysis.laws import VARIABLES, label_corruption
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.reading.cell_summary import Evidence, gather
 
 DIMS = ("width", "depth", "corrupted_fraction", "seed", "learning_rate")
 LIMIT = {0.0: 30.0, 0.25: 44.0, 0.5: 57.0}  # steps to 1 % in the limit, at η = 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.laws import find_all, weight_drift
-from analysis.laws.finding import Finding
-from analysis.laws.weight_drift import largest_half_normal
 from tests.analysis.evidences import by_name, evidence
 from tests.analysis.synthetic import SyntheticSweep
 from tests.tolerances import MONTE_CARLO_SE
+from widesweep.analysis.laws import find_all, weight_drift
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.weight_drift import largest_half_normal
 
 
 def findings(**changes: object) -> dict[str, Finding]:

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from analysis.evidence import Evidence
-from analysis.laws import (
+from widesweep.analysis.laws import (
     depth_criticality,
     gradient_variance,
     hessian_norm,
     ntk_variance,
     output_covariance,
 )
-from analysis.laws.finding import Finding
-from analysis.laws.ratio_law import RatioLaw
-from theory import finite_width
-from theory.activations import RELU, TANH
-from theory.depth import finite_width_means
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.ratio_law import RatioLaw
+from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.theory.activations import RELU, TANH
+from widesweep.theory.finite_width import fluctuations
+from widesweep.theory.infinite_width.depth import finite_width_means
 
 WIDTHS, DEPTHS = (32, 64, 128, 256), (1, 2, 4, 8)
 PLACE = ("width", "depth")
@@ -28,10 +28,10 @@ def exact(name: str, width: int, depth: int) -> float:
     """What ReLU networks have."""
     widths = [width] * depth
     if name == "ntk_variance":
-        return finite_width.ntk_second_moment(widths, RELU) - 1.0
+        return fluctuations.ntk_second_moment(widths, RELU) - 1.0
     if name == "input_gradient_excess":
-        return (1.0 + finite_width.gradient_variance(widths, 8, RELU)) / (1.0 + 2.0 / 8) - 1.0
-    return finite_width.squared_output_covariance(widths, RELU)
+        return (1.0 + fluctuations.gradient_variance(widths, 8, RELU)) / (1.0 + 2.0 / 8) - 1.0
+    return fluctuations.squared_output_covariance(widths, RELU)
 
 
 def evidence(

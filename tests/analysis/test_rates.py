@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis import rates
-from analysis.rates import late_rates
+from widesweep.analysis.fitting import rates
+from widesweep.analysis.fitting.rates import late_rates
 
 STEPS = np.concatenate([[0.0], np.unique(np.rint(np.geomspace(1, 2000, 63)))])
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis import fit
-from analysis.extrapolate import Extrapolation, limit_weights
-from analysis.laws import find_all, weight_drift
-from analysis.refine import obstacles, spread
-from analysis.refine.allocation import allocate
-from analysis.refine.candidates import Candidates
-from analysis.refine.law_forecast import PowerLawForecast
-from analysis.refine.prospects import Prospect, prospects
 from benchmarks.refinement import SyntheticLaw, race, refined
 from tests.analysis.evidences import evidence
 from tests.analysis.synthetic import SyntheticSweep
 from tests.tolerances import EXACT, MONTE_CARLO_SE
+from widesweep.analysis.fitting import fit
+from widesweep.analysis.fitting.extrapolation import Extrapolation, limit_weights
+from widesweep.analysis.laws import find_all, weight_drift
+from widesweep.analysis.refine import obstacles, spread
+from widesweep.analysis.refine.allocation import allocate
+from widesweep.analysis.refine.candidates import Candidates
+from widesweep.analysis.refine.forecasts import Prospect, prospects
+from widesweep.analysis.refine.law_forecast import PowerLawForecast
 
 WIDTHS = 2.0 ** np.arange(6, 10)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.laws import find_all
-from analysis.laws.network_pairs import Pairs, line
-from analysis.refine import draws, prospects
-from analysis.refine.allocation import allocate
-from analysis.refine.candidates import Candidates, between_and_beyond
-from analysis.refine.draws import DrawsForecast
-from analysis.refine.law_forecast import PairsForecast, PowerLawForecast
-from analysis.refine.prospects import draw_prospects
-from analysis.refine.spread import Future
 from tests.analysis.evidences import evidence
 from tests.analysis.synthetic import SyntheticSweep
 from tests.tolerances import EXACT
+from widesweep.analysis.laws import find_all
+from widesweep.analysis.laws.kinds.network_pairs import Pairs, line
+from widesweep.analysis.refine import draws, forecasts
+from widesweep.analysis.refine.allocation import allocate
+from widesweep.analysis.refine.candidates import Candidates, between_and_beyond
+from widesweep.analysis.refine.draws import DrawsForecast
+from widesweep.analysis.refine.forecasts import draw_prospects
+from widesweep.analysis.refine.law_forecast import PairsForecast, PowerLawForecast
+from widesweep.analysis.refine.spread import Future
 
 WIDTHS, DEPTHS = np.array([32.0, 64.0, 128.0]), np.array([1.0, 2.0, 4.0])
 
@@ -139,5 +139,5 @@ def test_depths_grow_as_widths_do() -> None:
 def test_a_new_width_has_the_condition_number_of_its_depth() -> None:
     """What measured kernels miss theory by goes on along the depth, in its logs, and is level beyond."""
     shift = np.array([[0.1, np.nan, 0.3], [0.1, np.nan, 0.3]])
-    found = prospects._shift(shift, np.array([1.0, 3.0, 4.0]), np.array([1.0, 2.0, 4.0, 8.0]))
+    found = forecasts._shift(shift, np.array([1.0, 3.0, 4.0]), np.array([1.0, 2.0, 4.0, 8.0]))
     assert np.allclose(found, [0.1, 0.2, 0.3, 0.3])

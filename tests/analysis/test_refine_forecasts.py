@@ -10,22 +10,22 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 
-from analysis.asked import NOT_ASKED
-from analysis.evidence import DONE, Evidence
-from analysis.fit import Estimate
-from analysis.laws import convergence, iterations, weight_drift
-from analysis.laws.finding import Finding
-from analysis.laws.network_pairs import Logs, Pairs
-from analysis.laws.ratio_law import EXACT
-from analysis.refine import draws, rounds
-from analysis.refine import prospects as law_prospects
-from analysis.refine.allocation import Allocation
-from analysis.refine.candidates import Candidates, between_and_beyond
-from analysis.refine.law_forecast import PairsForecast
-from analysis.refine.outlook import Outlook
-from analysis.refine.prospects import Prospect, prospects
-from analysis.refine.rounds import next_round
 from tests.analysis.synthetic import late_rates
+from widesweep.analysis.fitting.fit import Estimate
+from widesweep.analysis.laws import convergence, iterations, weight_drift
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.network_pairs import Logs, Pairs
+from widesweep.analysis.laws.kinds.ratio_law import EXACT
+from widesweep.analysis.reading.cell_summary import DONE, Evidence
+from widesweep.analysis.reading.requested import NOT_ASKED
+from widesweep.analysis.refine import draws, rounds
+from widesweep.analysis.refine import forecasts as law_prospects
+from widesweep.analysis.refine.allocation import Allocation
+from widesweep.analysis.refine.candidates import Candidates, between_and_beyond
+from widesweep.analysis.refine.forecasts import Prospect, prospects
+from widesweep.analysis.refine.law_forecast import PairsForecast
+from widesweep.analysis.refine.predictive_interval import Outlook
+from widesweep.analysis.refine.rounds import next_round
 
 Array = NDArray[np.float64]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import write as write_report
-from analysis.report.page import FOLDER, settle
 from tests.analysis.synthetic import SyntheticSweep, write
+from widesweep.analysis.report import write as write_report
+from widesweep.analysis.report.page import FOLDER, settle
 
 HOSTILE = '<script>alert("x")</script> & "quotes" --> </style></title>'
 SWEEP = SyntheticSweep(

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from analysis import figures
-from analysis.evidence import Evidence
-from analysis.laws import find_all, kernel_change_by_scale, movement_by_scale
-from analysis.laws.finding import Finding
 from tests.analysis.evidences import by_name, evidence
 from tests.analysis.synthetic import SyntheticSweep
+from widesweep.analysis.laws import find_all, kernel_change_by_scale, movement_by_scale
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.report import figures
 
 DIMS = ("width", "depth", "output_scale", "seed", "learning_rate")
 

@@ -12,8 +12,8 @@ import pytest
 import xarray as xr
 import zarr
 
-from analysis import AnalysisError, NoScheduler, NotASweep, analyze, open_sweep, table
 from tests.analysis.synthetic import SyntheticSweep, write
+from widesweep.analysis import AnalysisError, NoScheduler, NotASweep, analyze, open_sweep, table
 
 SMALL = SyntheticSweep(depths=(1,), seeds=3, rates=(1.0,), modes=3)
 
@@ -134,7 +134,7 @@ def test_a_scheduler_that_does_not_answer_is_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address without a scheduler behind it."""
-    monkeypatch.setattr("analysis.study.SCHEDULER_TIMEOUT", "300ms")
+    monkeypatch.setattr("widesweep.analysis.analysis_result.SCHEDULER_TIMEOUT", "300ms")
     path = write(tmp_path / "s.zarr", SMALL)
     with pytest.raises(NoScheduler, match="no Dask scheduler answers"):
         analyze(path, scheduler="tcp://127.0.0.1:9")
@@ -153,9 +153,9 @@ def test_the_table_shows_every_law(store: Path) -> None:
 def test_analysis_needs_neither_torch_nor_ray_nor_our_other_rooms() -> None:
     """The store is all that passes between measuring and analysing."""
     code = (
-        "import sys, analysis, analysis.report\n"
-        "rooms = {'torch', 'ray', 'workers', 'pipeline', 'pydantic'}\n"
-        "print(sorted(rooms & {name.partition('.')[0] for name in sys.modules}))"
+        "import sys, widesweep.analysis.report\n"
+        "rooms = {'torch', 'ray', 'widesweep.workers', 'widesweep.pipeline', 'pydantic'}\n"
+        "print(sorted(rooms & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

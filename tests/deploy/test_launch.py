@@ -14,12 +14,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from pipeline.cli import app
-from pipeline.errors import InputError
-from pipeline.launch import LAUNCHERS
-from pipeline.launch.base import Job, Resources
-from pipeline.launch.kubernetes import Pods, manifest
-from pipeline.launch.ray_jobs import stage
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.launch import LAUNCHERS
+from widesweep.pipeline.launch.kubernetes import Pods, manifest
+from widesweep.pipeline.launch.ray_jobs import stage
+from widesweep.pipeline.launch.submission import Job, Resources
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "configs" / "demo.yaml"
@@ -170,7 +170,7 @@ def test_where_slurm_is_missing_the_message_says_what_to_do(monkeypatch: pytest.
 def test_what_travels_runs_by_itself(tmp_path: Path) -> None:
     """The staged folder holds a whole widesweep: it plans the config without the checkout."""
     stage(tmp_path, DEMO, None)
-    program = "import pipeline; from pipeline.cli import main; print(pipeline.__file__); main()"
+    program = "import widesweep; from widesweep.pipeline.cli import main; print(widesweep.__file__); main()"
     done = subprocess.run(
         [sys.executable, "-c", program, "plan", "demo.yaml", "--json"],
         cwd=tmp_path, capture_output=True, text=True, check=True,

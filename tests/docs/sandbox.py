@@ -58,10 +58,11 @@ class Sandbox:
             self._run([sys.executable, "-W", "error", "-c", block.text], block)
 
     def _file(self, name: str) -> Path:
-        """A file of the folder; a room is copied when a page first changes something in it."""
-        if name.partition("/")[0] in ROOMS and not (self.folder / "pipeline").exists():
-            for room in ROOMS:
-                shutil.copytree(ROOT / room, self.folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+        """A file of the folder; the package is copied when a page first changes something in it."""
+        if name.partition("/")[0] in ROOMS and not (self.folder / "widesweep").exists():
+            for copied in ("widesweep", *ROOMS):
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(ROOT / copied, self.folder / copied, symlinks=True, ignore=ignored)
         return self.folder / name
 
     def _run(self, command: Sequence[str], block: Block) -> None:

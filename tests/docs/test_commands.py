@@ -13,10 +13,10 @@ import typer
 import yaml
 
 from docs.generate.command_page import commands
-from pipeline import config as configs
-from pipeline.cli import app
 from tests.docs.blocks import ALL, LANGUAGES, PAGES, ROOT, Block, blocks, changed
 from tests.docs.sandbox import Sandbox
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config as configs
 
 BASE: dict[str, Any] = {
     "network": {"kind": "fully_connected"},

@@ -11,15 +11,15 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from analysis import laws
-from analysis.laws import Law
 from docs.generate import config_page, everything, law_page, pages, store_page
-from pipeline.cli import app
-from pipeline.config import SweepConfig
 from tests.docs.blocks import ROOT
-from workers.observables import OBSERVABLES
-from workers.random_networks import MEASUREMENTS
-from workers.variable import Variable
+from widesweep.analysis import laws
+from widesweep.analysis.laws import Law
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config.sweep_config import SweepConfig
+from widesweep.workers.measurements import OBSERVABLES
+from widesweep.workers.random_networks import MEASUREMENTS
+from widesweep.workers.variable import Variable
 
 
 def models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-COMMAND = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "widesweep"]
 SMALLER = ["grid.width=[16,32,64]", "grid.seed=3", "training.steps=300", "initialization.draws=2000"]
 MACHINE = re.compile(r"/(work|tmp|root|home|usr|opt|Users)/|pip install|site-packages")
 

@@ -45,10 +45,10 @@ def write_config(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def session_cluster() -> Iterator[Any]:
     """One local Ray cluster of two cores."""
-    from pipeline import ray_environment
+    from widesweep.pipeline.execution import ray_environment
 
     ray_environment.prepare(local=True)
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     with schedule.connect(None, 2) as cluster:
         yield cluster
@@ -57,7 +57,7 @@ def session_cluster() -> Iterator[Any]:
 @pytest.fixture
 def cluster(session_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs of this test use the session's cluster."""
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     monkeypatch.setattr(schedule, "connect", lambda address, cores: contextlib.nullcontext(session_cluster))
     return session_cluster
@@ -66,7 +66,7 @@ def cluster(session_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def start(*arguments: str) -> subprocess.Popen[str]:
     """The command as a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments],
+        [sys.executable, "-m", "widesweep", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -95,11 +95,11 @@ def measured_bytes(store: Path) -> dict[str, bytes]:
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[Any, ...]]:
     """Every cell that is trained, in this process instead of a Ray worker, so that it can be counted."""
-    from pipeline import execute, schedule
-    from workers import training
+    from widesweep.pipeline.execution import schedule, worker
+    from widesweep.workers.training import block_training
 
     cells: list[tuple[Any, ...]] = []
-    real = training.run
+    real = block_training.run
 
     def counted(block: Any, *rest: Any, **options: Any) -> Any:
         cells.extend(
@@ -112,8 +112,8 @@ def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[Any, ..
     def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
         for block in blocks:
             listener.started(block)
-            listener.finished(block, execute.execute(sweep, block))
+            listener.finished(block, worker.execute(sweep, block))
 
-    monkeypatch.setattr(training, "run", counted)
+    monkeypatch.setattr(block_training, "run", counted)
     monkeypatch.setattr(schedule, "run", inline)
     return cells

@@ -14,18 +14,19 @@ from typing import Any
 import xarray as xr
 import yaml
 
-from pipeline import config, ray_environment
-from pipeline.errors import InputError
-from pipeline.execute import Outcome, Sweep, execute
-from pipeline.plan import Block
 from tests.pipeline.conftest import SMALL, measured_bytes
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.execution import ray_environment
+from widesweep.pipeline.execution.worker import Outcome, Sweep, execute
+from widesweep.pipeline.plan.blocks import Block
 
 ray_environment.prepare(local=True)
 
 import ray  # noqa: E402 - after its settings
 
-from pipeline import schedule  # noqa: E402  (after the settings)
-from pipeline.run import run  # noqa: E402  (after the settings)
+from widesweep.pipeline.execution import schedule  # noqa: E402  (after the settings)
+from widesweep.pipeline.execution.driver import run  # noqa: E402  (after the settings)
 
 FOLDER = Path(sys.argv[1])
 LONGER_S = 1.0  # so that blocks that may run together do
@@ -56,7 +57,7 @@ def swept(name: str, **compute: Any) -> dict[str, Any]:
     del content["initialization"]
     path = FOLDER / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content))
-    cells = run(config.load(path), str(store)).cell_counts()
+    cells = run(sweep_config.load(path), str(store)).cell_counts()
     with xr.open_zarr(store, group="run", consolidated=False, chunks=None) as said:
         devices = said["block_device"].values.tolist()
     digest = hashlib.sha256()

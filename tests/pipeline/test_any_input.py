@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pipeline import config
-from pipeline.cli import app
-from pipeline.run import run
 from tests.pipeline.conftest import SMALL
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution.driver import run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 # ruff: noqa: E501
@@ -67,21 +67,21 @@ class Accepted(Exception):  # noqa: N818  (no error)
 @pytest.fixture(scope="module")
 def finished_store(tmp_path_factory: pytest.TempPathFactory, session_cluster: Any) -> Path:
     """A small finished store, never changed."""
-    import analysis
-    from pipeline import schedule
+    from widesweep import analysis
+    from widesweep.pipeline.execution import schedule
 
     folder = tmp_path_factory.mktemp("any")
     (folder / "small.yaml").write_text(yaml.safe_dump({**CONFIG, "store": "small.zarr"}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schedule, "connect", lambda *_: contextlib.nullcontext(session_cluster))
-        run(config.load(folder / "small.yaml"), str(folder / "small.zarr"))
+        run(sweep_config.load(folder / "small.yaml"), str(folder / "small.zarr"))
     analysis.analyze(str(folder / "small.zarr"))
     return folder / "small.zarr"
 
 
 @pytest.fixture(autouse=True)
 def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     def accept(*_: Any) -> None:
         raise Accepted

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline import checkpoints, config, execute, storage, stream
-from pipeline.run import run
-from pipeline.store import Store
 from tests.pipeline.conftest import measured_bytes
-from workers.optimizers import gd
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution import worker
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.store import checkpoints, objects, stream
+from widesweep.pipeline.store.reader import Store
+from widesweep.workers.optimizers import gd
 
 Write = Callable[..., Path]
 TRAINING = {"steps": 150, "records": 12}
@@ -27,12 +29,12 @@ class Died(Exception):  # noqa: N818  (no error)
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> None:
     """Blocks run in this process, so that it can be looked into."""
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     def here(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
         for block in blocks:
             listener.started(block)
-            listener.finished(block, execute.execute(sweep, block))
+            listener.finished(block, worker.execute(sweep, block))
 
     monkeypatch.setattr(schedule, "run", here)
 
@@ -74,11 +76,11 @@ def test_a_block_goes_on_from_its_last_flush(
     """Its records are there under status pending; the next run ends in the same bits."""
     path = write_config(training=TRAINING, initialization=None, compute={"flush_s": 1e-9})
     calm, url = tmp_path / "calm.zarr", tmp_path / "small.zarr"
-    run(config.load(path), str(calm))
+    run(sweep_config.load(path), str(calm))
     with monkeypatch.context() as patch:
         dies_after(15, patch)
         with pytest.raises(Died):
-            run(config.load(path), str(url))
+            run(sweep_config.load(path), str(url))
     seen = xr.open_datatree(url, engine="zarr")["training"]
     records = np.isfinite(seen["loss"].values).sum(-1)
     assert records.max() in range(3, 12)
@@ -86,7 +88,7 @@ def test_a_block_goes_on_from_its_last_flush(
     assert Store(str(url)).cell_counts()["pending"] == 24
     assert len(checkpoints.names(str(url))) == 1
     steps = first_steps(monkeypatch)
-    run(config.load(path), str(url))
+    run(sweep_config.load(path), str(url))
     assert max(steps) > 5
     assert sorted(set(steps))[0] == 0  # the other blocks
     assert measured_bytes(url) == measured_bytes(calm)
@@ -101,20 +103,20 @@ def test_a_block_that_is_partly_stored_goes_on_too(
     path = write_config(training=TRAINING, initialization=None, compute={"flush_s": 1e-9})
     calm, url = tmp_path / "calm.zarr", tmp_path / "small.zarr"
     for store in (calm, url):
-        run(config.load(path), str(store))
+        run(sweep_config.load(path), str(store))
     more = ["grid.learning_rate=[0.5, 1.0, 0.25]", "grid.seed=4"]
-    run(config.load(path, more), str(calm))
+    run(sweep_config.load(path, more), str(calm))
     with monkeypatch.context() as patch:
         dies_after(12, patch)
         with pytest.raises(Died):
-            run(config.load(path, more), str(url))
+            run(sweep_config.load(path, more), str(url))
     counts = Store(str(url)).cell_counts()
     assert counts["done"] >= 24
     before = xr.open_datatree(calm, engine="zarr")["training"]["loss"].values
     seen = xr.open_datatree(url, engine="zarr")["training"]["loss"].values
     there = np.isfinite(seen)
     np.testing.assert_array_equal(seen[there], before[there])
-    run(config.load(path, more), str(url))
+    run(sweep_config.load(path, more), str(url))
     assert measured_bytes(url) == measured_bytes(calm)
     assert not checkpoints.names(str(url))
 
@@ -129,14 +131,14 @@ def test_a_checkpoint_that_is_not_sound_is_not_used(
         training=TRAINING, initialization=None, compute={"flush_s": 1e-9}, grid={"width": [8], "depth": [1]}
     )
     calm, url = tmp_path / "calm.zarr", tmp_path / "small.zarr"
-    run(config.load(path), str(calm))
+    run(sweep_config.load(path), str(calm))
     with monkeypatch.context() as patch:
         dies_after(8, patch)
         with pytest.raises(Died):
-            run(config.load(path), str(url))
+            run(sweep_config.load(path), str(url))
     (name,) = checkpoints.names(str(url))
     key = f"{checkpoints.PLACE}/{name}"
-    content = bytearray(storage.get(str(url), key) or b"")
+    content = bytearray(objects.get(str(url), key) or b"")
     if harm == "flip":
         content[-20] ^= 1
     elif harm == "another cell's":
@@ -144,9 +146,9 @@ def test_a_checkpoint_that_is_not_sound_is_not_used(
         content[place] = ord("0") if content[place] != ord("0") else ord("1")
     else:
         del content[0 if harm == "empty" else len(content) // 2 :]
-    storage.put(str(url), {key: bytes(content)})
+    objects.put(str(url), {key: bytes(content)})
     steps = first_steps(monkeypatch)
-    run(config.load(path), str(url))
+    run(sweep_config.load(path), str(url))
     assert set(steps) == {0}
     assert measured_bytes(url) == measured_bytes(calm)
 
@@ -185,5 +187,5 @@ def test_a_flush_takes_a_twentieth_of_the_time_at_most(monkeypatch: pytest.Monke
 
 def test_the_interval_changes_no_hash(write_config: Write) -> None:
     """`compute.flush_s` changes no number, and so not the hash."""
-    hashes = {config.load(write_config(compute={"flush_s": s})).config.hash for s in (1, 60.0)}
+    hashes = {sweep_config.load(write_config(compute={"flush_s": s})).config.hash for s in (1, 60.0)}
     assert len(hashes) == 1

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import claim, status, storage
-from pipeline.errors import InputError
 from tests.pipeline.conftest import ROOT, start, wait_until
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.store import claim, objects, status
 
 Write = Callable[..., Path]
 LONG = {
@@ -27,8 +27,8 @@ LONG = {
 }
 RACE = """
 import sys
-from pipeline import claim
-from pipeline.errors import InputError
+from widesweep.pipeline.store import claim
+from widesweep.pipeline.errors import InputError
 try:
     claim.take(sys.argv[1])
     print("won", flush=True)
@@ -44,7 +44,7 @@ def test_of_many_drivers_that_start_at_once_one_wins(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", "pass"])
     dead.wait()
     holder = claim.Holder(socket.gethostname(), dead.pid, time.time(), time.time())
-    storage.put(url, {claim._key(1): json.dumps(vars(holder)).encode()})
+    objects.put(url, {claim._key(1): json.dumps(vars(holder)).encode()})
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", RACE, url],
@@ -75,7 +75,7 @@ def test_a_claim_outlives_its_process_by_thirty_seconds_elsewhere_and_not_at_all
         ({"host": "elsewhere", "heartbeat": time.time() - claim.STALE_S - 1}, False),
     ]
     for change, lives in cases:
-        storage.put(url, {claim._key(7): json.dumps({**vars(me), **change}).encode()})
+        objects.put(url, {claim._key(7): json.dumps({**vars(me), **change}).encode()})
         if lives:
             with pytest.raises(InputError, match=str({**vars(me), **change}["pid"])):
                 claim.take(url)
@@ -84,7 +84,7 @@ def test_a_claim_outlives_its_process_by_thirty_seconds_elsewhere_and_not_at_all
             with claim.take(url):
                 pass
         for number in claim._numbers(url):
-            storage.delete(url, [claim._key(number)])
+            objects.delete(url, [claim._key(number)])
 
 
 def test_a_driver_that_was_taken_for_dead_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_driver_that_was_taken_for_dead_notices(tmp_path: Path, monkeypatch: p
     url = str(tmp_path / "a.zarr")
     with claim.take(url) as mine:
         assert not mine.lost
-        storage.put(url, {claim._key(2): json.dumps(vars(claim._myself())).encode()})
+        objects.put(url, {claim._key(2): json.dumps(vars(claim._myself())).encode()})
         wait_until(lambda: mine.lost, deadline_s=10, what="the loss")
 
 

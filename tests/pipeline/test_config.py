@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pipeline import config
-from pipeline.cli import app
-from pipeline.errors import InputError
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.errors import InputError
 
 Write = Callable[..., Path]
 
@@ -139,8 +139,8 @@ def test_more_samples_than_the_source_has_are_refused(write_config: Write, tmp_p
 
 def test_a_setting_replaces_one_value(write_config: Write) -> None:
     """`--set` reaches mappings and list elements; the rest of the config stays."""
-    before = config.load(write_config()).config
-    after = config.load(write_config(), ["training.steps=7", "grid.width[1]=99", "store=x.zarr"]).config
+    before = sweep_config.load(write_config()).config
+    after = sweep_config.load(write_config(), ["training.steps=7", "grid.width[1]=99", "store=x.zarr"]).config
     assert after.training is not None
     assert after.training.steps == 7
     assert after.grid.width == (8, 99)
@@ -150,18 +150,18 @@ def test_a_setting_replaces_one_value(write_config: Write) -> None:
 
 def test_the_hash_ignores_what_changes_no_number(write_config: Write) -> None:
     """Name, store and compute may change between runs of one sweep; anything else may not."""
-    before = config.load(write_config()).config
-    same = config.load(write_config(), ["name=other", "store=x.zarr", "compute.cpus=1"]).config
-    other = config.load(write_config(), ["training.steps=21"]).config
+    before = sweep_config.load(write_config()).config
+    same = sweep_config.load(write_config(), ["name=other", "store=x.zarr", "compute.cpus=1"]).config
+    other = sweep_config.load(write_config(), ["training.steps=21"]).config
     assert same.hash == before.hash
     assert other.hash != before.hash
-    assert config.differences(other, before.json_text()) == ["training.steps: 21, there 20"]
+    assert sweep_config.differences(other, before.json_text()) == ["training.steps: 21, there 20"]
 
 
 def test_a_config_survives_its_own_json(write_config: Write) -> None:
     """What a store keeps of a config is the config."""
-    before = config.load(write_config()).config
-    assert config.from_json(before.json_text()) == before
+    before = sweep_config.load(write_config()).config
+    assert sweep_config.from_json(before.json_text()) == before
 
 
 @given(
@@ -187,7 +187,7 @@ def test_any_value_anywhere_is_accepted_or_explained(write_config: Write, value:
         content[place] = value
     path.write_text(yaml.safe_dump(content))
     with contextlib.suppress(InputError):
-        config.load(path)
+        sweep_config.load(path)
     told = CliRunner().invoke(app, ["plan", str(path)])
     assert told.exit_code in (0, 2)
     if told.exit_code:

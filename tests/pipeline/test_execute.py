@@ -14,20 +14,24 @@ FEW_MODULES = 10  # of the standard library, as threads and temporary names need
 FIRST_BLOCK = """
     import pathlib
     import sys
-    from pipeline import config, data_source, execute, predict, store_create
-    from pipeline.store import Store
+    from widesweep.pipeline.config import sweep_config
+    from widesweep.pipeline.execution import worker
+    from widesweep.pipeline.plan import data as planning
+    from widesweep.pipeline.predict import prediction
+    from widesweep.pipeline.store import template
+    from widesweep.pipeline.store.reader import Store
 
     _, file, url, load = sys.argv
-    sweep = config.load(pathlib.Path(file))
-    data, plan = data_source.load_data(sweep), data_source.make_plan(sweep, 1)
-    store_create.create(url, plan, predict.predict(sweep.config, data), data.index, "")
+    sweep = sweep_config.load(pathlib.Path(file))
+    data, plan = planning.load_data(sweep), planning.make_plan(sweep, 1)
+    template.create(url, plan, prediction.predict(sweep.config, data), data.index, "")
     rates = Store(url).learning_rate_absolute
-    shared = execute.Sweep(url, sweep.config, sweep.config.hash, data, rates, "cpu", 2**30)
+    shared = worker.Sweep(url, sweep.config, sweep.config.hash, data, rates, "cpu", 2**30)
     block = plan.block(0)
     if load == "loaded":
-        execute._load(shared, block)
+        worker._load(shared, block)
     before = set(sys.modules)
-    execute.execute(shared, block)
+    worker.execute(shared, block)
     print(*sorted(set(sys.modules) - before))
 """
 

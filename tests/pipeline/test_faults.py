@@ -19,11 +19,13 @@ import psutil
 import pytest
 import xarray as xr
 
-from pipeline import checkpoints, config, execute
-from pipeline import run as runs
-from pipeline.run import run
-from pipeline.store import Store
 from tests.pipeline.conftest import measured_bytes, start, wait_until
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution import driver as runs
+from widesweep.pipeline.execution import worker
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.store import checkpoints
+from widesweep.pipeline.store.reader import Store
 
 Write = Callable[..., Path]
 KILLS = 20
@@ -46,7 +48,7 @@ def calm(write_config: Write, tmp_path: Path, cluster: Any) -> Callable[[Path], 
     """The bytes that an undisturbed run of a config leaves."""
 
     def bytes_of(path: Path) -> dict[str, bytes]:
-        run(config.load(path), str(tmp_path / "calm.zarr"))
+        run(sweep_config.load(path), str(tmp_path / "calm.zarr"))
         return measured_bytes(tmp_path / "calm.zarr")
 
     return bytes_of
@@ -141,7 +143,7 @@ def test_the_first_signal_flushes(
     seen = xr.open_datatree(url, engine="zarr")["training"]
     assert np.isfinite(seen["loss"].values).any()
     assert (seen["status"].values == 0).any()
-    run(config.load(path), str(url))
+    run(sweep_config.load(path), str(url))
     finished(url, expected)
 
 
@@ -164,7 +166,7 @@ def test_the_second_signal_ends_at_once(write_config: Write, tmp_path: Path) -> 
 
 
 def in_thread(path: Path, url: Path) -> threading.Thread:
-    thread = threading.Thread(target=run, args=(config.load(path), str(url)), daemon=True)
+    thread = threading.Thread(target=run, args=(sweep_config.load(path), str(url)), daemon=True)
     thread.start()
     return thread
 
@@ -195,16 +197,16 @@ def test_memory_that_runs_out_makes_batches_smaller(
     write_config: Write, tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch's own out-of-memory error until batches are a quarter as large: the same bits; a cap ends it."""
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     path, url = write_config(initialization=None), tmp_path / "hit.zarr"
     expected = calm(path)
     monkeypatch.setattr(schedule, "_remote_execute", short_of_memory(enough=4))
-    run(config.load(path), str(url))
+    run(sweep_config.load(path), str(url))
     finished(url, expected)
     monkeypatch.setattr(schedule, "_remote_execute", short_of_memory(enough=2**30))
     monkeypatch.setattr(schedule, "SHORTAGES", 2)
-    hopeless = run(config.load(path), str(tmp_path / "no.zarr"))
+    hopeless = run(sweep_config.load(path), str(tmp_path / "no.zarr"))
     assert hopeless.cell_counts()["failed"] == 24
     assert "out of memory, 2 of 2 times" in hopeless.failures(1)["0"]
 
@@ -216,15 +218,15 @@ def short_of_memory(enough: int) -> Any:
     def hungry(sweep: Any, block: Any) -> Any:
         import torch
 
-        from workers import training
+        from widesweep.workers.training import block_training
 
-        record = training._record
+        record = block_training._record
         if block.split < enough:
-            training._record = lambda *_, **__: torch.empty(2**60, dtype=torch.uint8)
+            block_training._record = lambda *_, **__: torch.empty(2**60, dtype=torch.uint8)
         try:
-            return execute.execute(sweep, block)
+            return worker.execute(sweep, block)
         finally:
-            training._record = record
+            block_training._record = record
 
     return ray.remote(max_retries=0)(hungry)
 

@@ -12,20 +12,20 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-import analysis
-from pipeline import config
-from pipeline.cli import app
-from pipeline.errors import InputError
-from pipeline.run import run
-from pipeline.store import Store
 from tests.pipeline.conftest import measured_bytes
+from widesweep import analysis
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.store.reader import Store
 
 Write = Callable[..., Path]
 FRACTIONS = (0.0, 0.5, 0.25)
 
 
 def run_to(path: Path, url: Path, *settings: str) -> Store:
-    return run(config.load(path, settings), str(url))
+    return run(sweep_config.load(path, settings), str(url))
 
 
 def along(*fractions: float) -> str:
@@ -104,12 +104,12 @@ def test_a_fraction_does_not_become_an_axis_and_an_axis_loses_no_value(
 
 def test_without_the_axis_a_config_keeps_its_hash(small: Path) -> None:
     """Nothing of the axis is in the JSON that stores hold."""
-    plain = config.load(small).config
+    plain = sweep_config.load(small).config
     assert "corrupted_fraction" not in json.loads(plain.json_text())["grid"]
-    listed = config.load(small, [along(0.0)]).config
+    listed = sweep_config.load(small, [along(0.0)]).config
     assert listed.hash != plain.hash
     assert listed.cells == plain.cells == 12
-    assert config.from_json(listed.json_text()) == listed
+    assert sweep_config.from_json(listed.json_text()) == listed
 
 
 def test_theory_names_the_steps_of_each_fraction_below_the_depth(small: Path) -> None:
@@ -152,4 +152,4 @@ def test_random_networks_alone_take_no_axis_of_labels(write_config: Write) -> No
     """Labels are what trains."""
     path = write_config(training=None, data=None, grid={"width": [8], "depth": [1]})
     with pytest.raises(InputError, match="it is there and nothing trains"):
-        config.load(path, [along(0.0, 0.5)])
+        sweep_config.load(path, [along(0.0, 0.5)])

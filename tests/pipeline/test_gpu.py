@@ -17,10 +17,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import config, data_source, gpu
-from pipeline.errors import InputError
-from pipeline.plan import Block, check_memory
 from tests.pipeline.conftest import ROOT
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.plan import data, gpu_shares
+from widesweep.pipeline.plan.blocks import Block, check_memory
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -37,17 +38,17 @@ def block(gpu_bytes: int, split: int = 1) -> Block:
 def test_a_share_holds_the_block_or_is_a_whole_gpu(cells: int, memory: int, split: int) -> None:
     """A share lies in [1/8, 1]; below 1 all cells fit into it at once; eight least shares are one GPU."""
     one = block(cells, split)
-    part = gpu.share(one, memory)
-    assert gpu.LEAST_SHARE <= part <= 1.0
-    assert 8 * gpu.LEAST_SHARE == 1.0
-    assert part == 1.0 or gpu.block_bytes(one, memory) >= cells
-    assert gpu.block_bytes(one, memory) + gpu.CONTEXT_BYTES <= memory
-    assert gpu.share(replace(one, split=2 * split), memory) >= part
+    part = gpu_shares.share(one, memory)
+    assert gpu_shares.LEAST_SHARE <= part <= 1.0
+    assert 8 * gpu_shares.LEAST_SHARE == 1.0
+    assert part == 1.0 or gpu_shares.block_bytes(one, memory) >= cells
+    assert gpu_shares.block_bytes(one, memory) + gpu_shares.CONTEXT_BYTES <= memory
+    assert gpu_shares.share(replace(one, split=2 * split), memory) >= part
 
 
 def test_a_blocks_memory_on_a_gpu_is_that_of_its_cells(write_config: Write) -> None:
     """Of one plan, the widest and deepest block needs the most, and every block what the cost model says."""
-    made = data_source.make_plan(config.load(write_config()), 2)
+    made = data.make_plan(sweep_config.load(write_config()), 2)
     needed = [made.block(i).gpu_bytes for i in range(made.training_blocks)]
     one = made.block(0)
     seeds = one.seed_stop - one.seed_start
@@ -57,10 +58,10 @@ def test_a_blocks_memory_on_a_gpu_is_that_of_its_cells(write_config: Write) -> N
 
 def test_a_cell_larger_than_a_gpu_is_refused_with_what_would_help(write_config: Write) -> None:
     """The message names the width, what its cells need, what the GPU has, and two ways out."""
-    sweep = config.load(write_config(grid={"width": [8, 20000], "depth": [2]}))
-    made, holder = data_source.make_plan(sweep, 2), "cells may fill {} of a GPU"
+    sweep = sweep_config.load(write_config(grid={"width": [8, 20000], "depth": [2]}))
+    made, holder = data.make_plan(sweep, 2), "cells may fill {} of a GPU"
     with pytest.raises(InputError) as refused:
-        check_memory(made, sweep.file, gpu.cell_bytes(2 * GIB), holder)
+        check_memory(made, sweep.file, gpu_shares.cell_bytes(2 * GIB), holder)
     told = str(refused.value)
     assert "grid.width[1]" in told
     assert "width 20000" in told

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, data_source, gpu_cost, plan
-from pipeline.cost import estimate
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.plan import blocks, gpu_cost
+from widesweep.pipeline.plan import data as data_source
+from widesweep.pipeline.plan.cost import estimate
 
 Write = Callable[..., Path]
 STEPS = 100_000  # so many that records do not count
@@ -32,7 +34,7 @@ def test_a_step_takes_what_was_measured(
     grid = {"width": [width], "depth": [depth], "seed": 1, "learning_rate": [0.5]}
     training = {"steps": STEPS, "records": 2, "dtype": dtype, "measure": ["loss"]}
     data = {"source": "digits", "samples": samples}
-    sweep = config.load(write_config(grid=grid, training=training, data=data))
+    sweep = sweep_config.load(write_config(grid=grid, training=training, data=data))
     size = data_source.data_dimensions(sweep)
     costs = gpu_cost.of_training(sweep.config, estimate(sweep.config, size), size)
     launches_s = gpu_cost.STEP_S + depth * gpu_cost.LAYER_STEP_S
@@ -42,18 +44,18 @@ def test_a_step_takes_what_was_measured(
 
 def test_blocks_on_gpus_are_longer_than_on_cores() -> None:
     """On sixteen cores the demo has small blocks, for balance; on a GPU a block is all of a pair's seeds."""
-    sweep = config.load(Path("configs/demo.yaml"))
+    sweep = sweep_config.load(Path("configs/demo.yaml"))
     cores, gpu = data_source.make_plan(sweep, 16), data_source.make_plan(sweep, 16, gpus=1)
     seeds = len(sweep.config.grid.seeds)
     assert cores.seeds_per_block < gpu.seeds_per_block == seeds
     assert gpu.block(0).threads == 1
-    long = config.load(Path("configs/demo.yaml"), ["training.steps=20000000"])
+    long = sweep_config.load(Path("configs/demo.yaml"), ["training.steps=20000000"])
     assert data_source.make_plan(long, 16, gpus=8).seeds_per_block < seeds
 
 
 def test_what_a_block_waits_for_lies_beside_its_cells(write_config: Write) -> None:
     """A second seed costs the device more, and the block no second process."""
-    made = data_source.make_plan(config.load(write_config()), 2, gpus=1)
+    made = data_source.make_plan(sweep_config.load(write_config()), 2, gpus=1)
     assert (made.costs.batch_s > gpu_cost.PROCESS_S).all()
-    one, two = (plan.make(made.config, made.size, 2, seeds, gpus=1).block(0).cost_s for seeds in (1, 2))
+    one, two = (blocks.make(made.config, made.size, 2, seeds, gpus=1).block(0).cost_s for seeds in (1, 2))
     assert gpu_cost.PROCESS_S < one < two < 2 * one

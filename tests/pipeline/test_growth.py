@@ -13,18 +13,21 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-import analysis
-from pipeline import config, execute, growth, plan, storage
-from pipeline.cli import app
-from pipeline.run import run
-from pipeline.store import Store
 from tests.pipeline.conftest import measured_bytes
+from widesweep import analysis
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution import worker
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.plan import blocks as plan
+from widesweep.pipeline.store import growth, objects
+from widesweep.pipeline.store.reader import Store
 
 Write = Callable[..., Path]
 
 
 def run_to(path: Path, url: Path, *settings: str, **options: bool) -> Store:
-    return run(config.load(path, settings), str(url), **options)
+    return run(sweep_config.load(path, settings), str(url), **options)
 
 
 def chunks(url: Path) -> dict[str, str]:
@@ -38,10 +41,10 @@ def chunks(url: Path) -> dict[str, str]:
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[int, int, int, float]]:
     """Every cell that is trained, in this process instead of a Ray worker, so that it can be counted."""
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     cells: list[tuple[int, int, int, float]] = []
-    real = execute._train_cells
+    real = worker._train_cells
 
     def counted(sweep: Any, block: Any, seeds: Any, rates: Any, whole: Any) -> Any:
         grid = sweep.config.grid
@@ -52,9 +55,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[int, in
     def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
         for block in blocks:
             listener.started(block)
-            listener.finished(block, execute.execute(sweep, block))
+            listener.finished(block, worker.execute(sweep, block))
 
-    monkeypatch.setattr(execute, "_train_cells", counted)
+    monkeypatch.setattr(worker, "_train_cells", counted)
     monkeypatch.setattr(schedule, "run", inline)
     return cells
 
@@ -92,7 +95,7 @@ def test_a_grown_grid_computes_just_the_new_cells(
     before, old_cells = chunks(url), set(trained)
     trained.clear()
     store = run_to(path, url, *settings)
-    grid = config.load(path, settings).config.grid
+    grid = sweep_config.load(path, settings).config.grid
     wanted = {
         (w, d, s, r) for w in grid.width for d in grid.depth for s in grid.seeds for r in grid.learning_rates
     }
@@ -154,7 +157,7 @@ def test_failed_blocks_are_computed_again_when_asked_and_no_others(
 
     What failed counts once on the display, and no longer once it is done.
     """
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     path, url = write_config(initialization=None), tmp_path / "a.zarr"
     run_to(path, tmp_path / "calm.zarr")
@@ -212,7 +215,7 @@ def test_a_damaged_chunk_is_named_and_repaired(
     content = bytearray((url / key).read_bytes())
     content[len(content) // 2] ^= 1
     wrong = {"flipped": bytes(content), "truncated": bytes(content[: len(content) // 2]), "emptied": b""}
-    (url / key).unlink() if harm == "deleted" else storage.put(str(url), {key: wrong[harm]})
+    (url / key).unlink() if harm == "deleted" else objects.put(str(url), {key: wrong[harm]})
     told = CliRunner().invoke(app, ["status" if "status" in key else "analyze", str(url)])
     assert told.exit_code in (1, 2)
     assert key in told.stderr

@@ -9,7 +9,7 @@ import psutil
 
 GUARDED = """
 import psutil
-from pipeline import guard
+from widesweep.pipeline.execution import guard
 with guard.watching(60.0):
     (beside,) = psutil.Process().children()
     print(beside.pid)

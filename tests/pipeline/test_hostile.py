@@ -15,9 +15,9 @@ import pytest
 import zarr
 from typer.testing import CliRunner
 
-from pipeline import ray_environment
-from pipeline.cli import app
 from tests.pipeline.conftest import measured_bytes, start
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.execution import ray_environment
 
 Write = Callable[..., Path]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config as configs
-from pipeline import sampling
-from pipeline.errors import InputError
+from widesweep.pipeline.config import sweep_config as configs
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.plan import draws
 
 Write = Callable[..., Path]
 
@@ -64,15 +64,15 @@ def test_the_forecast_of_a_draw_grows_as_drawing_does(write_config: Write) -> No
     settings = {"draws": 10_000}
     relu = configs.load(write_config(initialization=settings)).config
     tanh = configs.load(write_config(initialization=settings, network={"activation": "tanh"})).config
-    assert sampling.pair_s(relu, 64, 3) == sampling.pair_s(relu, 512, 3)
-    assert sampling.pair_s(tanh, 512, 3) == pytest.approx(8 * sampling.pair_s(tanh, 64, 3))
-    assert sampling.pair_s(tanh, 64, 3) > 5 * sampling.pair_s(relu, 64, 3)
+    assert draws.pair_s(relu, 64, 3) == draws.pair_s(relu, 512, 3)
+    assert draws.pair_s(tanh, 512, 3) == pytest.approx(8 * draws.pair_s(tanh, 64, 3))
+    assert draws.pair_s(tanh, 64, 3) > 5 * draws.pair_s(relu, 64, 3)
 
 
 def test_a_billion_draws_are_cut_for_many_cores(write_config: Write) -> None:
     """Every core has several blocks, none is shorter than a second or two, and files are few."""
-    from pipeline import plan as plans
-    from workers.data import Dimensions
+    from widesweep.pipeline.plan import blocks as plans
+    from widesweep.workers.data import Dimensions
 
     sweep = configs.load(write_config(initialization={"draws": 10**9}, training=None))
     made = plans.make(sweep.config, Dimensions(4, 5), cores=64)

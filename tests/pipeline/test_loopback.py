@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.ray_environment import CLUSTERS
 from tests.pipeline.conftest import start
+from widesweep.pipeline.execution.ray_environment import CLUSTERS
 
 Write = Callable[..., Path]
 LISTENERS = 6  # of gcs_server, raylet, agents and driver, at least

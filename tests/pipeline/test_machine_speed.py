@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipeline import config, machine_speed
-from pipeline.cli import app
-from pipeline.data_source import make_plan
-from pipeline.run import run
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.plan import machine_speed
+from widesweep.pipeline.plan.data import make_plan
 
 Write = Callable[..., Path]
 
@@ -48,13 +49,13 @@ def test_a_forecast_follows_and_the_plan_does_not(folder: Path, write_config: Wr
     """Half the core seconds, and less wall time; blocks are what they were."""
     path = write_config(training={"steps": 20_000_000})
     first = forecast(path)
-    blocks = list(make_plan(config.load(path), 2).block_seconds())
+    blocks = list(make_plan(sweep_config.load(path), 2).block_seconds())
     machine_speed.note(100.0, 50.0)
     second = forecast(path)
     assert (first["speed_factor"], second["speed_factor"]) == (1.0, 0.5)
     assert second["core_s"] == pytest.approx(0.5 * first["core_s"])
     assert second["wall_s"] < first["wall_s"]
-    assert list(make_plan(config.load(path), 2).block_seconds()) == blocks
+    assert list(make_plan(sweep_config.load(path), 2).block_seconds()) == blocks
     assert "as blocks took here: 0.50 times" in CliRunner().invoke(app, ["plan", str(path)]).stdout
 
 
@@ -63,7 +64,7 @@ def test_a_finished_run_tells(folder: Path, write_config: Write, monkeypatch: py
     """By the time that its blocks held their cores, which is no less than what they computed in it."""
     monkeypatch.setattr(machine_speed, "LEAST_S", 0.0)
     path = write_config()
-    sweep = config.load(path)
+    sweep = sweep_config.load(path)
     store = run(sweep, sweep.config.store)
     computed = float(store.run_attributes()["core_s"]) / make_plan(sweep, 2).total_s
     assert 0.9 * computed < machine_speed.factor() < 10.0 * computed

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import config as configs
-from pipeline import data_source, outlook, predict
 from tests.tolerances import EXACT
+from widesweep.pipeline.config import sweep_config as configs
+from widesweep.pipeline.plan import data as data_source
+from widesweep.pipeline.predict import prediction as predict
+from widesweep.pipeline.predict import tables
 
 TEXT = """
 name: outlook
@@ -29,7 +31,7 @@ def found(
     sweep = configs.load(path, ())
     data = data_source.load_data(sweep)
     prediction = predict.predict(sweep.config, data)
-    result = predict.summary(sweep.config, prediction) | outlook.outlook(sweep.config, data, prediction)
+    result = predict.summary(sweep.config, prediction) | tables.outlook(sweep.config, data, prediction)
     return sweep.config, result, prediction, data.y
 
 
@@ -39,10 +41,10 @@ def test_predicted_steps_are_the_first_that_reach_the_tolerance(tmp_path: Path) 
     kernel = prediction.values["infinite_ntk"][1]
     eta = 0.5 / np.linalg.eigvalsh(kernel)[-1]
     r, steps = -y, 0
-    while np.linalg.norm(r) > outlook.TOLERANCE * np.linalg.norm(y):
+    while np.linalg.norm(r) > tables.TOLERANCE * np.linalg.norm(y):
         r, steps = r - eta * kernel @ r, steps + 1
     assert result["steps_predicted"]["2"]["0.5"] == steps
-    assert "steps to 1e-6, η = 0.5" in outlook.text(config, result)
+    assert "steps to 1e-6, η = 0.5" in tables.text(config, result)
 
 
 def test_the_required_width_is_that_of_the_theorem(tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_the_required_width_is_that_of_the_theorem(tmp_path: Path) -> None:
     )
     assert result["fourth_cumulant"]["64"]["1"] == pytest.approx(15 / 64, rel=EXACT)
     assert result["depth_over_width"]["32"]["2"] == 2 / 32
-    assert "this grid's largest is 64" in outlook.text(config, result)
+    assert "this grid's largest is 64" in tables.text(config, result)
 
 
 def test_a_least_eigenvalue_within_rounding_of_zero_gives_no_rate(tmp_path: Path) -> None:
@@ -68,4 +70,4 @@ def test_a_least_eigenvalue_within_rounding_of_zero_gives_no_rate(tmp_path: Path
     assert result["condition_number"] == {"1": None, "2": None}
     assert np.isnan(prediction.values["rate_predicted"]).all()
     assert result["steps_predicted"]["1"] == {"0.5": None, "1": None}
-    assert "0 to rounding" in outlook.text(config, result)
+    assert "0 to rounding" in tables.text(config, result)

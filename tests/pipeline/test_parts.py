@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline import config as configs
-from pipeline import plan as plans
-from pipeline import run as runs
-from pipeline import store_chunks
-from pipeline.store import Store
-from workers import random_networks
-from workers.data import Dimensions
-from workers.networks import FullyConnected
-from workers.random_networks import InitializationBlock, InitializationConfig, parts
-from workers.variable import FAILED, PENDING
+from widesweep.pipeline.config import sweep_config as configs
+from widesweep.pipeline.execution import driver as runs
+from widesweep.pipeline.plan import blocks as plans
+from widesweep.pipeline.store import chunks
+from widesweep.pipeline.store.reader import Store
+from widesweep.workers import random_networks
+from widesweep.workers.data import Dimensions
+from widesweep.workers.networks import FullyConnected
+from widesweep.workers.random_networks import InitializationBlock, InitializationConfig, parts
+from widesweep.workers.variable import FAILED, PENDING
 
 Write = Callable[..., Path]
 TANH = FullyConnected(activation="tanh")
@@ -100,8 +100,8 @@ def test_blocks_of_parts_cover_each_pair_once(write_config: Write) -> None:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks run in this process: what is tested is what is stored, not Ray."""
-    from pipeline import schedule
-    from pipeline.execute import execute
+    from widesweep.pipeline.execution import schedule
+    from widesweep.pipeline.execution.worker import execute
 
     def run(cluster: object, sweep: object, blocks: object, listener: object, stop: object) -> None:
         for each in blocks:  # type: ignore[attr-defined]
@@ -159,8 +159,8 @@ def test_a_failed_part_fails_its_pair_until_it_is_retried(
     write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One block fails: its pair says so with the reason, the others are done; a retry makes it good."""
-    from pipeline import schedule
-    from pipeline.execute import execute
+    from widesweep.pipeline.execution import schedule
+    from widesweep.pipeline.execution.worker import execute
 
     path = write_config(initialization={"draws": 1300}, **SIZES)
     url = tmp_path / "a.zarr"
@@ -188,17 +188,18 @@ def test_the_writer_takes_parts_of_its_own_chunk_alone(write_config: Write, tmp_
     """A block that asks for half a chunk of parts is a defect, and is told so."""
     from dataclasses import replace
 
-    from pipeline import predict, store_create
+    from widesweep.pipeline.predict import prediction
+    from widesweep.pipeline.store import template
 
     path = write_config(initialization={"draws": 2000}, **SIZES)
     sweep = configs.load(path)
     made = plans.make(sweep.config, Dimensions(1, 1), 2, parts_per_block=2)
     url = str(tmp_path / "a.zarr")
-    store_create.create(url, made, predict.predict(sweep.config, None), np.empty(0, dtype=np.int64), "")
+    template.create(url, made, prediction.predict(sweep.config, None), np.empty(0, dtype=np.int64), "")
     part = replace(made.block(0), part_stop=1)
     task = InitializationBlock(8, 1, sweep.config.network, sweep.config.initialization, 0)  # type: ignore[arg-type]
-    with pytest.raises(store_chunks.OwnershipError, match="asks for part"):
-        store_chunks.writer(url, sweep.config.hash).write(part, random_networks.sample(task, [0]))
+    with pytest.raises(chunks.OwnershipError, match="asks for part"):
+        chunks.writer(url, sweep.config.hash).write(part, random_networks.sample(task, [0]))
 
 
 @pytest.mark.usefixtures("in_process")

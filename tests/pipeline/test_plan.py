@@ -14,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pipeline import config, cost, plan
-from pipeline.cli import app
-from pipeline.config import SweepConfig
-from pipeline.errors import InputError
-from workers.data import Dimensions
-from workers.observables import TRAINING_VARIABLES
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.config.sweep_config import SweepConfig
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.plan import blocks as plan
+from widesweep.pipeline.plan import cost
+from widesweep.workers.data import Dimensions
+from widesweep.workers.measurements import TRAINING_VARIABLES
 
 Write = Callable[..., Path]
 SIZE = Dimensions(samples=32, inputs=64)
@@ -137,7 +139,7 @@ def test_the_makespan_is_that_of_longest_first() -> None:
 
 def test_a_cell_that_fits_nowhere_is_refused(write_config: Write) -> None:
     """The message names the width and what there is."""
-    sweep = config.load(write_config())
+    sweep = sweep_config.load(write_config())
     made = plan.make(sweep.config, Dimensions(4, 5), 2)
     with pytest.raises(InputError, match=r"grid\.width\[0\]: a seed's 2 cells of width 8 and depth 1 need"):
         plan.check_memory(made, sweep.file, 100)

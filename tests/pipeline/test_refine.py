@@ -15,21 +15,22 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-import analysis
-from analysis.refine.allocation import Allocation
-from analysis.refine.rounds import foreseen
-from pipeline import config, execute, ray_environment
-from pipeline.cli import app
-from pipeline.errors import InputError
-from pipeline.refine import measured_cost, proposal, record, refine, text
-from pipeline.refine.goal import Goal, duration_s
-from pipeline.refine.look import look_at
-from pipeline.refine.measured_cost import Blocks
-from pipeline.refine.proposal import Step
-from pipeline.run import run
-from pipeline.store import Store
 from tests.pipeline.conftest import measured_bytes, start, wait_until
 from tests.pipeline.test_faults import driver
+from widesweep import analysis
+from widesweep.analysis.refine.allocation import Allocation
+from widesweep.analysis.refine.rounds import foreseen
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.execution import ray_environment, worker
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.refine import measured_cost, proposal, record, refine, text
+from widesweep.pipeline.refine.goal import Goal, duration_s
+from widesweep.pipeline.refine.measured_cost import Blocks
+from widesweep.pipeline.refine.proposal import Step
+from widesweep.pipeline.refine.snapshot import look_at
+from widesweep.pipeline.store.reader import Store
 
 Write = Callable[..., Path]
 Cell = tuple[int, int, int, float]
@@ -38,10 +39,10 @@ Cell = tuple[int, int, int, float]
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
     """Every cell that is trained, in this process, without a cluster."""
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     cells: list[Cell] = []
-    real = execute._train_cells
+    real = worker._train_cells
 
     def counted(sweep: Any, block: Any, seeds: list[int], rates: list[int], *others: Any) -> Any:
         grid = sweep.config.grid
@@ -52,10 +53,10 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
     def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
         for block in blocks:
             listener.started(block)
-            listener.finished(block, execute.execute(sweep, block))
+            listener.finished(block, worker.execute(sweep, block))
 
     cluster = schedule.Cluster(cores=2, node_cores=2, node_memory_bytes=2**33, gpus=0.0, local=True)
-    monkeypatch.setattr(execute, "_train_cells", counted)
+    monkeypatch.setattr(worker, "_train_cells", counted)
     monkeypatch.setattr(schedule, "run", inline)
     monkeypatch.setattr(schedule, "connect", lambda address, cores: contextlib.nullcontext(cluster))
     monkeypatch.setattr(ray_environment, "prepare", lambda local: None)
@@ -67,7 +68,7 @@ def sweep(write_config: Write, tmp_path: Path, trained: list[Cell]) -> tuple[Pat
     """A finished sweep of three widths: its config and its store."""
     grid = {"width": [8, 16, 32], "depth": [1, 2], "seed": 4, "learning_rate": [0.5, 1.0]}
     path, url = write_config(grid=grid, initialization=None), str(tmp_path / "a.zarr")
-    run(config.load(path), url)
+    run(sweep_config.load(path), url)
     trained.clear()
     return path, url
 
@@ -87,7 +88,7 @@ def test_an_interval_is_reached_by_cells_that_are_trained_once(
     assert found["stopped"] == "reached"
     assert interval(url) <= wanted
     assert len(trained) == len(set(trained)) > 0
-    old = set(config.load(path).config.grid.seeds)
+    old = set(sweep_config.load(path).config.grid.seeds)
     assert not {c for c in trained if c[2] in old and c[0] in (8, 16, 32)}
     store = Store(url)
     assert store.asked is not None
@@ -134,7 +135,8 @@ def test_a_round_that_dies_is_ended_by_the_same_command(
     sweep: tuple[Path, str], trained: list[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before or while the store grows, or between blocks: the same command trains the rest, once."""
-    from pipeline import growth, schedule
+    from widesweep.pipeline.execution import schedule
+    from widesweep.pipeline.store import growth
 
     _, url = sweep
     goal = Goal(("weight_drift",), interval=0.7 * interval(url))
@@ -162,8 +164,8 @@ def test_a_round_that_dies_is_ended_by_the_same_command(
 def test_progress_counts_a_cell_once(sweep: tuple[Path, str], capfd: pytest.CaptureFixture[str]) -> None:
     """Blocks that were partly done when a round took them: the last line of each run has all cells done."""
     path, url = sweep
-    run(config.load(path, ["grid.seed=5"]), url)
-    run(config.load(path, ["grid.seed=7"]), url)
+    run(sweep_config.load(path, ["grid.seed=5"]), url)
+    run(sweep_config.load(path, ["grid.seed=7"]), url)
     last = [line for line in capfd.readouterr().err.splitlines() if " cells" in line][-1]
     assert "84/84 cells" in last
 
@@ -234,14 +236,14 @@ def test_the_config_of_a_refined_sweep_still_runs_and_still_grows(
     refine(url, Goal(("weight_drift",), interval=0.7 * interval(url)))
     added = set(trained)
     trained.clear()
-    run(config.load(path), url)
+    run(sweep_config.load(path), url)
     assert not trained
-    run(config.load(path, ["grid.seed=5"]), url)
+    run(sweep_config.load(path, ["grid.seed=5"]), url)
     grid = {(w, d, 4, r) for w in (8, 16, 32) for d in (1, 2) for r in (0.5, 1.0)}
     assert set(trained) == grid - added
     assert Store(url).cell_counts()["pending"] == 0
     with pytest.raises(InputError):
-        run(config.load(path, ["grid.width=[8, 16]"]), url)
+        run(sweep_config.load(path, ["grid.width=[8, 16]"]), url)
 
 
 def test_refined_cells_have_the_bits_of_a_full_grid(
@@ -254,7 +256,7 @@ def test_refined_cells_have_the_bits_of_a_full_grid(
     grid = store.config.grid
     full = str(tmp_path / "full.zarr")
     settings = [f"grid.width={list(grid.width)}", f"grid.seed={len(grid.seeds)}"]
-    run(config.load(path, settings), full)
+    run(sweep_config.load(path, settings), full)
     one, other = (analysis.open_sweep(each)["training"].ds.load() for each in (url, full))
     done = one["status"] == 1
     assert int(done.sum()) > 48
@@ -374,13 +376,13 @@ def test_a_round_is_priced_by_the_blocks_that_run(
     where, per_block = look.seeds, look.store.seeds_per_block or 1
     assert where is not None
     ran: Counter[tuple[int, int]] = Counter()
-    real = execute.execute
+    real = worker.execute
 
     def counted(shared: Any, block: Any) -> Any:
         ran[shared.config.grid.width[block.width], shared.config.grid.depth[block.depth]] += 1
         return real(shared, block)
 
-    monkeypatch.setattr(execute, "execute", counted)
+    monkeypatch.setattr(worker, "execute", counted)
     added = np.zeros(where.seed_s.shape, dtype=np.int64)
     added[0, 0], added[-1, 0] = 1, per_block + 1
     bare = Allocation(added, np.array([True, False]), 1.0, (1.0,), 1.0)

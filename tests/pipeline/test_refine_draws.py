@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pipeline import config, execute, sampling
-from pipeline.errors import InputError
-from pipeline.refine import places, record, refine
-from pipeline.refine.goal import Goal
-from pipeline.run import run
-from pipeline.store import Store
 from tests.pipeline.test_refine import interval, trained  # noqa: F401  (a fixture)
-from workers import random_networks
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.execution import worker
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.plan import draws as sampling
+from widesweep.pipeline.refine import design_space, record, refine
+from widesweep.pipeline.refine.goal import Goal
+from widesweep.pipeline.store.reader import Store
+from widesweep.workers import random_networks
 
 Write = Callable[..., Path]
 SWEEP: dict[str, Any] = {
@@ -55,7 +57,7 @@ def sweep(
 ) -> tuple[Path, str]:
     """Finished draws of six pairs: the config and its store."""
     path, url = write_config(**SWEEP), str(tmp_path / "a.zarr")
-    run(config.load(path), url)
+    run(sweep_config.load(path), url)
     drawn.clear()
     return path, url
 
@@ -77,7 +79,7 @@ def test_pairs_get_draws_of_their_own_with_the_bits_of_so_many(
     draws = store.pair_draws
     assert len(np.unique(draws[draws > 0])) > 1
     assert store.cell_counts()["pending"] == 0
-    settings = config.load(path).config
+    settings = sweep_config.load(path).config
     for w, d in np.argwhere(draws > 0):
         width, depth = int(group.width[w]), int(group.depth[d])
         task = sampling.block(settings, width, depth, draws=int(draws[w, d]))
@@ -105,10 +107,10 @@ def test_the_config_of_refined_draws_still_runs_and_grows(
     refine(url, Goal(("cumulant_4",), interval=0.6 * interval(url, "cumulant_4")))
     before, group = Store(url).pair_draws, initialization(url)
     drawn.clear()
-    run(config.load(path), url)
+    run(sweep_config.load(path), url)
     assert not drawn
     xr.testing.assert_identical(group, initialization(url))
-    run(config.load(path, ["initialization.draws=5000"]), url)
+    run(sweep_config.load(path, ["initialization.draws=5000"]), url)
     after = Store(url).pair_draws
     there = np.zeros(before.shape, dtype=bool)
     there[:3, :2] = True
@@ -118,7 +120,7 @@ def test_the_config_of_refined_draws_still_runs_and_grows(
     for w, d in kept:
         assert float(initialization(url).cumulant[w, d, 0]) == float(group.cumulant[w, d, 0])
     with pytest.raises(InputError):
-        run(config.load(path, ["initialization.draws=2000"]), url)
+        run(sweep_config.load(path, ["initialization.draws=2000"]), url)
 
 
 def test_draws_of_a_round_that_died_are_drawn_once(
@@ -127,7 +129,7 @@ def test_draws_of_a_round_that_died_are_drawn_once(
     """The driver dies after the first block: the same command draws the other parts alone."""
     _, url = sweep
     goal = Goal(("cumulant_4",), interval=0.2 * interval(url, "cumulant_4"))
-    real, ended = execute.execute, []
+    real, ended = worker.execute, []
 
     def dying(*arguments: Any) -> Any:
         if ended:
@@ -136,7 +138,7 @@ def test_draws_of_a_round_that_died_are_drawn_once(
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "execute", dying)
+        patch.setattr(worker, "execute", dying)
         with pytest.raises(KeyError):
             refine(url, goal)
     first = set(drawn)
@@ -151,11 +153,11 @@ def test_draws_of_a_round_that_died_are_drawn_once(
 def test_blocks_of_draws_are_compared_with_their_own_parts(sweep: tuple[Path, str]) -> None:
     """From 3,000 draws to 4,500: one part is drawn anew, two are new, and the last of them is not full."""
     path, url = sweep
-    run(config.load(path, ["initialization.draws=4500"]), url)
+    run(sweep_config.load(path, ["initialization.draws=4500"]), url)
     store = Store(url)
     assert store.parts_per_block == 3
     widths, depths = np.array([8.0, 16.0, 32.0]), np.array([1.0, 2.0])
-    blocks = places._drawn_blocks(store, widths, depths)
+    blocks = design_space._drawn_blocks(store, widths, depths)
     for pair in range(6):
         width, depth = int(widths[pair // 2]), int(depths[pair % 2])
         model_s = blocks.model_s[(blocks.place == pair) & (blocks.core_s > 0)].sum()

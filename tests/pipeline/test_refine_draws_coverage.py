@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from analysis.evidence import Evidence
-from analysis.laws import cumulants
-from analysis.laws.network_pairs import Logs
-from analysis.refine.candidates import Candidates, between_and_beyond
-from analysis.refine.prospects import draw_prospects
-from analysis.refine.rounds import is_reached
-from pipeline.refine import rounds
-from pipeline.refine.measured_cost import Correction
-from pipeline.refine.places import UNITS, DrawPlaces
-from workers import random_networks
-from workers.networks import FullyConnected
-from workers.random_networks import InitializationBlock
-from workers.random_networks.config import InitializationConfig
-from workers.variable import DONE
+from widesweep.analysis.laws import cumulants
+from widesweep.analysis.laws.kinds.network_pairs import Logs
+from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.refine.candidates import Candidates, between_and_beyond
+from widesweep.analysis.refine.forecasts import draw_prospects
+from widesweep.analysis.refine.rounds import is_reached
+from widesweep.pipeline.refine import rounds
+from widesweep.pipeline.refine.design_space import UNITS, DrawPlaces
+from widesweep.pipeline.refine.measured_cost import Correction
+from widesweep.workers import random_networks
+from widesweep.workers.networks import FullyConnected
+from widesweep.workers.random_networks import InitializationBlock
+from widesweep.workers.random_networks.initialization_config import InitializationConfig
+from widesweep.workers.variable import DONE
 
 RUNS = 500
 FIRST_DRAWS = 4096

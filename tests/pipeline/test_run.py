@@ -17,13 +17,17 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-import analysis
-from pipeline import config, data_source, execute, plan, status
-from pipeline.cli import app
-from pipeline.run import run
-from pipeline.store import Store
 from tests.pipeline.conftest import measured_bytes, start, wait_until
 from tests.tolerances import EXACT
+from widesweep import analysis
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution import worker
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.plan import blocks
+from widesweep.pipeline.plan import data as data_source
+from widesweep.pipeline.store import status
+from widesweep.pipeline.store.reader import Store
 
 Write = Callable[..., Path]
 LONG = {
@@ -34,7 +38,7 @@ LONG = {
 
 
 def run_to(path: Path, url: Path, *settings: str) -> Store:
-    return run(config.load(path, settings), str(url))
+    return run(sweep_config.load(path, settings), str(url))
 
 
 @pytest.mark.usefixtures("cluster")
@@ -56,9 +60,9 @@ def test_block_size_and_threads_change_no_bit(
     path = write_config(grid={"width": [8, 80]})
     run_to(path, tmp_path / "a.zarr")
     if "threads" in change:
-        monkeypatch.setattr(plan.Plan, "_threads", lambda self, seconds: change["threads"])
+        monkeypatch.setattr(blocks.Plan, "_threads", lambda self, seconds: change["threads"])
     else:
-        monkeypatch.setattr(plan, "_seeds_per_block", lambda *_: change["seeds_per_block"])
+        monkeypatch.setattr(blocks, "_seeds_per_block", lambda *_: change["seeds_per_block"])
     run_to(path, tmp_path / "b.zarr")
     first, second = (xr.open_datatree(tmp_path / name, engine="zarr") for name in ("a.zarr", "b.zarr"))
     for group in ("training", "initialization"):
@@ -123,9 +127,9 @@ def test_a_block_with_a_defect_fails_alone(
     write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Python exception marks its block's cells failed with the reason; the others finish; exit 1."""
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
-    real = execute.execute
+    real = worker.execute
 
     def faulty(sweep: Any, block: Any) -> Any:
         if block.index == 2:
@@ -145,7 +149,7 @@ def test_a_resumed_run_does_only_what_is_pending(
     write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A block whose status is gone is computed again, to the same bits, and no other."""
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     path, url = write_config(), tmp_path / "small.zarr"
     run_to(path, url)
@@ -168,7 +172,7 @@ def test_a_finished_store_needs_no_cluster(
     write_config: Write, tmp_path: Path, cluster: Any, monkeypatch: Any
 ) -> None:
     """Running a finished sweep again does nothing, without Ray, and exits 0; another config is refused."""
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     path = write_config()
     run_to(path, tmp_path / "small.zarr")
@@ -277,11 +281,11 @@ def test_an_address_without_a_cluster_is_an_input_error(
 
 def test_learning_rates_are_relative_to_the_kernel(write_config: Write) -> None:
     """η = value / (λ_max c(m)): the same at every width under ntk, growing like m under mean_field."""
-    from pipeline import predict
+    from widesweep.pipeline.predict import prediction
 
     for kind, ratio in (("ntk", 1.0), ("mean_field", 12 / 8)):
-        sweep = config.load(write_config(network={"parameterization": kind}))
-        found = predict.predict(sweep.config, data_source.load_data(sweep))
+        sweep = sweep_config.load(write_config(network={"parameterization": kind}))
+        found = prediction.predict(sweep.config, data_source.load_data(sweep))
         rates = found.learning_rate_absolute
         assert rates[1] / rates[0] == pytest.approx(np.full((2, 2), ratio), rel=1e-12)
         scale = 1.0 if kind == "ntk" else 1 / 8

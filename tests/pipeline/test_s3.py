@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import checkpoints, claim, storage
-from pipeline.errors import InputError
 from tests.pipeline.conftest import ROOT, measured_bytes, start, wait_until
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.store import checkpoints, claim, objects
 
 pytest.importorskip("s3fs")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -115,7 +115,7 @@ def bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def remote_bytes(url: str) -> dict[str, bytes]:
     """Every object of a store."""
-    return {key: storage.get(url, key) or b"" for key in storage.keys_below(url, "")}
+    return {key: objects.get(url, key) or b"" for key in objects.keys_below(url, "")}
 
 
 def test_a_server_that_goes_and_comes_back_loses_nothing(
@@ -187,9 +187,10 @@ def test_of_many_drivers_on_a_bucket_one_wins(bucket: str) -> None:
     """Six processes race for a store whose driver died elsewhere; conditional puts let one through."""
     url = f"{bucket}/race.zarr"
     holder = {**vars(claim._myself()), "host": "elsewhere", "heartbeat": 0.0}
-    storage.put(url, {claim._key(1): json.dumps(holder).encode()})
+    objects.put(url, {claim._key(1): json.dumps(holder).encode()})
     code = (
-        "import sys; from pipeline import claim\nfrom pipeline.errors import InputError\n"
+        "import sys\nfrom widesweep.pipeline.store import claim\n"
+        "from widesweep.pipeline.errors import InputError\n"
         "try: claim.take(sys.argv[1]); print('won', flush=True)\n"
         "except InputError: print('refused', flush=True)\nsys.stdin.read()"
     )
@@ -205,8 +206,8 @@ def test_of_many_drivers_on_a_bucket_one_wins(bucket: str) -> None:
 
 def test_credentials_in_an_address_are_refused() -> None:
     """A store's address is kept and shown: a secret in it is an input error that does not repeat it."""
-    from pipeline import store_address
+    from widesweep.pipeline.store import address
 
     with pytest.raises(InputError) as told:
-        store_address.absolute("s3://AKID:SECRET@bucket/a.zarr")
+        address.absolute("s3://AKID:SECRET@bucket/a.zarr")
     assert "SECRET" not in str(told.value)

@@ -13,12 +13,16 @@ import numpy as np
 import psutil
 import pytest
 
-from pipeline import config, data_source, predict, schedule, storage, store_create
-from pipeline.execute import Outcome, Sweep
-from pipeline.status import status
-from pipeline.store import Store
-from pipeline.store_chunks import _encode, _key, _region, writer
 from tests.pipeline.conftest import wait_until
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution import schedule
+from widesweep.pipeline.execution.worker import Outcome, Sweep
+from widesweep.pipeline.plan import data as data_source
+from widesweep.pipeline.predict import prediction
+from widesweep.pipeline.store import objects, template
+from widesweep.pipeline.store.chunks import _encode, _key, _region, writer
+from widesweep.pipeline.store.reader import Store
+from widesweep.pipeline.store.status import status
 
 pytestmark = pytest.mark.slow
 Write = Callable[..., Path]
@@ -30,16 +34,16 @@ GRIDS = {  # many seeds for few networks, and the other way round
 
 def large_store(path: Path, url: str) -> int:
     """A store of which nine blocks of ten are done, as far as statuses say; its blocks."""
-    sweep = config.load(path)
+    sweep = sweep_config.load(path)
     assert sweep.config.cells == 10**6
     data, plan = data_source.load_data(sweep), data_source.make_plan(sweep, 2)
     assert data is not None
-    store_create.create(url, plan, predict.predict(sweep.config, data), data.index, "")
+    template.create(url, plan, prediction.predict(sweep.config, data), data.index, "")
     array = writer(url, sweep.config.hash)._arrays["training"]["status"]
     for index in range(len(plan) * 9 // 10):
         region = _region(plan.block(index), array)
         ones = np.ones([part.stop - part.start for part in region], dtype=array.dtype)
-        storage.put(url, {_key("training", "status", array, region): _encode(array, ones)})
+        objects.put(url, {_key("training", "status", array, region): _encode(array, ones)})
     return len(plan)
 
 
@@ -60,7 +64,7 @@ def test_a_million_cells_open_in_seconds(
     assert status(url)["blocks"] == {"done": blocks * 9 // 10, "total": blocks}
     took["status"] = time.perf_counter() - began
     began = time.perf_counter()
-    sweep = config.load(path)
+    sweep = sweep_config.load(path)
     plan = data_source.make_plan(sweep, 2, store.seeds_per_block, store.rates_per_block)
     order = plan.longest_first(store.pending_blocks())
     plan.block(int(order[0]))
@@ -107,7 +111,9 @@ def test_a_drivers_memory_does_not_grow_with_the_blocks(
         def __bool__(self) -> bool:
             return False
 
-    sweep = config.load(write_config(grid={"width": [8], "depth": [1], "seed": 4000}, initialization=None))
+    sweep = sweep_config.load(
+        write_config(grid={"width": [8], "depth": [1], "seed": 4000}, initialization=None)
+    )
     plan = data_source.make_plan(sweep, 2, seeds_per_block=1)
     shared = Sweep("", sweep.config, "", None, np.zeros(0), "cpu", 0)
     monkeypatch.setattr(schedule, "_remote_execute", nothing)

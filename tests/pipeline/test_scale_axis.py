@@ -13,20 +13,22 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-import analysis
-from pipeline import config, data_source, storage
-from pipeline.cli import app
-from pipeline.errors import InputError
-from pipeline.run import run
-from pipeline.store import Store
 from tests.pipeline.conftest import measured_bytes
+from widesweep import analysis
+from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.plan import data
+from widesweep.pipeline.store import objects
+from widesweep.pipeline.store.reader import Store
 
 Write = Callable[..., Path]
 SCALES = (1.0, 4.0, 0.5)
 
 
 def run_to(path: Path, url: Path, *settings: str, **options: bool) -> Store:
-    return run(config.load(path, settings), str(url), **options)
+    return run(sweep_config.load(path, settings), str(url), **options)
 
 
 def scaled(values: tuple[float, ...] | float) -> str:
@@ -80,10 +82,13 @@ def test_cells_of_a_seed_start_from_the_same_weights_at_every_scale(
 
 def test_a_scalar_keeps_the_store_and_the_hash_that_it_had(small: Path) -> None:
     """Without a list nothing knows of the axis; with a list of one value it is there, one long."""
-    plain, scalar = config.load(small).config, config.load(small, ["network.output_scale=1"]).config
+    plain, scalar = (
+        sweep_config.load(small).config,
+        sweep_config.load(small, ["network.output_scale=1"]).config,
+    )
     assert plain.hash == scalar.hash
     assert plain.variants == (1.0,)
-    listed = config.load(small, ["network.output_scale=[1]"]).config
+    listed = sweep_config.load(small, ["network.output_scale=[1]"]).config
     assert listed.hash != plain.hash
     assert listed.cells == plain.cells == 12
 
@@ -141,7 +146,7 @@ def test_a_damaged_chunk_of_one_scale_is_computed_again_alone(
     before = measured_bytes(url)
     content = bytearray((url / key).read_bytes())
     content[len(content) // 2] ^= 1
-    storage.put(str(url), {key: bytes(content)})
+    objects.put(str(url), {key: bytes(content)})
     trained.clear()
     run_to(small, url, scaled(SCALES), repair=True)
     assert {cell[1:3] for cell in trained} == (set() if "output_scale" in key else {(2, 0.5)})
@@ -155,7 +160,7 @@ def test_a_failed_block_of_one_scale_is_told_and_tried_again(
     small: Path, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its cells alone are failed with the reason, and --retry-failed ends in the bits of a calm run."""
-    from pipeline import schedule
+    from widesweep.pipeline.execution import schedule
 
     url, inline = tmp_path / "a.zarr", schedule.run
     run_to(small, tmp_path / "calm.zarr", scaled(SCALES))
@@ -200,8 +205,8 @@ def test_theory_names_each_scale_below_the_depth(small: Path) -> None:
 @pytest.mark.parametrize("seeds_per_block", [1, 2, 3])
 def test_blocks_partition_the_grid_with_one_scale_each(small: Path, seeds_per_block: int) -> None:
     """Every cell lies in one block, the costs of the blocks are those of the plan, and add up."""
-    sweep = config.load(small, [scaled(SCALES), "grid.width=[8, 12]"])
-    made = data_source.make_plan(sweep, 2, seeds_per_block, 1)
+    sweep = sweep_config.load(small, [scaled(SCALES), "grid.width=[8, 12]"])
+    made = data.make_plan(sweep, 2, seeds_per_block, 1)
     blocks = [made.block(i) for i in range(len(made))]
     cells = [
         (b.width, b.depth, b.variant, s, r)
@@ -248,4 +253,4 @@ def test_random_networks_alone_take_no_axis_of_scales(write_config: Write) -> No
     """Cumulants are measured in units of K, which α² multiplies: a list would mean nothing."""
     path = write_config(training=None, data=None, grid={"width": [8], "depth": [1]})
     with pytest.raises(InputError, match="it is a list and nothing trains"):
-        config.load(path, [scaled(SCALES)])
+        sweep_config.load(path, [scaled(SCALES)])

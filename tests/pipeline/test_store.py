@@ -14,35 +14,28 @@ import pytest
 import xarray as xr
 import zarr
 
-from pipeline import (
-    config,
-    data_source,
-    growth,
-    journal,
-    predict,
-    status,
-    storage,
-    store_address,
-    store_create,
-)
-from pipeline.config import SweepFile
-from pipeline.errors import InputError, StorageError
-from pipeline.plan import Block, Plan
-from pipeline.store import Store
-from pipeline.store_chunks import ChunkWriter, OwnershipError
-from workers.observables import TRAINING_VARIABLES
-from workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.config.sweep_config import SweepFile
+from widesweep.pipeline.errors import InputError, StorageError
+from widesweep.pipeline.plan import data as data_source
+from widesweep.pipeline.plan.blocks import Block, Plan
+from widesweep.pipeline.predict import prediction
+from widesweep.pipeline.store import address, growth, journal, objects, status, template
+from widesweep.pipeline.store.chunks import ChunkWriter, OwnershipError
+from widesweep.pipeline.store.reader import Store
+from widesweep.workers.measurements import TRAINING_VARIABLES
+from widesweep.workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
 
 Write = Callable[..., Path]
 
 
 def create(path: Path, url: Path, seeds_per_block: int = 2) -> tuple[SweepFile, Plan]:
     """A store without results, of three seeds in blocks of two."""
-    sweep = config.load(path)
+    sweep = sweep_config.load(path)
     data = data_source.load_data(sweep)
     assert data is not None
     plan = data_source.make_plan(sweep, 2, seeds_per_block)
-    store_create.create(str(url), plan, predict.predict(sweep.config, data), data.index, "")
+    template.create(str(url), plan, prediction.predict(sweep.config, data), data.index, "")
     return sweep, plan
 
 
@@ -122,7 +115,7 @@ def test_root_attributes_say_where_results_come_from(write_config: Write, url: P
     """Config, hash, schema, code, libraries and time."""
     sweep, _ = create(write_config(), url)
     attributes = Store(str(url)).attributes
-    assert config.from_json(attributes["config"]) == sweep.config
+    assert sweep_config.from_json(attributes["config"]) == sweep.config
     assert attributes["config_hash"] == sweep.config.hash
     assert {"schema_version", "code_version", "library_versions", "created"} <= set(attributes)
 
@@ -187,7 +180,7 @@ def test_data_are_written_before_status(
     """The status is the last file of a block; a writer that dies before leaves the block pending."""
     _, plan = create(write_config(), url)
     written: list[str] = []
-    replace = storage._replace
+    replace = objects._replace
 
     def dying(target: Path, content: bytes) -> None:
         written.append(str(target.relative_to(url)))
@@ -195,7 +188,7 @@ def test_data_are_written_before_status(
             raise OSError("the process died here")
         replace(target, content)
 
-    monkeypatch.setattr(storage, "_replace", dying)
+    monkeypatch.setattr(objects, "_replace", dying)
     with pytest.raises(StorageError, match="died"):
         ChunkWriter(str(url)).write(plan.block(0), results(plan, plan.block(0)))
     assert len(written) == len(TRAINING_VARIABLES)
@@ -230,7 +223,7 @@ def test_a_crash_in_creation_leaves_nothing(
     def broken(*_: object) -> None:
         raise RuntimeError("died")
 
-    monkeypatch.setattr(storage, "move_into_place", broken)
+    monkeypatch.setattr(objects, "move_into_place", broken)
     path = write_config()
     with pytest.raises(RuntimeError):
         create(path, url)
@@ -249,7 +242,7 @@ def test_another_config_is_refused_with_the_keys_that_differ(write_config: Write
         "initialization.draws=1500": "draws: 1500, there 2000",
     }.items():
         with pytest.raises(InputError, match=told):
-            growth.merge(config.load(write_config("other.yaml"), [setting]), store, "")
+            growth.merge(sweep_config.load(write_config("other.yaml"), [setting]), store, "")
     with pytest.raises(InputError, match="the file has changed"):
         growth.merge(sweep, store, "0123")
 
@@ -304,10 +297,10 @@ def test_a_remote_address_without_its_package_says_what_to_install(monkeypatch: 
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
     with pytest.raises(InputError, match="pip install 's3fs"):
-        store_address.exists("s3://bucket/sweep.zarr")
+        address.exists("s3://bucket/sweep.zarr")
     monkeypatch.undo()
     with pytest.raises(InputError, match="nope:// is not known"):
-        store_address.exists("nope://bucket/sweep.zarr")
+        address.exists("nope://bucket/sweep.zarr")
 
 
 def test_the_same_code_writes_to_a_remote_store(write_config: Write) -> None:
@@ -315,11 +308,11 @@ def test_the_same_code_writes_to_a_remote_store(write_config: Write) -> None:
     import uuid
 
     url = f"memory://{uuid.uuid4().hex}/made.zarr"
-    sweep = config.load(write_config())
+    sweep = sweep_config.load(write_config())
     data = data_source.load_data(sweep)
     assert data is not None
     plan = data_source.make_plan(sweep, 2, 2)
-    store_create.create(url, plan, predict.predict(sweep.config, data), data.index, "")
+    template.create(url, plan, prediction.predict(sweep.config, data), data.index, "")
     ChunkWriter(url).write(plan.block(1), results(plan, plan.block(1)))
     store = Store(url)
     assert store.cell_counts()["done"] == 2

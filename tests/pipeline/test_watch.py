@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import analysis.report
-from analysis.report.page import REFRESH
-from pipeline import cli, watch
+from widesweep.analysis import report as reports
+from widesweep.analysis.report.page import REFRESH
+from widesweep.pipeline import cli
+from widesweep.pipeline.execution import watch
 
 Feed = Callable[..., list[int]]
 
@@ -42,7 +43,7 @@ def feed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Feed:
         monkeypatch.setattr(watch, "REFRESH_S", 1)
         clock = SimpleNamespace(monotonic=itertools.count().__next__, sleep=lambda seconds: None)
         monkeypatch.setattr(watch, "time", clock)
-        monkeypatch.setattr(analysis.report, "write", write)
+        monkeypatch.setattr(reports, "write", write)
         monkeypatch.setattr(cli, "_check_store", lambda url: None)
         return pages
 

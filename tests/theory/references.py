@@ -10,7 +10,7 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.special import roots_hermitenorm
 
-from theory.activations import Activation
+from widesweep.theory.activations import Activation
 
 
 def skewed_points(count: int = 7, inputs: int = 4, seed: int = 3) -> np.ndarray:

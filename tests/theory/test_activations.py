@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.tolerances import EXACT
-from theory.activations import ERF, GELU, LINEAR, RELU, TANH, Activation, get, leaky
+from widesweep.theory.activations import ERF, GELU, LINEAR, RELU, TANH, Activation, get, leaky
 
 ALL = (RELU, LINEAR, TANH, ERF, GELU, leaky(-0.3, 1.2))
 

@@ -9,8 +9,7 @@ import pytest
 
 from tests.theory.references import skewed_points
 from tests.tolerances import EXACT
-from theory.bounds import generalization_measure, gradient_flow_drift, gradient_flow_loss
-from theory.du_bounds import (
+from widesweep.theory.bounds.du_bounds import (
     deep_convergence,
     deep_width,
     kernel_drift,
@@ -19,10 +18,20 @@ from theory.du_bounds import (
     two_layer_convergence,
     two_layer_width,
 )
-from theory.dynamics import residual_norm
-from theory.low_rank import LowRankProblem, linearized_residual, network_drift, network_residual
-from theory.subspaces import split_spectrum
-from theory.two_layer import hidden_weights_kernel
+from widesweep.theory.bounds.inequalities import (
+    generalization_measure,
+    gradient_flow_drift,
+    gradient_flow_loss,
+)
+from widesweep.theory.bounds.low_rank import (
+    LowRankProblem,
+    linearized_residual,
+    network_drift,
+    network_residual,
+)
+from widesweep.theory.infinite_width.two_layer import hidden_weights_kernel
+from widesweep.theory.linearised.dynamics import residual_norm
+from widesweep.theory.linearised.subspaces import split_spectrum
 
 X = skewed_points(6, 5)
 H = hidden_weights_kernel(X @ X.T)

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from theory.activations import ERF, GELU, RELU, TANH, Activation, leaky
-from theory.criticality import critical_point, critical_weight_variance
-from theory.kernels import fully_connected_kernels
+from widesweep.theory.activations import ERF, GELU, RELU, TANH, Activation, leaky
+from widesweep.theory.infinite_width.criticality import critical_point, critical_weight_variance
+from widesweep.theory.infinite_width.kernels import fully_connected_kernels
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import kstat
 
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from theory.activations import ERF, GELU, LINEAR, RELU, TANH, Activation, leaky
-from theory.cumulants import leading_cumulants, moment_derivatives, variance_recursion
-from theory.moments import exact_cumulants
-from theory.quadrature import gaussian_expectation
+from widesweep.theory.activations import ERF, GELU, LINEAR, RELU, TANH, Activation, leaky
+from widesweep.theory.finite_width.cumulants import leading_cumulants, moment_derivatives, variance_recursion
+from widesweep.theory.finite_width.moments import exact_cumulants
+from widesweep.theory.quadrature import gaussian_expectation
 
 ORDERS = (4, 6, 8)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from theory.activations import ERF, LINEAR, RELU, TANH
-from theory.depth import finite_width_means, kernel_by_depth
-from theory.kernels import fully_connected_kernels
+from widesweep.theory.activations import ERF, LINEAR, RELU, TANH
+from widesweep.theory.infinite_width.depth import finite_width_means, kernel_by_depth
+from widesweep.theory.infinite_width.kernels import fully_connected_kernels
 
 
 @pytest.mark.parametrize("activation", [RELU, TANH, ERF])

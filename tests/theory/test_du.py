@@ -9,8 +9,8 @@ import pytest
 
 from tests.theory.references import by_angle, skewed_points, tensor_gauss_hermite, z_scores
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from theory.activations import ERF, RELU, TANH
-from theory.du import activation_scale, du_kernels
+from widesweep.theory.activations import ERF, RELU, TANH
+from widesweep.theory.infinite_width.du import activation_scale, du_kernels
 
 
 def test_relu_kernels_follow_the_definition_entry_by_entry() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.theory.references import by_angle, tensor_gauss_hermite
 from tests.tolerances import EXACT
-from theory.activations import ERF, GELU, LINEAR, RELU, TANH, Activation, leaky
-from theory.duals import dual, second_moments
+from widesweep.theory.activations import ERF, GELU, LINEAR, RELU, TANH, Activation, leaky
+from widesweep.theory.infinite_width.duals import dual, second_moments
 
 CASES = [(1.3, 0.4, -0.35), (0.2, 2.1, 0.5), (1.0, 1.0, 0.999), (3.0, 0.7, 0.0)]
 SIN = Activation("sin", np.sin, np.cos)

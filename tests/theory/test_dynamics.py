@@ -7,15 +7,15 @@ import pytest
 
 from tests.theory.references import skewed_points, z_scores
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from theory.activations import ERF
-from theory.dynamics import (
+from widesweep.theory.activations import ERF
+from widesweep.theory.infinite_width.kernels import fully_connected_kernels
+from widesweep.theory.linearised.dynamics import (
     critical_learning_rate,
     mean_residual_norm,
     mode_factors,
     rate_per_step,
     residual_norm,
 )
-from theory.kernels import fully_connected_kernels
 
 GRAM = skewed_points() @ skewed_points().T
 KERNELS = fully_connected_kernels(GRAM, 2, ERF, weight_variance=1.4, bias_variance=0.1)

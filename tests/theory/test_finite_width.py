@@ -7,8 +7,8 @@ import pytest
 
 from tests.theory.references import tangent_and_gradient, z_scores
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from theory.activations import LINEAR, RELU, TANH, Activation, leaky
-from theory.finite_width import (
+from widesweep.theory.activations import LINEAR, RELU, TANH, Activation, leaky
+from widesweep.theory.finite_width.fluctuations import (
     gradient_moments,
     gradient_variance,
     leading_squared_output_covariance,

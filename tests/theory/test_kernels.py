@@ -10,9 +10,13 @@ import pytest
 
 from tests.theory.references import network_kernels, skewed_points, tensor_gauss_hermite, z_scores
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from theory.activations import ERF, GELU, RELU, TANH, Activation, leaky
-from theory.kernels import fully_connected_cross_kernels, fully_connected_kernels, infinite_ntk
-from theory.spectrum import eigenvalues_with_error
+from widesweep.theory.activations import ERF, GELU, RELU, TANH, Activation, leaky
+from widesweep.theory.infinite_width.kernels import (
+    fully_connected_cross_kernels,
+    fully_connected_kernels,
+    infinite_ntk,
+)
+from widesweep.theory.spectrum import eigenvalues_with_error
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 from tests.theory.references import network_kernels, z_scores
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from theory.activations import LINEAR, RELU, TANH, leaky
-from theory.moments import exact_cumulants, variance_moments
+from widesweep.theory.activations import LINEAR, RELU, TANH, leaky
+from widesweep.theory.finite_width.moments import exact_cumulants, variance_moments
 
 
 def test_one_relu_layer_of_width_two_by_counting() -> None:

@@ -10,8 +10,8 @@ from scipy.linalg import expm
 
 from tests.theory.references import z_scores
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from theory.dynamics import residual_norm
-from theory.optimizers import (
+from widesweep.theory.linearised.dynamics import residual_norm
+from widesweep.theory.linearised.optimizers import (
     gradient_flow_residual_norm,
     langevin_mean_square_residual,
     nesterov_momentum,

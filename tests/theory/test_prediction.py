@@ -7,9 +7,9 @@ import pytest
 
 from tests.theory.references import skewed_points
 from tests.tolerances import EXACT
-from theory.activations import GELU
-from theory.kernels import fully_connected_kernels
-from theory.prediction import kernel_regression, output_trajectory
+from widesweep.theory.activations import GELU
+from widesweep.theory.infinite_width.kernels import fully_connected_kernels
+from widesweep.theory.linearised.prediction import kernel_regression, output_trajectory
 
 RNG = np.random.default_rng(21)
 JACOBIAN, CROSS = RNG.standard_normal((6, 9)), RNG.standard_normal((4, 9))

@@ -9,9 +9,9 @@ import pytest
 
 from tests.theory.references import skewed_points, z_scores
 from tests.tolerances import MONTE_CARLO_SE
-from theory.activations import GELU, RELU, TANH, Activation
-from theory.du import activation_scale
-from theory.resnet import resnet_kernels
+from widesweep.theory.activations import GELU, RELU, TANH, Activation
+from widesweep.theory.infinite_width.du import activation_scale
+from widesweep.theory.infinite_width.resnet import resnet_kernels
 
 X = skewed_points(3)
 

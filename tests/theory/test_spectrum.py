@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.theory.references import skewed_points
-from theory.activations import RELU
-from theory.kernels import fully_connected_kernels
-from theory.spectrum import eigenvalues_with_error
+from widesweep.theory.activations import RELU
+from widesweep.theory.infinite_width.kernels import fully_connected_kernels
+from widesweep.theory.spectrum import eigenvalues_with_error
 
 
 def test_the_error_covers_a_spectrum_known_in_advance() -> None:

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from tests.tolerances import EXACT
-from theory.subspaces import effective_rank, kernel_alignment, label_energy, split_spectrum
+from widesweep.theory.linearised.subspaces import (
+    effective_rank,
+    kernel_alignment,
+    label_energy,
+    split_spectrum,
+)
 
 RNG = np.random.default_rng(44)
 J = RNG.standard_normal((6, 8)) * np.geomspace(5, 0.05, 6)[:, None]

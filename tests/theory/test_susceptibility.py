@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from theory.activations import ERF, GELU, RELU, TANH, Activation, leaky
-from theory.duals import second_moments
-from theory.kernels import fully_connected_kernels
-from theory.susceptibility import depth_exponents, susceptibilities
+from widesweep.theory.activations import ERF, GELU, RELU, TANH, Activation, leaky
+from widesweep.theory.infinite_width.duals import second_moments
+from widesweep.theory.infinite_width.kernels import fully_connected_kernels
+from widesweep.theory.infinite_width.susceptibility import depth_exponents, susceptibilities
 
 SIN = Activation("sin", np.sin, np.cos)
 

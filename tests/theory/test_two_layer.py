@@ -7,9 +7,13 @@ import pytest
 
 from tests.theory.references import skewed_points, z_scores
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from theory.activations import GELU, RELU
-from theory.kernels import fully_connected_kernels
-from theory.two_layer import hidden_weights_kernel, multiclass_kernel, random_features_kernel
+from widesweep.theory.activations import GELU, RELU
+from widesweep.theory.infinite_width.kernels import fully_connected_kernels
+from widesweep.theory.infinite_width.two_layer import (
+    hidden_weights_kernel,
+    multiclass_kernel,
+    random_features_kernel,
+)
 
 X = skewed_points(4)
 

@@ -9,12 +9,12 @@ import torch
 import xarray as xr
 
 from tests.workers import reference
-from workers.data import Data, DataConfig, load
-from workers.networks.base import Network
-from workers.observables import TRAINING_VARIABLES
-from workers.optimizers import GradientDescent
-from workers.parameters import initial_parameters
-from workers.training import TrainingBlock
+from widesweep.workers.data import Data, DataConfig, load
+from widesweep.workers.engine.parameters import initial_parameters
+from widesweep.workers.measurements import TRAINING_VARIABLES
+from widesweep.workers.networks.network import Network
+from widesweep.workers.optimizers import GradientDescent
+from widesweep.workers.training.block_training import TrainingBlock
 
 
 def sphere(samples: int = 5, inputs: int = 4, outputs: int = 1, test_samples: int = 0) -> Data:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.func import jacrev
 
-from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
-from workers.networks.base import Leaky, Network
+from widesweep.workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
+from widesweep.workers.networks.network import Leaky, Network
 
 Parameters = dict[str, Tensor]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.workers import reference
 from tests.workers.reference_optimizers import Array, Model
-from workers.networks.base import Network
+from widesweep.workers.networks.network import Network
 
 
 class Points:

@@ -10,8 +10,8 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from tests.workers import reference
-from workers.networks.base import Network
-from workers.seeds import generator
+from widesweep.workers.networks.network import Network
+from widesweep.workers.seeds import generator
 
 Array = np.ndarray
 

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from tests.workers.blocks import sphere
-from workers import products
-from workers.cell_cost import memory_bytes, record_flops, step_flops
-from workers.data import Dimensions
-from workers.ensemble import Ensemble
-from workers.networks import FullyConnected, TwoLayer
-from workers.networks.base import Network
-from workers.observables import OBSERVABLES, cost
-from workers.observables import needs as needed
-from workers.optimizers import GradientDescent
-from workers.parameters import initial_parameters
-from workers.tangent_kernels import tangent_kernel
+from widesweep.workers.data import Dimensions
+from widesweep.workers.engine import matmul
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.parameters import initial_parameters
+from widesweep.workers.engine.tangent_kernels import tangent_kernel
+from widesweep.workers.measurements import OBSERVABLES, quantities
+from widesweep.workers.measurements import needs as needed
+from widesweep.workers.networks import FullyConnected, TwoLayer
+from widesweep.workers.networks.network import Network
+from widesweep.workers.optimizers import GradientDescent
+from widesweep.workers.training.costs import memory_bytes, record_flops, step_flops
 
 SIZE = Dimensions(samples=32, inputs=16, outputs=3, test_samples=8)
 NETWORK = FullyConnected(weight_variance=2.0)
@@ -46,20 +46,20 @@ def test_what_measurements_share_is_counted_once() -> None:
 
 def test_every_need_is_a_quantity_that_is_counted() -> None:
     """No measurement names what the model does not know, and no quantity is without a reader."""
-    assert set(needed(tuple(OBSERVABLES))) == set(cost.QUANTITIES)
+    assert set(needed(tuple(OBSERVABLES))) == set(quantities.QUANTITIES)
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Operations of each batched matrix product that is made."""
     found: list[float] = []
-    multiply = products.multiply
+    multiply = matmul.multiply
 
     def counting(a: Tensor, b: Tensor, *rest: Any) -> None:
         found.append(2.0 * a.numel() * b.shape[2])
         multiply(a, b, *rest)
 
-    monkeypatch.setattr(products, "multiply", counting)
+    monkeypatch.setattr(matmul, "multiply", counting)
     return found
 
 
@@ -82,4 +82,4 @@ def test_operations_are_those_of_the_products_that_are_made(
     tangent_kernel(batch)
     size, training = Dimensions(6, 5, outputs), GradientDescent(steps=1)
     assert step == step_flops(network, training, width, depth, size)
-    assert sum(made) == cost.flops(("unit_cotangents", "kernel"), cost.Sizes(layers, 6))
+    assert sum(made) == quantities.flops(("unit_cotangents", "kernel"), quantities.Sizes(layers, 6))

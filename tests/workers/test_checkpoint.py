@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from tests.workers.blocks import block, sphere
-from workers import checkpoint, training
-from workers.data import Data, DataConfig, load
-from workers.networks import FullyConnected, RandomFeatures, ResNet
-from workers.observables import OBSERVABLES
-from workers.optimizers import (
+from widesweep.workers.data import Data, DataConfig, load
+from widesweep.workers.measurements import OBSERVABLES
+from widesweep.workers.networks import FullyConnected, RandomFeatures, ResNet
+from widesweep.workers.optimizers import (
     GradientDescent,
     GradientFlow,
     Langevin,
     Nesterov,
     StochasticGradientDescent,
 )
-from workers.training import TrainingBlock, run
+from widesweep.workers.training import block_training, checkpoint
+from widesweep.workers.training.block_training import TrainingBlock, run
 
 OPTIMIZERS = [
     GradientDescent(steps=70, records=9),
@@ -125,9 +125,9 @@ def test_an_interrupt_flushes_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
     b = block(FullyConnected(), width=9, training=GradientDescent(steps=3000, records=9))
     calm, kept = run(b, sphere()), Kept(10**9)
-    record, stop, main = training._record, training.Ledger.stop, threading.main_thread()
+    record, stop, main = block_training._record, block_training.Ledger.stop, threading.main_thread()
 
-    def stopping(ledger: training.Ledger, *, flush: bool) -> None:
+    def stopping(ledger: block_training.Ledger, *, flush: bool) -> None:
         stop(ledger, flush=flush)
         end.set()
 
@@ -140,8 +140,8 @@ def test_an_interrupt_flushes_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     end = threading.Event()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's ignores it
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_record", interrupting)
-        patch.setattr(training.Ledger, "stop", stopping)
+        patch.setattr(block_training, "_record", interrupting)
+        patch.setattr(block_training.Ledger, "stop", stopping)
         with pytest.raises(KeyboardInterrupt):
             run(b, sphere(), kept)
     signal.signal(signal.SIGINT, before)
@@ -164,14 +164,14 @@ def test_no_memory_is_one_exception(monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: Any, raised: Exception = raised, **__: Any) -> None:
             raise raised
 
-        monkeypatch.setattr(training, "_record", fail)
+        monkeypatch.setattr(block_training, "_record", fail)
         with pytest.raises(wanted):
             run(block(FullyConnected()), sphere())
 
 
 def test_a_state_left_out_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: Nesterov without its movement in the checkpoint ends in other bits."""
-    from workers.optimizers import nesterov
+    from widesweep.workers.optimizers import nesterov
 
     monkeypatch.setattr(nesterov._Accelerated, "state", property(lambda self: []))
     b = block(FullyConnected(), width=9, training=Nesterov(steps=70, records=9))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workers.data import DataConfig, load
-from workers.networks import FullyConnected
-from workers.optimizers import GradientDescent, Nesterov, Training
-from workers.training import TrainingBlock, run
+from widesweep.workers.data import DataConfig, load
+from widesweep.workers.networks import FullyConnected
+from widesweep.workers.optimizers import GradientDescent, Nesterov, Training
+from widesweep.workers.training.block_training import TrainingBlock, run
 
 TOLERANCE, WIDTH = 1e-6, 1024
 SAMPLES = (8, 16, 32, 64)

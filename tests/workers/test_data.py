@@ -10,7 +10,7 @@ import zarr
 from pydantic import ValidationError
 
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from workers.data import DataConfig, DataError, dimensions, load
+from widesweep.workers.data import DataConfig, DataError, dimensions, load
 
 
 def test_digits_are_centred_over_the_source_and_have_unit_norm() -> None:

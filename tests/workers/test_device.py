@@ -7,13 +7,20 @@ import pytest
 import torch
 
 from tests.workers.blocks import assert_same_bits, block, sphere
-from workers import device, training
-from workers.networks import FullyConnected, ResNet
-from workers.networks.base import Network
-from workers.observables import OBSERVABLES
-from workers.optimizers import GradientDescent, GradientFlow, Langevin, Nesterov, StochasticGradientDescent
-from workers.optimizers.base import Training
-from workers.variable import DIVERGED, DONE
+from widesweep.workers.engine import device
+from widesweep.workers.measurements import OBSERVABLES
+from widesweep.workers.networks import FullyConnected, ResNet
+from widesweep.workers.networks.network import Network
+from widesweep.workers.optimizers import (
+    GradientDescent,
+    GradientFlow,
+    Langevin,
+    Nesterov,
+    StochasticGradientDescent,
+)
+from widesweep.workers.optimizers.optimizer import Training
+from widesweep.workers.training import block_training
+from widesweep.workers.variable import DIVERGED, DONE
 
 GPU_AGREEMENT = 1e-9  # float64 on a GPU against float64 on a CPU, after 200 steps
 # Before relu networks converge: some pre-activations slide along their kink to exactly 0, where rounding
@@ -47,7 +54,9 @@ def test_a_gpu_gives_the_cpus_numbers(name: str) -> None:
     network, steps, outputs = BLOCKS[name]
     data = sphere(samples=12, inputs=8, outputs=outputs, test_samples=6)
     cpu, gpu = (
-        training.run(block(network, 64, 3, training=steps, device=each, learning_rates_absolute=RATES), data)
+        block_training.run(
+            block(network, 64, 3, training=steps, device=each, learning_rates_absolute=RATES), data
+        )
         for each in ("cpu", "cuda")
     )
     assert gpu.attrs["device"] == "cuda"
@@ -67,10 +76,10 @@ def test_a_batch_on_a_gpu_shrinks_as_cells_diverge() -> None:
     """Cells that leave the batch leave the others their numbers: what was captured with them is dropped."""
     data, rates = sphere(samples=12, inputs=8), {"learning_rates": (0.005, 50.0), "device": "cuda"}
     steps = GradientDescent(steps=200, records=12)
-    mixed = training.run(
+    mixed = block_training.run(
         block(RELU, 64, 3, training=steps, learning_rates_absolute=(0.005, 50.0), **rates), data
     )
-    alone = training.run(
+    alone = block_training.run(
         block(
             RELU,
             64,
@@ -92,7 +101,7 @@ def test_auto_is_the_cpu_where_torch_sees_no_cuda(monkeypatch: pytest.MonkeyPatc
     """A block told `auto` trains, on the CPU, to the same bits; no GPU has no memory."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     network, data = FullyConnected(), sphere()
-    auto = training.run(block(network, device="auto"), data)
+    auto = block_training.run(block(network, device="auto"), data)
     assert auto.attrs["device"] == "cpu"
-    assert_same_bits(auto, training.run(block(network), data))
+    assert_same_bits(auto, block_training.run(block(network), data))
     assert device.gpu_memory_bytes() == 0

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from tests.tolerances import EXACT
-from workers import held_layer
-from workers.ensemble import Ensemble
-from workers.networks import FullyConnected, TwoLayer
-from workers.networks.base import Network
-from workers.optimizers import GradientDescent
-from workers.parameters import initial_parameters
-from workers.start import Points, Start
+from widesweep.workers.engine import input_space_update
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.parameters import initial_parameters
+from widesweep.workers.networks import FullyConnected, TwoLayer
+from widesweep.workers.networks.network import Network
+from widesweep.workers.optimizers import GradientDescent
 
 STEPS = 40
 CASES = (
@@ -75,12 +75,12 @@ def test_a_stretch_ends_where_single_steps_end(network: Network, samples: int, i
 def test_a_wrong_gram_matrix_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: without the bias in s²XXᵀ + t² the stretch ends elsewhere."""
     start = start_of(CASES[0], 4, 9, 2)
-    right, begin = stretched(start), held_layer._begin
+    right, begin = stretched(start), input_space_update._begin
 
-    def without_bias(ensemble: Ensemble) -> held_layer.HeldLayer:
+    def without_bias(ensemble: Ensemble) -> input_space_update.HeldLayer:
         layer = begin(ensemble)
         layer.gram.sub_(ensemble.layers[0].bias_scale ** 2)
         return layer
 
-    monkeypatch.setattr(held_layer, "_begin", without_bias)
+    monkeypatch.setattr(input_space_update, "_begin", without_bias)
     assert difference(stretched(start), right) > 1e-4

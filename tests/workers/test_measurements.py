@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from tests.tolerances import EXACT
 from tests.workers import reference_measurements, reference_optimizers
 from tests.workers.blocks import assert_same_bits, block, sphere, start_parameters
-from theory.kernels import fully_connected_kernels
-from theory.resnet import resnet_kernels
-from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
-from workers.networks.base import Network
-from workers.observables import DEFAULT, OBSERVABLES, TRAINING_VARIABLES, training_variables
-from workers.optimizers import GradientDescent, GradientFlow, Nesterov
-from workers.training import TrainingBlock, run
+from widesweep.theory.infinite_width.kernels import fully_connected_kernels
+from widesweep.theory.infinite_width.resnet import resnet_kernels
+from widesweep.workers.measurements import DEFAULT, OBSERVABLES, TRAINING_VARIABLES, training_variables
+from widesweep.workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
+from widesweep.workers.networks.network import Network
+from widesweep.workers.optimizers import GradientDescent, GradientFlow, Nesterov
+from widesweep.workers.training.block_training import TrainingBlock, run
 
 STEPS, CUTOFF = 5, 0.3
 EVERYTHING = GradientDescent(

@@ -8,14 +8,14 @@ import torch
 
 from tests.tolerances import MONTE_CARLO_SE
 from tests.workers.blocks import block
-from workers.data import DataConfig, load
-from workers.ensemble import Ensemble
-from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
-from workers.networks.base import Network
-from workers.optimizers import GradientDescent
-from workers.parameters import initial_parameters
-from workers.tangent_kernels import tangent_kernel
-from workers.training import run
+from widesweep.workers.data import DataConfig, load
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.parameters import initial_parameters
+from widesweep.workers.engine.tangent_kernels import tangent_kernel
+from widesweep.workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
+from widesweep.workers.networks.network import Network
+from widesweep.workers.optimizers import GradientDescent
+from widesweep.workers.training.block_training import run
 
 WIDTH, STARTS = 400, 60
 CASES = [

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tests.tolerances import EXACT
-from workers import products
-from workers.norms import by_torch, extreme_eigenvalues, frobenius, operator_norm
+from widesweep.workers.engine import matmul
+from widesweep.workers.engine.norms import by_torch, extreme_eigenvalues, frobenius, operator_norm
 
 Norm = Callable[[Tensor], Tensor]
 ROUTES = pytest.mark.parametrize("norm", [operator_norm, by_torch], ids=["compiled", "as on a GPU"])
@@ -20,7 +20,7 @@ ROUTES = pytest.mark.parametrize("norm", [operator_norm, by_torch], ids=["compil
 @pytest.fixture(autouse=True)
 def one_core_after() -> Iterator[None]:
     yield
-    products.set_threads(1)
+    matmul.set_threads(1)
 
 
 def random(*shape: int) -> torch.Tensor:
@@ -68,7 +68,7 @@ def test_a_norm_s_bits_know_neither_company_nor_cores(size: int, dtype: torch.dt
     together = operator_norm(matrices)
     assert len(set(together.tolist())) == 3
     apart = torch.zeros(3, size, size + 5, dtype=dtype)[..., :size].copy_(matrices)
-    products.set_threads(3)
+    matmul.set_threads(3)
     assert torch.equal(operator_norm(matrices), together)
     assert torch.equal(operator_norm(apart), together)
     assert [operator_norm(each[None]).item() for each in matrices] == together.tolist()

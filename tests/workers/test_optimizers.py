@@ -11,11 +11,11 @@ import torch
 from tests.tolerances import EXACT, MONTE_CARLO_SE
 from tests.workers import reference_optimizers as second
 from tests.workers.blocks import assert_same_bits, block, sphere, start_parameters
-from theory import optimizers as theory
-from theory.dynamics import residual_norm
-from workers.networks import FullyConnected, TwoLayer
-from workers.networks.base import Network
-from workers.optimizers import (
+from widesweep.theory.linearised import optimizers as theory
+from widesweep.theory.linearised.dynamics import residual_norm
+from widesweep.workers.networks import FullyConnected, TwoLayer
+from widesweep.workers.networks.network import Network
+from widesweep.workers.optimizers import (
     GradientDescent,
     GradientFlow,
     Langevin,
@@ -23,7 +23,7 @@ from workers.optimizers import (
     StochasticGradientDescent,
     Training,
 )
-from workers.training import TrainingBlock, run
+from widesweep.workers.training.block_training import TrainingBlock, run
 
 STEPS = 9
 EVERY = {"steps": STEPS, "records": STEPS + 1}

@@ -7,9 +7,9 @@ import pytest
 
 from tests.tolerances import EXACT
 from tests.workers.blocks import block, sphere
-from workers.networks import FullyConnected, RandomFeatures
-from workers.observables import TRAINING_VARIABLES
-from workers.training import run
+from widesweep.workers.measurements import TRAINING_VARIABLES
+from widesweep.workers.networks import FullyConnected, RandomFeatures
+from widesweep.workers.training.block_training import run
 
 WIDTH = 16
 RATES = {"learning_rates_absolute": (1.5, 3.0)}

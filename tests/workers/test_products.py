@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from workers import aligned, products
+from widesweep.workers.engine import matmul, memory_layout
 
 ROOT = Path(__file__).parents[2]
 SHAPES = ((1, 24, 32, 32), (5, 24, 64, 64), (3, 7, 5, 1), (2, 1, 9, 4), (1, 6, 1, 8), (1, 33, 700, 1300))
@@ -21,13 +21,13 @@ SHAPES = ((1, 24, 32, 32), (5, 24, 64, 64), (3, 7, 5, 1), (2, 1, 9, 4), (1, 6, 1
 @pytest.fixture(autouse=True)
 def one_core_after() -> Iterator[None]:
     yield
-    products.set_threads(1)
+    matmul.set_threads(1)
 
 
 def draw(cells: int, rows: int, columns: int, dtype: torch.dtype = torch.float64) -> Tensor:
     like = torch.empty(1, dtype=dtype)
     generator = torch.Generator().manual_seed(1000 * rows + columns)
-    return aligned.empty(like, cells, rows, columns).normal_(generator=generator)
+    return memory_layout.empty(like, cells, rows, columns).normal_(generator=generator)
 
 
 def error(found: Tensor, wanted: Tensor) -> float:
@@ -41,12 +41,12 @@ def test_every_order_of_the_factors(cells: int, n: int, k: int, m: int, dtype: t
     a, b, c = draw(cells, n, k, dtype), draw(cells, k, m, dtype), draw(cells, n, m, dtype)
     wanted = 0.3 * (a @ b) - 2.0 * c
     precision = 1e-13 if dtype == torch.float64 else 1e-4
-    for left in (a, aligned.copy(a.mT).mT):
-        for right in (b, aligned.copy(b.mT).mT):
-            out = aligned.copy(c)
-            products.multiply(left, right, out, 0.3, -2.0)
+    for left in (a, memory_layout.copy(a.mT).mT):
+        for right in (b, memory_layout.copy(b.mT).mT):
+            out = memory_layout.copy(c)
+            matmul.multiply(left, right, out, 0.3, -2.0)
             assert error(out, wanted) < precision
-    products.multiply(a, b, c, 0.31, -2.0)
+    matmul.multiply(a, b, c, 0.31, -2.0)
     assert error(c, wanted) > precision
 
 
@@ -56,7 +56,7 @@ def test_without_beta_the_result_is_not_read(columns: int, dtype: torch.dtype) -
     """NaN in its place goes away, also where there is nothing to sum."""
     for k in (0, 3):
         out = torch.full((2, 4, columns), torch.nan, dtype=dtype)
-        products.multiply(draw(2, 4, k, dtype), draw(2, k, columns, dtype), out)
+        matmul.multiply(draw(2, 4, k, dtype), draw(2, k, columns, dtype), out)
         assert out.isfinite().all()
 
 
@@ -64,7 +64,7 @@ def test_one_factor_for_all_cells() -> None:
     """A batch of stride 0 on the left, as the samples' own products are."""
     a, b = draw(1, 6, 6).expand(4, -1, -1), draw(4, 6, 16)
     out = torch.empty(4, 6, 16, dtype=torch.float64)
-    products.multiply(a, b, out)
+    matmul.multiply(a, b, out)
     assert error(out, a @ b) < 1e-14
 
 
@@ -75,9 +75,9 @@ def test_bits_depend_neither_on_the_batch_nor_on_the_cores(n: int, m: int) -> No
     for left, right in ((a, w), (d, w.mT), (a.mT, d)):
         found = []
         for cores, first in ((1, 0), (1, 2), (3, 0), (3, 2)):
-            products.set_threads(cores)
-            out = aligned.empty(a, 3 - first, left.shape[1], right.shape[2]).zero_()
-            products.multiply(left[first:], right[first:], out, 0.7, 1.0)
+            matmul.set_threads(cores)
+            out = memory_layout.empty(a, 3 - first, left.shape[1], right.shape[2]).zero_()
+            matmul.multiply(left[first:], right[first:], out, 0.7, 1.0)
             found.append(out[-1])
         assert all(torch.equal(found[0], other) for other in found[1:])
 
@@ -86,10 +86,10 @@ def test_the_samples_own_products_are_symmetric() -> None:
     """a aᵀ at half the cost is exactly symmetric, and the same bits as with a copy of a; one row too."""
     for n in (1, 7, 24, 33):
         a = draw(2, n, 300)
-        for one in (a, aligned.copy(a.mT).mT):
+        for one in (a, memory_layout.copy(a.mT).mT):
             out, whole = (torch.full((2, n, n), torch.nan, dtype=torch.float64) for _ in range(2))
-            products.multiply(one, one.mT, out, 0.3)
-            products.multiply(one, aligned.copy(one).mT, whole, 0.3)
+            matmul.multiply(one, one.mT, out, 0.3)
+            matmul.multiply(one, memory_layout.copy(one).mT, whole, 0.3)
             assert torch.equal(out, out.mT)
             assert torch.equal(out, whole)
 
@@ -98,14 +98,14 @@ def test_bits_do_not_depend_on_how_factors_lie() -> None:
     """By rows or by columns, the result too: every entry is the same sum; another order of it is not."""
     a, b = draw(2, 9, 700), draw(2, 700, 21)
     found = []
-    for left in (a, aligned.copy(a.mT).mT):
-        for right in (b, aligned.copy(b.mT).mT):
+    for left in (a, memory_layout.copy(a.mT).mT):
+        for right in (b, memory_layout.copy(b.mT).mT):
             for out in (torch.empty(2, 9, 21, dtype=a.dtype), torch.empty(2, 21, 9, dtype=a.dtype).mT):
-                products.multiply(left, right, out)
+                matmul.multiply(left, right, out)
                 found.append(out.clone())
     assert all(torch.equal(found[0], other) for other in found[1:])
     backwards = torch.empty_like(found[0])
-    products.multiply(aligned.copy(a.flip(2)), aligned.copy(b.flip(1)), backwards)
+    matmul.multiply(memory_layout.copy(a.flip(2)), memory_layout.copy(b.flip(1)), backwards)
     assert not torch.equal(backwards, found[0])
 
 
@@ -113,16 +113,16 @@ BYTES = """
 import hashlib, llvmlite.binding, numba, torch
 real = llvmlite.binding.get_host_cpu_features
 llvmlite.binding.get_host_cpu_features = lambda: dict.fromkeys("FEATURES".split(), True)
-from workers.compiled import tile
+from widesweep.workers.engine.compiled import tile
 llvmlite.binding.get_host_cpu_features = real
-from workers import products
+from widesweep.workers.engine import matmul
 generator = torch.Generator().manual_seed(1)
 found = hashlib.sha256()
 for dtype in (torch.float64, torch.float32):
     a, b = (torch.randn(1, *shape, dtype=dtype, generator=generator) for shape in ((29, 300), (300, 61)))
     for left, right in ((a, b), (a, a.mT)):
         out = torch.empty(1, 29, right.shape[2], dtype=dtype)
-        products.multiply(left, right, out, 0.7)
+        matmul.multiply(left, right, out, 0.7)
         found.update(out.numpy().tobytes())
 print(tile.VECTOR_BYTES, found.hexdigest())
 """
@@ -148,12 +148,12 @@ def test_what_no_routine_takes_is_refused() -> None:
     """Rather than a wrong number, or a read past the end: strides, shapes and types that do not fit."""
     a, out = draw(1, 8, 8), draw(1, 4, 4)
     with pytest.raises(ValueError, match="neither rows nor columns"):
-        products.multiply(a[:, ::2, ::2], draw(1, 4, 4), out)
+        matmul.multiply(a[:, ::2, ::2], draw(1, 4, 4), out)
     with pytest.raises(ValueError, match="overlap"):
-        products.multiply(draw(1, 1, 4).expand(-1, 4, -1), draw(1, 4, 4), out)
+        matmul.multiply(draw(1, 1, 4).expand(-1, 4, -1), draw(1, 4, 4), out)
     with pytest.raises(ValueError, match="neither rows nor columns"):
-        products.multiply(draw(1, 4, 4), draw(1, 4, 4), a[:, ::2, ::2])
+        matmul.multiply(draw(1, 4, 4), draw(1, 4, 4), a[:, ::2, ::2])
     with pytest.raises(ValueError, match="no product"):
-        products.multiply(draw(1, 4, 5), draw(1, 4, 4), out)
+        matmul.multiply(draw(1, 4, 5), draw(1, 4, 4), out)
     with pytest.raises(ValueError, match="no product"):
-        products.multiply(draw(1, 4, 4, torch.float32), draw(1, 4, 4), out)
+        matmul.multiply(draw(1, 4, 4, torch.float32), draw(1, 4, 4), out)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from workers.cumulants import cumulants_from_moments, jackknife
-from workers.networks import FullyConnected, TwoLayer
-from workers.networks.base import Leaky, Network
-from workers.random_networks import InitializationBlock, InitializationConfig, run
-from workers.random_networks.conditional_variance import sample
-from workers.random_networks.signed_sum import conditional_moments
+from widesweep.workers.jackknife import cumulants_from_moments, jackknife
+from widesweep.workers.networks import FullyConnected, TwoLayer
+from widesweep.workers.networks.network import Leaky, Network
+from widesweep.workers.random_networks import InitializationBlock, InitializationConfig, run
+from widesweep.workers.random_networks.conditional_variance import sample
+from widesweep.workers.random_networks.signed_sum import conditional_moments
 
 LEAKY = Leaky(leaky=(0.25, 1.0))
 

@@ -8,9 +8,9 @@ import torch
 
 from tests.tolerances import EXACT, MONTE_CARLO_SE
 from tests.workers import weight_matrices
-from workers.networks import FullyConnected
-from workers.networks.base import Leaky
-from workers.random_networks import (
+from widesweep.workers.networks import FullyConnected
+from widesweep.workers.networks.network import Leaky
+from widesweep.workers.random_networks import (
     MEASUREMENTS,
     InitializationBlock,
     InitializationConfig,

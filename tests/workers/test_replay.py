@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from workers.looks import FEWEST_HELD
-from workers.replay import FEWEST, Replay
+from widesweep.workers.engine.cuda_graphs import FEWEST, Replay
+from widesweep.workers.engine.sync_steps import FEWEST_HELD
 
 
 class Recorded:

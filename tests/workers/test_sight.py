@@ -9,13 +9,13 @@ import pytest
 
 from tests.workers.blocks import block, sphere
 from tests.workers.test_checkpoint import assert_same, checked_from_every_flush
-from workers import sight
-from workers.networks import FullyConnected, TwoLayer
-from workers.observables import MADE_OF_THE_KERNEL, OBSERVABLES, needs
-from workers.optimizers import GradientDescent
-from workers.optimizers.gd import _Descent
-from workers.training import run
-from workers.variable import DIVERGED
+from widesweep.workers.measurements import MADE_OF_THE_KERNEL, OBSERVABLES, needs
+from widesweep.workers.networks import FullyConnected, TwoLayer
+from widesweep.workers.optimizers import GradientDescent
+from widesweep.workers.optimizers.gd import _Descent
+from widesweep.workers.training import step_window
+from widesweep.workers.training.block_training import run
+from widesweep.workers.variable import DIVERGED
 
 FROM_THE_KERNEL = tuple(name for name, each in OBSERVABLES.items() if each.reads_the_kernel_alone)
 RATES = (0.1, 1.2, 5.0)  # the last two leave the batch within some steps
@@ -84,7 +84,7 @@ def test_many_kernels_are_not_held_at_once(steps_at_once: list[int], monkeypatch
     b, data = recorded_at_every_step(), sphere()
     together = run(b, data)
     cells = len(b.seeds) * len(RATES)
-    monkeypatch.setattr(sight, "KERNELS_BYTES", 7 * cells * 5 * 5 * 8)
+    monkeypatch.setattr(step_window, "KERNELS_BYTES", 7 * cells * 5 * 5 * 8)
     assert_same(together, run(b, data))
     assert steps_at_once[2:] == [7] * 6 + [3]
 

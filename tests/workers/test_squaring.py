@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from workers.squaring import extremes
+from widesweep.workers.engine.squaring import extremes
 
 ROUNDING = {torch.float64: 1e-13, torch.float32: 2e-5}  # of the largest |λ|, at 40 × 40
 
@@ -43,6 +43,6 @@ def test_extremes_are_lapacks(dtype: torch.dtype) -> None:
 
 def test_too_few_squarings_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same comparison tells squarings that stop at the root of what they need."""
-    monkeypatch.setattr("workers.squaring.squarings", lambda dtype: 24)
+    monkeypatch.setattr("widesweep.workers.engine.squaring.squarings", lambda dtype: 24)
     wanted = torch.linalg.eigvalsh(matrices())
     assert float((extremes(matrices())[1] - wanted[:, -1]).abs().max()) > ROUNDING[torch.float64]

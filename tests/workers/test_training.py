@@ -12,11 +12,11 @@ import xarray as xr
 from tests.tolerances import EXACT, FLOAT32
 from tests.workers import reference
 from tests.workers.blocks import assert_same_bits, block, sphere, start_parameters
-from workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
-from workers.networks.base import Leaky, Network
-from workers.optimizers import GradientDescent
-from workers.training import run
-from workers.variable import DIVERGED, DONE
+from widesweep.workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
+from widesweep.workers.networks.network import Leaky, Network
+from widesweep.workers.optimizers import GradientDescent
+from widesweep.workers.training.block_training import run
+from widesweep.workers.variable import DIVERGED, DONE
 
 LEAKY = Leaky(leaky=(0.3, 1.2))
 

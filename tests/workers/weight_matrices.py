@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workers.networks import FullyConnected
+from widesweep.workers.networks import FullyConnected
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.data.classes import rows_of_classes
-from workers.data.config import DataConfig, DataError
-from workers.data.labels import corrupt, labels
-from workers.data.sources import Dimensions, dimensions, read, refuse_too_many
-from workers.seeds import generator
+from widesweep.workers.data.classes import rows_of_classes
+from widesweep.workers.data.data_config import DataConfig, DataError
+from widesweep.workers.data.labels import corrupt, labels
+from widesweep.workers.data.sources import Dimensions, dimensions, read, refuse_too_many
+from widesweep.workers.seeds import generator
 
 __all__ = ["Data", "DataConfig", "DataError", "Dimensions", "dimensions", "load"]
 

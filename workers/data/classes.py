@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workers.data.config import DataConfig, DataError
+from widesweep.workers.data.data_config import DataConfig, DataError
 
 
 def integers(config: DataConfig, given: np.ndarray | None, use: str) -> np.ndarray:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from workers.data.classes import class_numbers, integers
-from workers.data.config import DataConfig, DataError
-from workers.seeds import generator
+from widesweep.workers.data.classes import class_numbers, integers
+from widesweep.workers.data.data_config import DataConfig, DataError
+from widesweep.workers.seeds import generator
 
 TEACHER_NEURONS = 8
 

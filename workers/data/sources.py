@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from workers.data.classes import output_count, rows_of_classes
-from workers.data.config import DataConfig, DataError
-from workers.seeds import generator
+from widesweep.workers.data.classes import output_count, rows_of_classes
+from widesweep.workers.data.data_config import DataConfig, DataError
+from widesweep.workers.seeds import generator
 
 DIGITS, DIGITS_SHAPE = "sklearn/datasets/data/digits.csv.gz", (1797, 64)
 SPHERE_INPUTS = 10

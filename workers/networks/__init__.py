@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from workers.networks.fully_connected import FullyConnected
-from workers.networks.random_features import RandomFeatures
-from workers.networks.resnet import ResNet
-from workers.networks.two_layer import TwoLayer
+from widesweep.workers.networks.fully_connected import FullyConnected
+from widesweep.workers.networks.random_features import RandomFeatures
+from widesweep.workers.networks.resnet import ResNet
+from widesweep.workers.networks.two_layer import TwoLayer
 
 NetworkConfig = Annotated[FullyConnected | TwoLayer | RandomFeatures | ResNet, Field(discriminator="kind")]
 

@@ -10,12 +10,12 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from theory.criticality import critical_weight_variance
-from theory.du import activation_scale
-from theory.duals import dual
-from theory.kernels import Kernels, fully_connected_kernels
-from workers.networks.base import Network, PositiveFloat, cumulants_of_gaussian_output
-from workers.networks.layers import Layer
+from widesweep.theory.infinite_width.criticality import critical_weight_variance
+from widesweep.theory.infinite_width.du import activation_scale
+from widesweep.theory.infinite_width.duals import dual
+from widesweep.theory.infinite_width.kernels import Kernels, fully_connected_kernels
+from widesweep.workers.networks.layers import Layer
+from widesweep.workers.networks.network import Network, PositiveFloat, cumulants_of_gaussian_output
 
 
 class FullyConnected(Network):

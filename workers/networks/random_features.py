@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from theory.kernels import Kernels
-from workers.networks.base import Network
-from workers.networks.fully_connected import FullyConnected
-from workers.networks.layers import Layer
+from widesweep.theory.infinite_width.kernels import Kernels
+from widesweep.workers.networks.fully_connected import FullyConnected
+from widesweep.workers.networks.layers import Layer
+from widesweep.workers.networks.network import Network
 
 
 class RandomFeatures(Network):

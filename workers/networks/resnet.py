@@ -8,11 +8,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from theory.du import activation_scale
-from theory.kernels import Kernels
-from theory.resnet import resnet_kernels
-from workers.networks.base import Network, PositiveFloat
-from workers.networks.layers import Layer
+from widesweep.theory.infinite_width.du import activation_scale
+from widesweep.theory.infinite_width.kernels import Kernels
+from widesweep.theory.infinite_width.resnet import resnet_kernels
+from widesweep.workers.networks.layers import Layer
+from widesweep.workers.networks.network import Network, PositiveFloat
 
 
 class ResNet(Network):

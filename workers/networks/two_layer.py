@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from theory.activations import Activation
-from theory.kernels import Kernels, fully_connected_kernels
-from workers.cumulants import cumulants_from_moments
-from workers.networks.base import Network
-from workers.networks.layers import Layer
+from widesweep.theory.activations import Activation
+from widesweep.theory.infinite_width.kernels import Kernels, fully_connected_kernels
+from widesweep.workers.jackknife import cumulants_from_moments
+from widesweep.workers.networks.layers import Layer
+from widesweep.workers.networks.network import Network
 
 
 class TwoLayer(Network):

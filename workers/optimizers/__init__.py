@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
-from workers.optimizers.base import Stepper, Training, recorded_steps
-from workers.optimizers.gd import GradientDescent
-from workers.optimizers.gradient_flow import GradientFlow
-from workers.optimizers.langevin import Langevin
-from workers.optimizers.nesterov import Nesterov
-from workers.optimizers.sgd import StochasticGradientDescent
+from widesweep.workers.optimizers.gd import GradientDescent
+from widesweep.workers.optimizers.gradient_flow import GradientFlow
+from widesweep.workers.optimizers.langevin import Langevin
+from widesweep.workers.optimizers.nesterov import Nesterov
+from widesweep.workers.optimizers.optimizer import Stepper, Training, recorded_steps
+from widesweep.workers.optimizers.sgd import StochasticGradientDescent
 
 
 def optimizer(section: Any) -> Any:

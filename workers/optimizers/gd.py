@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from workers.optimizers.base import Stepper, Training
-from workers.replay import Replay
+from widesweep.workers.engine.cuda_graphs import Replay
+from widesweep.workers.optimizers.optimizer import Stepper, Training
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from workers.ensemble import Ensemble
-    from workers.start import Start
+    from widesweep.workers.engine.ensemble import Ensemble
+    from widesweep.workers.engine.initial_state import Start
 
 
 class GradientDescent(Training):
@@ -53,8 +53,8 @@ class _Descent(Stepper):
         self.ensemble.descend_from(self.ensemble.forward() - self.start.targets)
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
-        from workers.compiled import stretch
-        from workers.held_layer import held
+        from widesweep.workers.engine.compiled import segment
+        from widesweep.workers.engine.input_space_update import held
 
         ensemble = self.ensemble
         if last - first == 1:
@@ -62,7 +62,7 @@ class _Descent(Stepper):
             return
         with held(ensemble, last - first):
             if ensemble.is_compiled:
-                stretch.descend(ensemble, self.start.targets, last - first)
+                segment.descend(ensemble, self.start.targets, last - first)
                 return
             ensemble.descend_from(residual)
             self.replay.repeat(last - first - 1)  # whatever of it is captured is held, or none is

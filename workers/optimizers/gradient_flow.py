@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from workers.optimizers.base import Stepper, Training
+from widesweep.workers.optimizers.optimizer import Stepper, Training
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from workers.ensemble import Ensemble
-    from workers.start import Start
+    from widesweep.workers.engine.ensemble import Ensemble
+    from widesweep.workers.engine.initial_state import Start
 
 Tolerance = Annotated[float, Field(ge=1e-12, le=1e-2, allow_inf_nan=False)]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from theory import dynamics
-from workers.optimizers.base import Stepper, Training
-from workers.seeds import generator
+from widesweep.theory.linearised import dynamics
+from widesweep.workers.optimizers.optimizer import Stepper, Training
+from widesweep.workers.seeds import generator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from workers.ensemble import Ensemble
-    from workers.start import Start
+    from widesweep.workers.engine.ensemble import Ensemble
+    from widesweep.workers.engine.initial_state import Start
 
 Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

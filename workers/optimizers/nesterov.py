@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from workers.optimizers.base import Stepper, Training
-from workers.replay import Replay
+from widesweep.workers.engine.cuda_graphs import Replay
+from widesweep.workers.optimizers.optimizer import Stepper, Training
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from workers.ensemble import Ensemble
-    from workers.start import Start
+    from widesweep.workers.engine.ensemble import Ensemble
+    from widesweep.workers.engine.initial_state import Start
 
 Momentum = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from workers.optimizers.base import Stepper, Training
-from workers.seeds import generator
+from widesweep.workers.optimizers.optimizer import Stepper, Training
+from widesweep.workers.seeds import generator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from workers.ensemble import Ensemble
-    from workers.start import Start
+    from widesweep.workers.engine.ensemble import Ensemble
+    from widesweep.workers.engine.initial_state import Start
 
 BatchSize = Annotated[int, Field(ge=1, strict=True)]
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workers.cumulants import GROUPS, jackknife
-from workers.networks.base import Network
-from workers.random_networks import parts as grid
-from workers.random_networks.config import InitializationConfig
-from workers.random_networks.measurement import Case, Measurement
-from workers.random_networks.measurements import MEASUREMENTS
-from workers.seeds import generator
-from workers.variable import DONE, STATUS_FLAGS, Variable
+from widesweep.workers.jackknife import GROUPS, jackknife
+from widesweep.workers.networks.network import Network
+from widesweep.workers.random_networks import parts as grid
+from widesweep.workers.random_networks.initialization_config import InitializationConfig
+from widesweep.workers.random_networks.measurement import Case, Measurement
+from widesweep.workers.random_networks.statistics import MEASUREMENTS
+from widesweep.workers.seeds import generator
+from widesweep.workers.variable import DONE, STATUS_FLAGS, Variable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -144,7 +144,7 @@ def run(block: InitializationBlock) -> xr.Dataset:
     Returns:
         `variables` without dims width and depth; `status` a scalar.
 
-    >>> from workers.networks import FullyConnected
+    >>> from widesweep.workers.networks import FullyConnected
     >>> block = InitializationBlock(64, 2, FullyConnected(), InitializationConfig(draws=2000, orders=(4,)))
     >>> bool(abs(run(block).cumulant[0] - 15 * 2 / 64) < 0.2)
     True

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workers.networks.fully_connected import FullyConnected
-from workers.networks.layers import Layer
+from widesweep.workers.networks.fully_connected import FullyConnected
+from widesweep.workers.networks.layers import Layer
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from workers.networks.fully_connected import FullyConnected
+from widesweep.workers.networks.fully_connected import FullyConnected
 
 Features = Callable[[np.ndarray], np.ndarray]
 

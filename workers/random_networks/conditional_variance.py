@@ -11,12 +11,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from theory.activations import Activation
-from workers.cumulants import cumulants_from_moments
-from workers.networks.base import Network
-from workers.networks.fully_connected import FullyConnected
-from workers.random_networks.measurement import Case, mean_of_chunks
-from workers.random_networks.speed import FEW_DRAWS, MANY_DRAWS, SCALE_INVARIANT_S, neuron_s
+from widesweep.theory.activations import Activation
+from widesweep.workers.jackknife import cumulants_from_moments
+from widesweep.workers.networks.fully_connected import FullyConnected
+from widesweep.workers.networks.network import Network
+from widesweep.workers.random_networks.measurement import Case, mean_of_chunks
+from widesweep.workers.random_networks.speed import FEW_DRAWS, MANY_DRAWS, SCALE_INVARIANT_S, neuron_s
 
 
 def power_means(

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
-from workers.networks.base import ActivationConfig, Leaky
-from workers.networks.layers import Layer
+from widesweep.workers.networks.layers import Layer
+from widesweep.workers.networks.network import ActivationConfig, Leaky
 
 MOST_STEPS, CHECK_EVERY = 400, 10
 CONVERGED = 1e-6  # residual of the Ritz vector over its value; the value's own error is its square over a gap

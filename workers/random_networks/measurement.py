@@ -1,7 +1,7 @@
 """What a measurement on random networks is: sums over draws that add up, and numbers made of their means.
 
 A measurement never sees all draws. It turns some draws into means of a few statistics; these are kept by
-group and part (`workers.random_networks.parts`), and what is stored is a function of the pooled means.
+group and part (`random_networks.parts`), and what is stored is a function of the pooled means.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workers.networks.base import Network
-from workers.networks.fully_connected import FullyConnected
-from workers.networks.two_layer import TwoLayer
-from workers.variable import Variable
+from widesweep.workers.networks.fully_connected import FullyConnected
+from widesweep.workers.networks.network import Network
+from widesweep.workers.networks.two_layer import TwoLayer
+from widesweep.workers.variable import Variable
 
 if TYPE_CHECKING:
-    from workers.random_networks.config import InitializationConfig
+    from widesweep.workers.random_networks.initialization_config import InitializationConfig
 
 PLACE = ("width", "depth")
 EXACT, LEADING, LIMIT, NONE = "exact", "leading order", "infinite width", "none"

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from workers.cumulants import GROUPS
+from widesweep.workers.jackknife import GROUPS
 
 
 def count(draws: int, part_draws: int) -> int:

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from workers.cumulants import cumulants_from_moments
-from workers.networks.base import Network
-from workers.random_networks.measurement import mean_of_chunks
+from widesweep.workers.jackknife import cumulants_from_moments
+from widesweep.workers.networks.network import Network
+from widesweep.workers.random_networks.measurement import mean_of_chunks
 
 
 def power_means(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.networks.base import Network
+from widesweep.workers.networks.network import Network
 
 SCALE_INVARIANT_S = 110e-9  # a binomial and a gamma number: one layer of one draw, at any width
 NEURON_S = {"tanh": 18e-9, "erf": 28e-9, "gelu": 50e-9}  # a normal number and σ of it
@@ -13,7 +13,7 @@ FEW_DRAWS, MANY_DRAWS = 2**16, 2**22  # draws of a part: seconds of work, and fe
 def neuron_s(network: Network) -> float:
     """Seconds of one neuron of one draw.
 
-    >>> from workers.networks import FullyConnected
+    >>> from widesweep.workers.networks import FullyConnected
     >>> neuron_s(FullyConnected(activation="tanh"))
     1.8e-08
     """

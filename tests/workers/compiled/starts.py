@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from workers.networks import FullyConnected, RandomFeatures, TwoLayer
-from workers.networks.base import Network
-from workers.optimizers import GradientDescent
-from workers.parameters import initial_parameters
-from workers.start import Points, Start
+from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.parameters import initial_parameters
+from widesweep.workers.networks import FullyConnected, RandomFeatures, TwoLayer
+from widesweep.workers.networks.network import Network
+from widesweep.workers.optimizers import GradientDescent
 
 STEPS, CELLS = 40, 3
 CASES = {

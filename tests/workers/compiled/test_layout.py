@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from tests.workers.compiled.starts import CASES, CELLS, STEPS, start_of
-from workers import aligned, products
-from workers.ensemble import Ensemble
-from workers.start import Start
+from widesweep.workers.engine import matmul, memory_layout
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.initial_state import Start
 
 CROWDED = {torch.float64: 256, torch.float32: 512}  # least widths whose rows would be
 
@@ -20,7 +20,7 @@ CROWDED = {torch.float64: 256, torch.float32: 512}  # least widths whose rows wo
 @pytest.fixture(autouse=True)
 def one_core_after() -> Iterator[None]:
     yield
-    products.set_threads(1)
+    matmul.set_threads(1)
 
 
 def batch_of(start: Start, rate: float = 0.002) -> Ensemble:
@@ -29,7 +29,7 @@ def batch_of(start: Start, rate: float = 0.002) -> Ensemble:
 
 def trained(start: Start, cores: int, rate: float = 0.002) -> list[Tensor]:
     """Residuals and kernels of some steps, and parameters after them and a stretch."""
-    products.set_threads(cores)
+    matmul.set_threads(cores)
     batch = batch_of(start, rate)
     seen = batch.steps(start.targets, 5, kernels=True)
     start.training.stepper(batch, start).advance(batch.forward() - start.targets, 5, STEPS)
@@ -39,7 +39,7 @@ def trained(start: Start, cores: int, rate: float = 0.002) -> list[Tensor]:
 @pytest.mark.parametrize("dtype", CROWDED)
 def test_rows_of_a_crowded_width_are_moved_apart(dtype: torch.dtype) -> None:
     """In a batch, what is kept of it, its copy, an optimiser's arrays; of another width they adjoin."""
-    for width, gap in ((CROWDED[dtype], aligned.GAP), (CROWDED[dtype] - 8, 0)):
+    for width, gap in ((CROWDED[dtype], memory_layout.GAP), (CROWDED[dtype] - 8, 0)):
         start = start_of(CASES["relu"], width=width, dtype=dtype)
         batch = batch_of(start)
         copied = batch.copied()
@@ -55,7 +55,7 @@ def test_gaps_change_no_bit(dtype: torch.dtype, cores: int, monkeypatch: pytest.
     """Steps, kernels, a stretch and biases; negative control: a rate off by 1e-4 changes all of them."""
     start = start_of(CASES["biases"], 1, 9, CROWDED[dtype], dtype)
     with_gaps, off = trained(start, cores), trained(start, cores, rate=0.002 * (1 + 1e-4))
-    monkeypatch.setattr(aligned, "GAP", 0)
+    monkeypatch.setattr(memory_layout, "GAP", 0)
     without = trained(start, cores)
     assert without[3].stride(1) < with_gaps[3].stride(1)
     for one, other, control in zip(with_gaps, without, off, strict=True):

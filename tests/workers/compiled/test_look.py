@@ -12,23 +12,23 @@ from torch import Tensor
 from tests.tolerances import EXACT
 from tests.workers.blocks import block, sphere
 from tests.workers.compiled.starts import CASES, CELLS, start_of
-from workers import products
-from workers.compiled import look
-from workers.ensemble import Ensemble
-from workers.networks import FullyConnected
-from workers.observables import MADE_BY_A_LOOK, OBSERVABLES, needs
-from workers.observables.record import Record
-from workers.optimizers import GradientDescent
-from workers.optimizers.gd import _Descent
-from workers.start import Points, Start
-from workers.tangent_kernels import tangent_kernel
-from workers.training import run
+from widesweep.workers.engine import matmul
+from widesweep.workers.engine.compiled import sync_step
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.tangent_kernels import tangent_kernel
+from widesweep.workers.measurements import MADE_BY_A_LOOK, OBSERVABLES, needs
+from widesweep.workers.measurements.record import Record
+from widesweep.workers.networks import FullyConnected
+from widesweep.workers.optimizers import GradientDescent
+from widesweep.workers.optimizers.gd import _Descent
+from widesweep.workers.training.block_training import run
 
 
 @pytest.fixture(autouse=True)
 def one_core_after() -> Iterator[None]:
     yield
-    products.set_threads(1)
+    matmul.set_threads(1)
 
 
 def looked(
@@ -53,7 +53,7 @@ def looked(
 def test_it_computes_what_torch_computes(name: str, samples: int, outputs: int) -> None:
     """In either order of step and kernel, of which several outputs have one alone; the weights do move."""
     start = start_of(CASES[name], outputs, samples)
-    assert look.computes(start.ensemble)
+    assert sync_step.computes(start.ensemble)
     by_torch = looked(start, early=False, torch_s=True)
     for early in (False, True)[: 2 if outputs == 1 else 1]:
         for ours, theirs in zip(looked(start, early=early, torch_s=False), by_torch, strict=True):
@@ -83,12 +83,12 @@ def test_bits_know_neither_company_nor_cores(width: int, samples: int, dtype: to
     together = looked(start, early=True, torch_s=False)
     for cell in range(CELLS):
         for cores in (1, 3):
-            products.set_threads(cores)
+            matmul.set_threads(cores)
             alone = looked(start, (cell,), early=cores == 3, torch_s=False)
             for whole, own in zip(together, alone, strict=True):
                 assert torch.equal(whole[cell], own[0])
                 assert not torch.equal(whole[cell - 1], own[0])
-        products.set_threads(1)
+        matmul.set_threads(1)
 
 
 @pytest.mark.parametrize("cores", [1, 3])
@@ -96,7 +96,7 @@ def test_bits_know_neither_company_nor_cores(width: int, samples: int, dtype: to
 @pytest.mark.parametrize("name", CASES)
 def test_steps_at_once_are_single_looks_to_the_bit(name: str, dtype: torch.dtype, cores: int) -> None:
     """Residuals, kernels and the parameters after, with kernels or without; one step less differs."""
-    products.set_threads(cores)
+    matmul.set_threads(cores)
     start = start_of(CASES[name], samples=9, width=200, dtype=dtype)
     batches = [start.batch(np.arange(CELLS), 0.002 * (1.0 + np.arange(CELLS))) for _ in range(4)]
     singles = []

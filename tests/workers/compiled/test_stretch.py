@@ -11,20 +11,20 @@ import torch
 
 from tests.tolerances import EXACT
 from tests.workers.compiled.starts import CASES, CELLS, STEPS, start_of
-from workers import products
-from workers.cell_cost import is_compiled
-from workers.compiled import calls, passes, stretch
-from workers.data import Dimensions
-from workers.ensemble import Ensemble
-from workers.networks import FullyConnected, ResNet
-from workers.networks.base import Leaky, Network
-from workers.start import Start
+from widesweep.workers.data import Dimensions
+from widesweep.workers.engine import matmul
+from widesweep.workers.engine.compiled import forward_backward, jit, segment
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.initial_state import Start
+from widesweep.workers.networks import FullyConnected, ResNet
+from widesweep.workers.networks.network import Leaky, Network
+from widesweep.workers.training.costs import is_compiled
 
 
 @pytest.fixture(autouse=True)
 def one_core_after() -> Iterator[None]:
     yield
-    products.set_threads(1)
+    matmul.set_threads(1)
 
 
 def trained(start: Start, cells: tuple[int, ...] = tuple(range(CELLS)), rate: float = 0.02) -> Ensemble:
@@ -49,8 +49,8 @@ def test_it_takes_the_steps_that_torch_takes(
 ) -> None:
     start = start_of(CASES[name], outputs, samples)
     by_stretch = trained(start)
-    assert passes.fits(by_stretch)
-    monkeypatch.setattr(passes, "fits", lambda _: False)
+    assert forward_backward.fits(by_stretch)
+    monkeypatch.setattr(forward_backward, "fits", lambda _: False)
     by_torch = trained(start)
     assert difference(by_stretch, by_torch) < EXACT
     assert difference(by_stretch, start.batch(np.arange(CELLS), np.zeros(CELLS))) > 1e-2  # they have moved
@@ -78,12 +78,12 @@ def test_bits_know_neither_company_nor_cores(width: int, samples: int, dtype: to
     together = trained(start, rate=0.002)
     for cell in range(CELLS):
         for cores in (1, 3):
-            products.set_threads(cores)
+            matmul.set_threads(cores)
             alone = trained(start, (cell,), rate=0.002)
             for whole, own in zip(together.trained.tensors, alone.trained.tensors, strict=True):
                 assert torch.equal(whole[cell], own[0])
                 assert not torch.equal(whole[cell - 1], own[0])
-        products.set_threads(1)
+        matmul.set_threads(1)
 
 
 def test_what_is_no_number_stays_none() -> None:
@@ -99,7 +99,7 @@ def test_what_is_no_number_stays_none() -> None:
     "network", [FullyConnected(activation="tanh"), ResNet()], ids=["another σ", "branches"]
 )
 def test_others_are_torch_s(network: Network) -> None:
-    assert not passes.fits(start_of(network).ensemble)
+    assert not forward_backward.fits(start_of(network).ensemble)
 
 
 ACTIVATIONS = ("relu", "linear", "tanh", "erf", "gelu", Leaky(leaky=(0.1, 1.0)))
@@ -110,34 +110,34 @@ def test_the_plan_knows_which_are_compiled(network: Network) -> None:
     start = start_of(network)
     width, depth = start.coordinates[0][1:3]
     planned = is_compiled(network, start.training, width, depth, Dimensions(5, 6))
-    assert planned == passes.fits(start.ensemble)
+    assert planned == forward_backward.fits(start.ensemble)
 
 
 def test_it_works_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user without any folder to write to compiles in every process."""
     start = start_of(CASES["relu"], samples=4)
-    kept, njit = trained(start), calls.numba.njit
+    kept, njit = trained(start), jit.numba.njit
 
     def refuses_to_cache(*, cache: bool = False, **options: object) -> object:
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
         return njit(**options)
 
-    monkeypatch.setattr(calls.numba, "njit", refuses_to_cache)
-    stretch._compiled.cache_clear()
+    monkeypatch.setattr(jit.numba, "njit", refuses_to_cache)
+    segment._compiled.cache_clear()
     try:
         assert difference(trained(start), kept) == 0.0
     finally:
-        stretch._compiled.cache_clear()
+        segment._compiled.cache_clear()
 
 
 def test_what_is_kept_belongs_to_all_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A change in any file of the folder is another key; the same sources are read again, not compiled."""
-    monkeypatch.setattr(calls.numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(jit.numba.config, "CACHE_DIR", str(tmp_path))
 
     def keys(sources: str) -> set[object]:
-        monkeypatch.setattr(calls, "_sources", lambda: sources)
-        loop = calls.entry(keyed)
+        monkeypatch.setattr(jit, "_sources", lambda: sources)
+        loop = jit.entry(keyed)
         assert loop(1) == 2
         return set(loop._cache._cache_file._load_index())
 

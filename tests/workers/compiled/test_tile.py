@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
-from workers.compiled.tile import FLAT, ROWS, TALL, VECTORS, _Tile
+from widesweep.workers.engine.compiled.tile import FLAT, ROWS, TALL, VECTORS, _Tile
 
 DOUBLE, SINGLE = (ir.DoubleType(), 8), (ir.FloatType(), 4)
 ON_THE_STACK = re.compile(r"\(%r[sb]p\).*%[xyz]mm|%[xyz]mm.*\(%r[sb]p\)")

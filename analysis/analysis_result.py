@@ -1,0 +1,181 @@
+"""The analysis of a store, end to end: fits and laws on Dask, written back as /fits and /laws."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import xarray as xr
+import zarr
+
+from widesweep.analysis.errors import NoScheduler, NotWritable, first_line
+from widesweep.analysis.laws import VARIABLES, find_all
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.reading.cell_summary import Evidence, gather
+from widesweep.analysis.reading.sweep import open_sweep
+
+SCHEDULER_TIMEOUT = "15s"
+LAW_NUMBERS = ("slope", "slope_low", "slope_high", "expected", "expected_low", "expected_high", "r_squared")
+_LONG_NAMES = {
+    "slope": "fitted slope of the law",
+    "slope_low": "lower end of the slope's 95 % interval, bootstrap over seeds",
+    "slope_high": "upper end of the slope's 95 % interval, bootstrap over seeds",
+    "expected": "slope in the limit",
+    "expected_low": "least slope that theory allows on this grid, finite size included",
+    "expected_high": "largest slope that theory allows on this grid, finite size included",
+    "r_squared": "share of the variance that the fit explains, in the logs",
+    "points": "cells, or (width, depth) pairs of random networks, in the fit",
+    "verdict": "consistent, inconsistent or inconclusive with [expected_low, expected_high]",
+    "note": "reasons for the verdict",
+    "title": "the law in words",
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What an analysis found.
+
+    Attributes:
+        evidence: the sweep reduced to a few numbers a cell.
+        findings: one per law.
+    """
+
+    evidence: Evidence
+    findings: tuple[Finding, ...]
+
+    @property
+    def laws(self) -> dict[str, dict[str, Any]]:
+        """The laws as `analyze --json` prints them; what is not a number is None."""
+        return {finding.name: _as_json(finding) for finding in self.findings}
+
+
+def examine(url: str | Path, scheduler: str | None = None) -> Study:
+    """Analyse a sweep without writing anything; safe while the sweep runs.
+
+    Args:
+        url: the store.
+        scheduler: address of a Dask scheduler (tcp://…); None for threads of this process.
+
+    Returns:
+        The evidence and the findings.
+
+    Raises:
+        NotASweep: see `open_sweep`.
+
+    >>> examine("missing.zarr")
+    Traceback (most recent call last):
+    widesweep.analysis.errors.NotASweep: missing.zarr: ...
+    """
+    tree = open_sweep(url)
+    with _on(scheduler):
+        evidence = gather(tree, VARIABLES)
+    return Study(evidence, tuple(find_all(evidence)))
+
+
+def analyze(url: str | Path, scheduler: str | None = None) -> dict[str, Any]:
+    """Fit every cell and every law, and write the groups /fits and /laws in place of older ones.
+
+    Args:
+        url: the store.
+        scheduler: address of a Dask scheduler (tcp://…); None for threads of this process.
+
+    Returns:
+        {"laws": {name: {slope, slope_low, slope_high, expected, expected_low, expected_high, r_squared,
+        points, verdict, note}}, "cells": {"done", "diverged", "failed", "pending"}}.
+
+    Raises:
+        NotASweep: see `open_sweep`.
+        NotWritable: the groups cannot be written.
+        NoScheduler: no scheduler answers.
+
+    >>> analyze("missing.zarr")
+    Traceback (most recent call last):
+    widesweep.analysis.errors.NotASweep: missing.zarr: ...
+    """
+    result = examine(url, scheduler)
+    try:
+        if result.evidence.fits is not None:
+            _write(url, "fits", result.evidence.fits)
+        _write(url, "laws", law_table(result.findings))
+        _consolidate_again(url)
+    except OSError as error:
+        raise NotWritable(f"{url}: /fits and /laws cannot be written ({first_line(error)}).") from error
+    return {"laws": result.laws, "cells": result.evidence.counts()}
+
+
+def law_table(findings: tuple[Finding, ...]) -> xr.Dataset:
+    """The group /laws: one entry per law.
+
+    >>> dict(law_table(()).sizes)
+    {'law': 0}
+    """
+    columns: dict[str, list[Any]] = {name: [_number(f, name) for f in findings] for name in LAW_NUMBERS}
+    columns["points"] = [f.points for f in findings]
+    for name in ("verdict", "note", "title"):
+        columns[name] = [getattr(f, name) for f in findings]
+    dtypes = dict.fromkeys(LAW_NUMBERS, np.float64) | {"points": np.int64}
+    variables = {
+        name: ("law", np.array(values, dtype=dtypes.get(name, object)), _attributes(name))
+        for name, values in columns.items()
+    }
+    names = np.array([f.name for f in findings], dtype=object)
+    return xr.Dataset(
+        variables, coords={"law": ("law", names, {"long_name": "name of the law", "units": "1"})}
+    )
+
+
+def _number(finding: Finding, name: str) -> float:
+    estimate = finding.estimate
+    shortcuts = {"slope": estimate.value, "slope_low": estimate.low, "slope_high": estimate.high}
+    return shortcuts[name] if name in shortcuts else float(getattr(finding, name))
+
+
+def _attributes(name: str) -> dict[str, str]:
+    return {"long_name": _LONG_NAMES[name], "units": "1"}
+
+
+def _as_json(finding: Finding) -> dict[str, Any]:
+    numbers = {name: _number(finding, name) for name in LAW_NUMBERS}
+    row: dict[str, Any] = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
+    return row | {"points": finding.points, "verdict": finding.verdict, "note": finding.note}
+
+
+@contextlib.contextmanager
+def _on(scheduler: str | None) -> Iterator[None]:
+    """Threads of this process, or a cluster's scheduler for as long as the analysis lasts."""
+    if scheduler is None:
+        with dask.config.set(scheduler="threads"):
+            yield
+        return
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)  # type: ignore[no-untyped-call]  # untyped library
+    except (OSError, ValueError) as error:
+        hint = "Start one with `dask scheduler`, or leave --scheduler out to use threads here."
+        raise NoScheduler(f"{scheduler}: no Dask scheduler answers ({first_line(error)}). {hint}") from error
+    with client:
+        yield
+
+
+def _write(url: str | Path, group: str, dataset: xr.Dataset) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        dataset = dataset.drop_encoding()
+        dataset.to_zarr(str(url), group=group, mode="w", zarr_format=3, consolidated=False)
+
+
+def _consolidate_again(url: str | Path) -> None:
+    """A finished sweep's metadata are consolidated: the new groups belong in there too."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        root = zarr.open_group(str(url), mode="r")
+        if root.metadata.consolidated_metadata is not None:
+            zarr.consolidate_metadata(str(url))

@@ -1,0 +1,1 @@
+"""Estimates with uncertainty: power laws, decay rates, extrapolation to infinite width."""

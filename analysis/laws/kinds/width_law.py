@@ -1,0 +1,296 @@
+"""Laws of the form y ∝ m^slope: a quantity of each finished cell against the width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import stats
+
+from widesweep.analysis.fitting import fit
+from widesweep.analysis.fitting.extrapolation import FINITE_SIZE, LARGEST_CORRECTION
+from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.points import constant, rate_axis
+from widesweep.analysis.reading.axes import along_rates, spoken
+from widesweep.analysis.reading.cell_summary import DONE, Evidence
+from widesweep.analysis.reading.sweep import cell_counts
+
+Array = NDArray[np.float64]
+
+FEWEST_WIDTHS = 3
+WORTH_SAYING = 0.4  # half-width of the slope with c left free beyond which it says nothing
+DODGE = 0.03  # series stand a little apart, so that their bars can be told apart
+SPREAD = 0.24  # but all of them together within a width's place
+
+
+@dataclass(frozen=True)
+class WidthLaw:
+    """y = A m^slope for one variable, amplitudes free per depth and learning rate.
+
+    Attributes:
+        name: the law's name.
+        title: one line for people.
+        variable: the variable in /training whose last record is y.
+        y_label: axis label with unit.
+        expected: the exponent in the limit.
+        allowed: exponents that theory allows as width grows, lowest and highest.
+        rivals: other exponents worth a word.
+        layer: the layer it is about, from 1; None where the variable has none.
+        depth: the only depth that is fitted; None for all, each with its own amplitude.
+        known_factor: finite-size factors that theory gives exactly; y is divided by them. Gets the
+            evidence and widths (w,), returns factors (w,) and a sentence, or None.
+        extreme_factor: a factor between 1 and this one may be there: it widens what is allowed.
+    """
+
+    name: str
+    title: str
+    variable: str
+    y_label: str
+    expected: float
+    allowed: tuple[float, float]
+    rivals: tuple[float, ...] = ()
+    layer: int | None = None
+    depth: int | None = None
+    known_factor: Callable[[Evidence, Array], tuple[Array, str] | None] | None = None
+    extreme_factor: Callable[[Evidence, Array], tuple[Array, str] | None] | None = None
+
+    def find(self, evidence: Evidence) -> list[Finding]:
+        """The law's finding; none where the quantity was not measured or cannot move."""
+        values = self._values(evidence)
+        if values is None:
+            return []
+        widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]  # `find` saw that cells are there
+        finite = np.isfinite(values)
+        status = evidence.cells["status"]  # type: ignore[index]  # `find` saw that cells are there
+        states = status.sel(depth=[self.depth] if self.depth else slice(None)).values
+        finished = bool((states == DONE).any())
+        if finished and not (values[finite] != 0).any():
+            return []  # what it is about does not train, or was not measured
+        values = np.where(finite & (values > 0), values, np.nan)
+        present = np.isfinite(values).any((1, 2, 3))
+        missing = shortfall(states, int(np.isfinite(values).sum()))
+        if present.sum() < FEWEST_WIDTHS:
+            reason = f"{present.sum()} widths have finished cells; {FEWEST_WIDTHS} are needed. {missing}"
+            return [
+                undecided(
+                    self.name, self.title, self.expected, reason.strip(), int(np.isfinite(values).sum())
+                )
+            ]
+        return [self._fit(evidence, widths, values, missing)]
+
+    def _values(self, evidence: Evidence) -> Array | None:
+        """Last records (width, depth, seed, rate); None where there is no such variable or layer."""
+        cells = evidence.cells
+        if cells is None or self.variable not in cells:
+            return None
+        values = cells[self.variable]
+        if self.layer is not None:
+            if self.layer not in values["layer"].values:
+                return None
+            values = values.sel(layer=self.layer)
+        values = values.transpose("width", "depth", "seed", "learning_rate")
+        if self.depth is not None:
+            values = values.sel(depth=[self.depth])
+        return np.asarray(values.values, dtype=np.float64)
+
+    def log_values(self, evidence: Evidence) -> Array | None:
+        """What the slope is fitted to: log y less the log of its known factor, (width, depth, seed, rate).
+
+        NaN where there is nothing to fit; None where the quantity was not measured.
+        """
+        values = self._values(evidence)
+        if values is None:
+            return None
+        widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]  # `find` saw that cells are there
+        return self._logs(evidence, widths, np.where(np.isfinite(values) & (values > 0), values, np.nan))
+
+    def _logs(self, evidence: Evidence, widths: Array, values: Array) -> Array:
+        known = self.known_factor(evidence, widths) if self.known_factor else None
+        factor = known[0] if known else np.ones(len(widths))
+        return np.asarray(np.log(values) - np.log(factor)[:, None, None, None])
+
+    def _fit(self, evidence: Evidence, widths: Array, values: Array, missing: str) -> Finding:
+        known = self.known_factor(evidence, widths) if self.known_factor else None
+        log_y = self._logs(evidence, widths, values)
+        weight = np.isfinite(values).sum(2).astype(np.float64)
+        log_m = np.broadcast_to(np.log(widths)[:, None, None], weight.shape)
+        estimator = fit.power_law(log_m, weight)
+        r_squared, scatter = fit.residuals(log_m, fit.means_over_seeds(log_y), weight)
+        estimate = fit.bootstrap(log_y, estimator, scatter=scatter)
+        low, high, sentence = self._allowed(evidence, widths, weight, estimator)
+        verdict, power = judge(estimate, low, high)
+        sentences = [power, sentence]
+        if known:
+            raw = float(estimator(fit.means_over_seeds(np.log(values))))
+            sentences.append(f"{known[1]}; without that the slope is {raw:.3f}.")
+        sentences += [
+            *self._comparisons(log_y, widths, weight, estimate),
+            self._scope(),
+            _pooled(evidence),
+            missing,
+        ]
+        note = " ".join(s for s in sentences if s)
+        plot = self._plot(evidence, widths, log_y, estimator, estimate.value)
+        return Finding(
+            self.name, self.title, estimate, self.expected, low, high, r_squared,
+            int(np.isfinite(values).sum()), verdict, note, plot,
+        )  # fmt: skip
+
+    def _allowed(
+        self, evidence: Evidence, widths: Array, weight: Array, estimator: fit.Estimator
+    ) -> tuple[float, float, str]:
+        """Slopes that theory allows on these widths: the limit, times 1 + c/√m, times an extreme's factor."""
+        bend = finite_size_bend(widths, float(widths.min()))
+        shifts = [_slope_of(estimator, f, weight) for f in (1.0 + bend, 1.0 / (1.0 + bend))]
+        low, high = self.allowed[0] + min(shifts), self.allowed[1] + max(shifts)
+        opening = ""
+        extreme = self.extreme_factor(evidence, widths) if self.extreme_factor else None
+        if extreme is not None:
+            shift = _slope_of(estimator, extreme[0], weight)
+            low, high = low + min(shift, 0.0), high + max(shift, 0.0)
+            opening = f"{extreme[1]} shifts the slope by up to {shift:+.2f}. "
+        sentence = (
+            f"{opening}Allowed on these widths: {low:.2f} to {high:.2f}, the limit with a finite-size "
+            f"factor 1 + c/√m or its inverse, {100 * bend.max():.0f} % at most at m = {widths.min():.0f}."
+        )
+        return low, high, sentence
+
+    def _comparisons(self, log_y: Array, widths: Array, weight: Array, estimate: fit.Estimate) -> list[str]:
+        """The slope with c/√m left free, and how far off the rivals are."""
+        sentences = []
+        if np.isfinite(log_y).any((1, 2, 3)).sum() > FEWEST_WIDTHS:
+            log_m, bend = np.log(widths)[:, None, None], (widths**-0.5)[:, None, None]
+            free = fit.bootstrap(log_y, fit.corrected_power_law(log_m, bend, weight))
+            if free.half_width <= WORTH_SAYING:
+                sentences.append(f"With c left free the slope is {free.value:.2f} ± {free.half_width:.2f}.")
+        if estimate.error > 0:
+            away = [
+                f"{rival:g} by {abs(estimate.value - rival) / estimate.error:.0f}" for rival in self.rivals
+            ]
+            sentences.append(f"Rival slopes are off: {', '.join(away)} standard errors." if away else "")
+        return sentences
+
+    def _scope(self) -> str:
+        return f"Fitted at depth {self.depth}." if self.depth is not None else ""
+
+    def _plot(
+        self, evidence: Evidence, widths: Array, log_y: Array, estimator: fit.Estimator, slope: float
+    ) -> Plot:
+        """Geometric means over seeds with 95 % bars, the fit of each depth, the theory's slope."""
+        cells = evidence.cells
+        assert cells is not None
+        depths = [self.depth] if self.depth is not None else [int(d) for d in cells["depth"].values]
+        rates = _rates(cells)
+        groups = [
+            (d, r)
+            for d in range(len(depths))
+            for r in range(len(rates))
+            if np.isfinite(log_y[:, d, :, r]).any()
+        ]
+        series, apart = [], min(DODGE, SPREAD / max(len(groups) - 1, 1))
+        for i, (d, r) in enumerate(groups):
+            of = (("depth", float(depths[d])), *((name, float(v[r])) for name, v in rate_axis(cells)))
+            shift = 1.0 + apart * (i - (len(groups) - 1) / 2)
+            label, values, hollow = f"depth {depths[d]}{rates[r]}", log_y[:, d, :, r], r % 2 == 1
+            series.append(point_series(label, ("width", widths), values, depths[d], hollow, shift, of))
+        curves = [fitted_curve(widths, log_y[:, d], slope, depths[d]) for d in sorted({d for d, _ in groups})]
+        ends = np.array([widths.min(), widths.max()])
+        for exponent in sorted({self.expected, *self.allowed}, reverse=True):
+            kind = "theory" if exponent == self.expected else "guide"
+            below = min((float((s.low / s.x**exponent).min()) for s in series), default=1.0)
+            guide = 0.85 * below * ends**exponent
+            curves.append(Curve(f"theory: slope {exponent:g}".replace("-", "−"), ends, guide, kind))
+        return Plot("width m (neurons per layer)", self.y_label, tuple(series), tuple(curves))
+
+
+def finite_size_bend(widths: Array, smallest: float) -> Array:
+    """|c|/√m, the largest finite-size correction of 1 + c/√m that is allowed at each width.
+
+    >>> finite_size_bend(np.array([64.0, 256.0]), 64.0)
+    array([0.375 , 0.1875])
+    """
+    return np.minimum(FINITE_SIZE / np.sqrt(widths), LARGEST_CORRECTION * np.sqrt(smallest / widths))
+
+
+def _rates(cells: xr.Dataset) -> list[str]:
+    """What tells the entries along `learning_rate` apart; nothing where there is one."""
+    eta = [f"η = {v:g}" for v in cells["learning_rate"].values]
+    variants = [[f"{symbol} = {v:g}" for v in values] for symbol, values in along_rates(cells)]
+    parts = [part for part in (*variants, eta) if len(set(part)) > 1]
+    return ["".join(f", {part[i]}" for part in parts) for i in range(len(eta))]
+
+
+def _pooled(evidence: Evidence) -> str:
+    """What becomes of variants, in words; empty without such an axis."""
+    variants = spoken(evidence.cells)
+    return f"{variants} are pooled, each with its own amplitude." if variants else ""
+
+
+def point_series(
+    label: str,
+    axis: tuple[str, Array],
+    log_y: Array,
+    depth: int,
+    hollow: bool,
+    shift: float,
+    of: tuple[tuple[str, float], ...],
+) -> Series:
+    """Geometric means over seeds (axis 1) with their bars, where there are any.
+
+    Args:
+        label: of the legend.
+        axis: name and values of x, shape (x,).
+        log_y: logs of the cells, shape (x, seed).
+        depth: gives the colour.
+        hollow: instead of filled.
+        shift: of x in the figure, a factor.
+        of: coordinates that all points share.
+    """
+    ok = np.isfinite(log_y).any(1)
+    mean, half = geometric_bars(log_y[ok])
+    shared = tuple(constant(name, value, int(ok.sum())) for name, value in of)
+    seeds = np.isfinite(log_y[ok]).sum(1).astype(np.float64)
+    behind = ((axis[0], axis[1][ok]), *shared, ("seeds", seeds))
+    low, high = np.exp(mean - half), np.exp(mean + half)
+    return Series(label, axis[1][ok], np.exp(mean), low, high, depth, hollow, shift, behind)
+
+
+def fitted_curve(widths: Array, log_y: Array, slope: float, depth: int) -> Curve:
+    """The fit at one depth, through the mean of its points; log_y is (width, seed, rate)."""
+    flat = log_y.reshape(len(widths), -1)
+    ok = np.isfinite(flat).any(1)
+    amplitude = np.mean(np.nanmean(flat[ok], axis=1) - slope * np.log(widths[ok]))
+    return Curve("", widths[ok], np.exp(amplitude + slope * np.log(widths[ok])), "fit", depth)
+
+
+def _slope_of(estimator: fit.Estimator, factor: Array, weight: Array) -> float:
+    """By how much a factor of each width shifts the fitted slope."""
+    return float(estimator(np.broadcast_to(np.log(factor)[:, None, None], weight.shape)))
+
+
+def geometric_bars(log_values: Array) -> tuple[Array, Array]:
+    """Mean over seeds and half of the 95 % interval (Student's t), in the logs; (groups, seeds) → (groups,).
+
+    >>> mean, half = geometric_bars(np.array([[0.0, 2.0]]))
+    >>> float(mean[0]), round(float(half[0]), 1)
+    (1.0, 12.7)
+    """
+    count = np.isfinite(log_values).sum(1)
+    mean = np.nansum(log_values, axis=1) / np.maximum(count, 1)
+    square = np.nansum((log_values - mean[:, None]) ** 2, axis=1)
+    error = np.sqrt(square / np.maximum(count - 1, 1) / np.maximum(count, 1))
+    return mean, np.where(count > 1, stats.t.ppf(0.975, np.maximum(count - 1, 1)) * error, 0.0)
+
+
+def shortfall(status: NDArray[np.int8], used: int) -> str:
+    """What is missing from the grid, in words; empty where nothing is."""
+    counts = cell_counts(status)
+    missing = [f"{counts[name]} {name}" for name in ("diverged", "failed", "pending") if counts[name]]
+    return (
+        f"{used} of {sum(counts.values())} cells are in the fit; left out: {', '.join(missing)}."
+        if missing
+        else ""
+    )

@@ -1,0 +1,1 @@
+"""A store, opened with xarray and reduced to what laws look at."""

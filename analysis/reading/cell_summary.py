@@ -1,0 +1,161 @@
+"""What the laws look at: one number a cell, reduced from the records on Dask, and the store's predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from dask.base import compute
+
+from widesweep.analysis.fitting import rates
+from widesweep.analysis.fitting.cell_fits import cell_fits
+from widesweep.analysis.reading.derived import derived
+from widesweep.analysis.reading.requested import told_apart
+from widesweep.analysis.reading.sweep import cell_counts, configuration
+
+DONE = 1
+CELL = ("width", "depth", "seed", "learning_rate")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A sweep reduced to memory.
+
+    Attributes:
+        config: the resolved config.
+        cells: the last record of each measured variable over (width, depth, seed, learning_rate), and what
+            is `derived` of all, NaN unless the cell is done; `status`; None where nothing was trained.
+        fits: the group /fits; None where nothing was trained.
+        initialization: the group /initialization; None where no random networks were drawn.
+        theory: the predictions that laws need; empty where there are none.
+    """
+
+    config: dict[str, Any]
+    cells: xr.Dataset | None
+    fits: xr.Dataset | None
+    initialization: xr.Dataset | None
+    theory: xr.Dataset
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The config's section `network`."""
+        section = self.config.get("network")
+        return section if isinstance(section, dict) else {}
+
+    @property
+    def inputs(self) -> int | None:
+        """Input dimension: from the theory group or the config; None where neither says."""
+        if "inputs" in self.theory.attrs:
+            return int(self.theory.attrs["inputs"])
+        data = self.config.get("data")
+        section = data if isinstance(data, dict) else {}
+        if section.get("inputs"):
+            return int(section["inputs"])
+        return 64 if section.get("source") == "digits" else None
+
+    def counts(self) -> dict[str, int]:
+        """How many cells are done, diverged, failed, pending."""
+        group = self.cells if self.cells is not None else self.initialization
+        if group is None:
+            return cell_counts(np.zeros(0))
+        return cell_counts(group["status"].values)
+
+
+def gather(tree: xr.DataTree, variables: Iterable[str]) -> Evidence:
+    """Reduce a sweep to what the laws look at, in one pass of Dask over the records.
+
+    Args:
+        tree: an open sweep.
+        variables: names in /training whose last record of each cell is wanted; absent ones are passed over.
+
+    Returns:
+        The evidence, in memory: a few numbers a cell.
+
+    >>> gather(xr.DataTree(xr.Dataset(attrs={"config": "{}"})), ["loss"]).cells is None
+    True
+    """
+    config = configuration(tree)
+    lazy: dict[str, xr.Dataset] = {"theory": _theory(tree)}
+    if "training" in tree.children:
+        training = told_apart(_sane(tree["training"].to_dataset()), tree.attrs.get("asked"), parts=True)
+        training = _complete(training)
+        predicted = tree["theory"].to_dataset() if "theory" in tree.children else xr.Dataset()
+        derivatives = derived(config, training, predicted).where(training["status"] == DONE)
+        lazy["cells"] = last_records(training, variables).assign(derivatives)
+        lazy["fits"] = fitted(config, training)
+    if "initialization" in tree.children:
+        drawn = _sane(tree["initialization"].to_dataset())
+        lazy["initialization"] = told_apart(drawn, tree.attrs.get("asked"), parts=False)
+    (loaded,) = compute(lazy)  # type: ignore[no-untyped-call]  # untyped library
+    return Evidence(
+        config, loaded.get("cells"), loaded.get("fits"), loaded.get("initialization"), loaded["theory"]
+    )
+
+
+def fitted(config: dict[str, Any], training: xr.Dataset) -> xr.Dataset:
+    """`cell_fits` with the precision and the optimiser of the config, lazily."""
+    section = config.get("training")
+    settings = section if isinstance(section, dict) else {}
+    floor = rates.ROUNDING_FLOOR.get(str(settings.get("dtype", "float64")), rates.ROUNDING_FLOOR["float64"])
+    return cell_fits(training, floor=floor, gradient_flow=settings.get("optimizer") == "gradient_flow")
+
+
+def last_records(training: xr.Dataset, variables: Iterable[str]) -> xr.Dataset:
+    """Each variable's last valid record in every cell that is done, and the share of ‖r‖ left there.
+
+    >>> last_records.__name__
+    'last_records'
+    """
+    done = training["status"] == DONE
+    last = {name: _last(training[name]).where(done) for name in variables if name in training}
+    norm = training["residual_norm"]
+    last["residual_left"] = _last(norm).where(done) / norm.isel(step=0)
+    given = {name: training[name] for name in ("status", "learning_rate_absolute") if name in training}
+    return xr.Dataset({**last, **given})
+
+
+def _last(values: xr.DataArray) -> xr.DataArray:
+    """The last finite record; NaN where there is none."""
+    last: xr.DataArray = xr.apply_ufunc(
+        _last_finite,
+        values,
+        input_core_dims=[["step"]],
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    return last
+
+
+def _last_finite(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    finite = np.isfinite(values)
+    last = values.shape[-1] - 1 - np.argmax(finite[..., ::-1], axis=-1)
+    taken = np.take_along_axis(values, last[..., None], axis=-1)[..., 0]
+    return np.where(finite.any(-1), taken, np.nan)
+
+
+def _sane(group: xr.Dataset) -> xr.Dataset:
+    """`status` as integers, whether or not a reader took its fill value for a gap; without texts."""
+    group = group.drop_vars("failure", errors="ignore")
+    if "status" not in group:
+        return group
+    return group.assign(status=group["status"].fillna(0).astype(np.int8))
+
+
+def _complete(training: xr.Dataset) -> xr.Dataset:
+    """NaN for what every fit looks at and this sweep chose not to measure."""
+    shape = training["status"].astype(np.float64) * training["step"] * np.nan
+    wanted = ("residual_norm", "ntk_min_eigenvalue", "ntk_max_eigenvalue")
+    return training.assign({name: shape for name in wanted if name not in training})
+
+
+def _theory(tree: xr.DataTree) -> xr.Dataset:
+    if "theory" not in tree.children:
+        return xr.Dataset()
+    group = tree["theory"].to_dataset()
+    wanted = ["lambda_min", "lambda_max", "lambda_rounding_error", "rate_predicted", "cumulant_predicted"]
+    wanted += [str(n) for n in group if str(n).endswith("_predicted") and group[n].dims == ("width", "depth")]
+    return group[[name for name in wanted if name in group]].drop_dims(["sample"], errors="ignore")

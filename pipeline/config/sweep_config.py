@@ -1,0 +1,241 @@
+"""A sweep's config: the rooms' own sections put together, read from YAML, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from widesweep.pipeline.config import messages, overrides, yaml_text
+from widesweep.pipeline.config.compute import ComputeConfig
+from widesweep.pipeline.config.grid import GridConfig
+from widesweep.pipeline.errors import InputError
+from widesweep.workers.data import DataConfig
+from widesweep.workers.networks import FullyConnected, NetworkConfig
+from widesweep.workers.optimizers import TrainingConfig
+from widesweep.workers.random_networks import MEASUREMENTS, InitializationConfig
+
+if TYPE_CHECKING:
+    from widesweep.pipeline.plan.requested import Asked
+
+NOT_IN_HASH = ("name", "store", "compute")
+
+
+class SweepConfig(BaseModel):
+    """Everything that defines a sweep.
+
+    `hash` covers what changes a number; name, store and compute do not.
+
+    Attributes:
+        name: of the sweep.
+        store: where results go, a path or a URL such as s3://….
+        seed: of all that is drawn; a cell's own seed comes on top.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    network: NetworkConfig
+    data: DataConfig | None = None
+    grid: GridConfig
+    training: TrainingConfig | None = None
+    initialization: InitializationConfig | None = None
+    compute: ComputeConfig = ComputeConfig()
+    store: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)] = 0
+
+    def json_text(self) -> str:
+        """The resolved config, every default written out, as canonical JSON."""
+        return _canonical(self.model_dump(mode="json"))
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON of all that changes numbers, hexadecimal."""
+        content = self.model_dump(mode="json", exclude=set(NOT_IN_HASH))
+        return hashlib.sha256(_canonical(content).encode()).hexdigest()
+
+    @property
+    def cells(self) -> int:
+        """Cells of the grid: every combination of its axes; pairs of width and depth without training."""
+        pairs = len(self.grid.width) * len(self.grid.depth)
+        if self.training is None:
+            return pairs
+        return pairs * len(self.variants) * len(self.grid.seeds) * len(self.grid.learning_rates)
+
+    @property
+    def variant_axis(self) -> str | None:
+        """A grid's fifth axis, `output_scale` or `corrupted_fraction`; None where it has four."""
+        if self.grid.corrupted_fraction is not None:
+            return "corrupted_fraction"
+        return "output_scale" if self.network.output_scales is not None else None
+
+    @property
+    def variants(self) -> tuple[float, ...]:
+        """Values along `variant_axis`; the network's α where the grid has no such axis."""
+        return self.grid.corrupted_fraction or self.network.output_scales or (self.network.alpha,)
+
+    def at_variant(self, value: float) -> SweepConfig:
+        """The same sweep with one of `variants`, and so without that axis."""
+        if self.variant_axis != "corrupted_fraction" or self.data is None:
+            return self.model_copy(update={"network": self.network.at_scale(value)})
+        grid = self.grid.model_copy(update={"corrupted_fraction": None})
+        data = self.data.model_copy(update={"corrupted_fraction": value})
+        return self.model_copy(update={"grid": grid, "data": data})
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """A config and where it came from.
+
+    Attributes:
+        config: the checked config.
+        file: the file's name, for messages.
+        base: the folder that relative data paths start from.
+        asked: which cells of the grid are meant, once the sweep has been refined; None: all.
+    """
+
+    config: SweepConfig
+    file: str
+    base: Path
+    asked: Asked | None = None
+
+
+def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:
+    """Reads a config file, applies `--set` assignments, and checks the result.
+
+    Raises:
+        InputError: with the file, the key, what was found, what was wanted, and the next step.
+    """
+    raw = yaml_text.read(path)
+    origins = overrides.apply(raw, assignments)
+    raw.setdefault("name", path.stem)
+    if isinstance(raw["name"], str):
+        raw.setdefault("store", f"results/{raw['name']}.zarr")
+    config = _validated(raw, str(path), origins)
+    _check_together(config, str(path))
+    return SweepFile(config, str(path), path.resolve().parent)
+
+
+def from_json(text: str) -> SweepConfig:
+    """The config that a store keeps."""
+    return SweepConfig.model_validate_json(text)
+
+
+def differences(ours: SweepConfig, theirs_json: str) -> list[str]:
+    """Key paths in which two configs differ, of those that the hash covers.
+
+    >>> _differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2}, "")
+    ['a.b: 1, there 3']
+    """
+    try:
+        theirs = json.loads(theirs_json)
+    except ValueError:
+        return []
+    mine = ours.model_dump(mode="json")
+    for key in NOT_IN_HASH:
+        mine.pop(key, None)
+        theirs.pop(key, None)
+    return _differences(mine, theirs, "")
+
+
+def _differences(ours: Any, theirs: Any, path: str) -> list[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        keys = [*ours, *(key for key in theirs if key not in ours)]
+        return [
+            line
+            for key in keys
+            for line in _differences(ours.get(key), theirs.get(key), f"{path}.{key}" if path else key)
+        ]
+    return [] if ours == theirs else [f"{path}: {_short(ours)}, there {_short(theirs)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "…"
+
+
+def _canonical(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _validated(raw: dict[str, Any], file: str, origins: dict[str, str]) -> SweepConfig:
+    """Strict JSON rules for every section: a text is not a number, true is not 1, 8.0 is not a count."""
+    try:
+        return SweepConfig.model_validate_json(json.dumps(raw), strict=True)
+    except ValidationError as error:
+        raise messages.translate(error, raw, SweepConfig, file, origins) from None
+
+
+def _check_together(config: SweepConfig, file: str) -> None:
+    """What no section can see alone."""
+    if config.training is None and config.initialization is None:
+        wanted = "a sweep trains, or samples networks at initialization, or both"
+        raise InputError(file, "it has neither `training` nor `initialization`", wanted)
+    if config.training is None and config.network.output_scales is not None:
+        wanted = "an axis of α is one of training; give one number"
+        raise InputError(f"{file}, network.output_scale", "it is a list and nothing trains", wanted)
+    if config.grid.corrupted_fraction is not None:
+        _check_fractions(config, f"{file}, grid.corrupted_fraction")
+    if config.training is not None:
+        for key, value in (
+            ("data", config.data),
+            ("grid.seed", config.grid.seed),
+            ("grid.learning_rate", config.grid.learning_rate),
+        ):
+            if value is None:
+                raise InputError(f"{file}, {key}", "it is missing", "training needs it")
+    if config.initialization is not None and not config.network.samples_output:
+        found = f"random networks of kind {config.network.kind}"
+        raise InputError(f"{file}, initialization", found, "it samples fully connected kinds; leave it out")
+    _check_initialization(config, file)
+    if config.training is not None and config.data is not None:
+        size = getattr(config.training, "batch_size", 1)
+        if size > config.data.samples:
+            found = f"{size} points in a batch"
+            raise InputError(
+                f"{file}, training.batch_size", found, f"at most data.samples, {config.data.samples}"
+            )
+        if not config.data.test_samples and {"test_loss", "linearized_test"} & set(config.training.measure):
+            raise InputError(f"{file}, data.test_samples", "found 0", "test points to measure on")
+    depths = config.network.allowed_depths()
+    for i, depth in enumerate(config.grid.depth):
+        if depths is not None and depth not in depths:
+            allowed = " or ".join(str(each) for each in depths)
+            found = f"{depth} is not a depth of {config.network.kind}"
+            raise InputError(f"{file}, grid.depth[{i}]", found, f"its depth is {allowed}")
+
+
+def _check_fractions(config: SweepConfig, where: str) -> None:
+    """Labels are what trains; one section says how many are corrupted; one axis beside the usual four."""
+    if config.training is None:
+        raise InputError(where, "it is there and nothing trains", "an axis of labels is one of training")
+    if config.data is not None and config.data.corrupted_fraction:
+        found = f"data.corrupted_fraction is {config.data.corrupted_fraction:g} beside it"
+        raise InputError(where, found, "give one of the two")
+    if config.network.output_scales is not None:
+        found = "network.output_scale is a list beside it"
+        raise InputError(where, found, "one of the two is an axis of the grid; the other is one number")
+
+
+def _check_initialization(config: SweepConfig, file: str) -> None:
+    """What the measurements on random networks need of network and data."""
+    settings = config.initialization
+    for name in settings.measure if settings is not None else ():
+        measurement, where = MEASUREMENTS[name], f"{file}, initialization.measure"
+        if not measurement.any_network and not isinstance(config.network.sampled_as, FullyConnected):
+            found = f"{name} on a network of kind {config.network.kind}"
+            raise InputError(where, found, "it is measured on fully connected networks alone")
+        if measurement.needs_points and config.data is None:
+            raise InputError(
+                where, f"{name} without data", "its inputs are those of `data`; add that section"
+            )
+        if name == "joint_cumulants" and config.data is not None and settings is not None:
+            last = max(settings.points)
+            if last >= config.data.samples:
+                found = f"point {last} of {config.data.samples} training points"
+                raise InputError(f"{file}, initialization.points", found, "points are counted from 0")

@@ -1,0 +1,357 @@
+"""A config to a finished store: check, predict, plan, create or resume, schedule, close."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widesweep.pipeline.config.sweep_config import SweepFile
+from widesweep.pipeline.errors import InputError, Interrupted, StorageError
+from widesweep.pipeline.execution import ray_environment
+from widesweep.pipeline.execution.pooling import Pooling
+from widesweep.pipeline.execution.progress import Progress
+from widesweep.pipeline.execution.signals import StopFlag
+from widesweep.pipeline.execution.worker import Outcome, Sweep
+from widesweep.pipeline.plan import blocks as plans
+from widesweep.pipeline.plan import data as data_source
+from widesweep.pipeline.plan import draws, gpu_shares, machine_speed
+from widesweep.pipeline.plan import requested as asking
+from widesweep.pipeline.plan.blocks import Block, Plan
+from widesweep.pipeline.predict import prediction as predict
+from widesweep.pipeline.store import address as store_address
+from widesweep.pipeline.store import checkpoints, claim, growth, objects
+from widesweep.pipeline.store import repair as damage
+from widesweep.pipeline.store import template as store_create
+from widesweep.pipeline.store.chunks import writer
+from widesweep.pipeline.store.journal import Journal
+from widesweep.pipeline.store.reader import Store, counts
+from widesweep.workers.data import Data
+from widesweep.workers.variable import FAILED, PENDING
+
+if TYPE_CHECKING:
+    from widesweep.pipeline.execution.schedule import Cluster, Stop
+
+LIMIT_FACTOR = 20.0  # a block without a sign of life for so many times its predicted time has hung
+LIMIT_FLOOR_S = 600.0  # and none has before this: models err most where blocks are short
+
+
+def run(
+    sweep: SweepFile,
+    url: str,
+    address: str | None = None,
+    *,
+    retry_failed: bool = False,
+    repair: bool = False,
+) -> Store:
+    """Runs a sweep, or what is left of it, and returns its finished store.
+
+    Args:
+        sweep: the config.
+        url: the store: a path or an address; made if it does not exist.
+        address: a Ray cluster's; default: a local cluster.
+        retry_failed: computes the cells again that failed before.
+        repair: looks through the whole store for damaged chunks and computes their blocks again.
+
+    Raises:
+        InputError: config, data, store or cluster are not what they must be; nothing was written.
+        Interrupted: a signal stopped the run; what was finished is stored.
+    """
+    url = store_address.absolute(url)
+    states = (PENDING, FAILED) if retry_failed else (PENDING,)
+    data = data_source.load_data(sweep)
+    data_hash = data_source.source_hash(sweep)
+    if store_address.exists(url):
+        existing = Store(url)
+        if not existing.attributes.get(growth.GROWING):
+            existing.check_arrays()
+        sweep = growth.merge(sweep, existing, data_hash)
+        claim.refuse_second(url)
+        if not repair and not growth.is_needed(sweep, existing) and not _is_open(existing, states):
+            return existing
+    elif not store_address.is_free(url):
+        raise InputError(
+            url, "something else than a sweep's store is there", "a new store needs an unused path"
+        )
+    _check_fits(sweep, data, address)
+    ray_environment.prepare(local=address is None)
+    from widesweep.pipeline.execution import schedule
+
+    with StopFlag() as stop, schedule.connect(address, sweep.config.compute.cores) as cluster:
+        stop.listen()
+        gpu_memory = _gpu_memory(sweep, cluster)
+        if address is not None and sweep.config.compute.memory is None:
+            made = data_source.make_plan(sweep, cluster.cores)
+            plans.check_memory(made, sweep.file, cluster.node_memory_bytes, trained=_trained(sweep))
+        gpus = int(cluster.gpus) if gpu_memory else 0
+        with _claimed(sweep, url, data, data_hash, cluster.cores, gpus) as mine:
+            sweep = growth.merge(sweep, Store(url), data_hash)
+            _prepare(sweep, url, data, cluster.cores, repair=repair)
+            _run_pending(sweep, Store(url), data, cluster, gpu_memory, _Either(stop, mine), states)
+    if mine.lost:
+        raise StorageError(url, "another run took the store over while this one gave no sign of life")
+    if stop:
+        raise Interrupted(url, stop.signal_number)
+    return Store(url)
+
+
+def _is_open(store: Store, states: tuple[int, ...]) -> bool:
+    """Whether cells are in these states, or random networks wait for nothing but to be put together."""
+    return bool(len(store.blocks_with(*states)) or store.unpooled_pairs())
+
+
+def _check_fits(sweep: SweepFile, data: Data | None, address: str | None) -> None:
+    """Before anything starts; of another cluster's memory only what the config says is known yet."""
+    compute = sweep.config.compute
+    if address is None or compute.memory is not None:
+        made = data_source.make_plan(sweep, compute.cores)
+        plans.check_memory(made, sweep.file, compute.memory_bytes, trained=_trained(sweep))
+
+
+def _trained(sweep: SweepFile) -> np.ndarray:
+    return asking.trained_pairs(sweep.asked, sweep.config)
+
+
+def _gpu_memory(sweep: SweepFile, cluster: Cluster) -> int:
+    """Memory of a GPU of which blocks take their shares; 0: they take cores alone."""
+    from widesweep.pipeline.execution import schedule
+
+    compute = sweep.config.compute
+    if compute.device == "cpu" or sweep.config.training is None:
+        return 0
+    memory = (compute.gpu_memory_bytes or schedule.gpu_memory_bytes()) if cluster.gpus else 0
+    if compute.device == "cuda" and not memory:
+        found = "Ray sees no GPU" if not cluster.gpus else "Ray counts GPUs, but torch sees no CUDA there"
+        raise InputError(f"{sweep.file}, compute.device", found, "cuda needs one; auto and cpu do not")
+    if memory:
+        holder = "cells may fill {} of a GPU (compute.gpu_memory, or compute.device: cpu)"
+        made = data_source.make_plan(sweep, cluster.cores)
+        plans.check_memory(made, sweep.file, gpu_shares.cell_bytes(memory), holder, _trained(sweep))
+    return memory
+
+
+def _claimed(
+    sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int, gpus: int
+) -> claim.Claim:
+    """The claim on a store that is there from now on.
+
+    A folder is made whole by one rename, of two drivers by one, and claimed after; objects are put one by
+    one, so their place is claimed before.
+    """
+    mine = claim.take(url) if store_address.is_remote(url) else None
+    if not store_address.exists(url):
+        try:
+            _create(sweep, url, data, data_hash, cores, gpus)
+        except InputError:
+            if not store_address.exists(url):
+                raise
+    return mine or claim.take(url)
+
+
+def _prepare(sweep: SweepFile, url: str, data: Data | None, cores: int, *, repair: bool) -> None:
+    """Damaged chunks away, and room for a grid that has grown."""
+    damaged, template = damage.discard(url) if repair else ([], False)
+    for key in damaged:
+        print(
+            f"{url}: {key} was damaged or missing; its block is computed again", file=sys.stderr, flush=True
+        )
+    store = Store(url)
+    if template or growth.is_needed(sweep, store):
+        plan = data_source.make_plan(
+            sweep, cores, store.seeds_per_block, store.rates_per_block, store.parts_per_block
+        )
+        growth.grow(store, plan, predict.predict(sweep.config, data), _index(data), sweep.asked)
+
+
+def _index(data: Data | None) -> np.ndarray:
+    return data.index if data is not None else np.empty(0, dtype=np.int64)
+
+
+def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int, gpus: int) -> None:
+    prediction = predict.predict(sweep.config, data)
+    plan = data_source.make_plan(sweep, cores, gpus=gpus)
+    store_create.create(url, plan, prediction, _index(data), data_hash)
+
+
+def _run_pending(
+    sweep: SweepFile,
+    store: Store,
+    data: Data | None,
+    cluster: Cluster,
+    gpu_memory_bytes: int,
+    stop: Stop,
+    states: tuple[int, ...],
+) -> None:
+    """Runs the blocks with cells in these states, longest first, and closes the journal however that ends."""
+    from widesweep.pipeline.execution import schedule
+
+    lengths = (store.seeds_per_block, store.rates_per_block, store.parts_per_block)
+    before, gpus = store.status_before(states), int(cluster.gpus) if gpu_memory_bytes else 0
+    plan = data_source.make_plan(sweep, cluster.cores, *lengths, gpus)
+    order = plan.longest_first(store.blocks_with(*states))
+    mixed = store.mixed_blocks(PENDING) if FAILED not in states else set(order.tolist())
+    rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0, 0))
+    memory = _memory_per_core(sweep, cluster)
+    device = sweep.config.compute.device if gpu_memory_bytes else "cpu"
+    shared = Sweep(
+        store.url, sweep.config, sweep.config.hash, data, rates, device, memory, gpu_memory_bytes,
+        store.pair_draws,
+    )  # fmt: skip
+    shares = store.shares(*states)
+    cost_s = float((plan.block_seconds() * shares)[order].sum())
+    wanted = _Wanted.of(store)
+    book = Journal(store.url)
+    state = "interrupted"
+    try:
+        with Progress(sweep.config.name, counts(before), len(order), cost_s, cluster.cores) as progress:
+            pooling = Pooling(store.url, plan, None if data is None else data.x, store.pair_draws)
+            pooling.expect(order.tolist())
+            watch = _Watch(store, book, progress, plan, pooling, before)
+            watch.pool(store.unpooled_pairs())
+            blocks = (
+                _block(plan, int(i), states if int(i) in mixed else (), float(shares[i]), wanted)
+                for i in order
+            )
+            left = checkpoints.names(store.url)
+            blocks = (_limited(block, left, progress.correction) for block in blocks)
+            schedule.run(cluster, shared, blocks, watch, stop)
+        if not stop:
+            state = "failed" if watch.failures else "finished"
+            if not watch.failures:
+                checkpoints.clear(store.url)
+                watch.tell_speed(here=cluster.local and not gpus)
+    finally:
+        book.close(state)
+        objects.patiently(store.url, lambda: store_create.consolidate(store.url))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a refined store asks for.
+
+    Attributes:
+        cells: shape (widths, depths, variants, seeds, learning rates).
+        parts: of random networks, shape (widths, depths, parts).
+    """
+
+    cells: np.ndarray
+    parts: np.ndarray
+
+    @staticmethod
+    def of(store: Store) -> _Wanted | None:
+        """What a store asks for; None: all of its grid."""
+        if store.asked is None:
+            return None
+        return _Wanted(store.asked.mask(store.config), draws.parts_asked(store.config, store.pair_draws))
+
+    def inside(self, block: Block) -> Any:
+        """The same of one block, as it holds it."""
+        if block.kind == "parts":
+            return tuple(self.parts[block.width, block.depth, block.part_start : block.part_stop].tolist())
+        seeds, rates = slice(block.seed_start, block.seed_stop), slice(block.rate_start, block.rate_stop)
+        return tuple(map(tuple, self.cells[block.width, block.depth, block.variant, seeds, rates].tolist()))
+
+
+def _block(plan: Plan, index: int, recompute: tuple[int, ...], share: float, wanted: _Wanted | None) -> Block:
+    """A block with what of it is to be computed, and its cost for that."""
+    block = plan.block(index)
+    asked = wanted.inside(block) if wanted is not None and recompute else ()
+    return replace(block, recompute=recompute, asked=asked, cost_s=block.cost_s * share)
+
+
+def _limited(block: Block, left: frozenset[str], correction: float) -> Block:
+    """A block as it starts now: from its checkpoint, and with a limit by the times measured so far."""
+    limit_s = max(LIMIT_FLOOR_S, LIMIT_FACTOR * max(1.0, correction) * block.cost_s)
+    return replace(block, resume=checkpoints.are_of(block, left), limit_s=limit_s)
+
+
+def _memory_per_core(sweep: SweepFile, cluster: Cluster) -> int:
+    """What a block may use for each of its cores: an equal share of the machine."""
+    compute = sweep.config.compute
+    whole = compute.memory_bytes if cluster.local or compute.memory is not None else cluster.node_memory_bytes
+    return max(1, whole // cluster.node_cores)
+
+
+@dataclass(frozen=True)
+class _Either:
+    """Stops at a signal, and when the store is no longer ours."""
+
+    signal: StopFlag
+    claim: claim.Claim
+
+    def __bool__(self) -> bool:
+        """Whether to stop."""
+        return bool(self.signal) or self.claim.lost
+
+    @property
+    def grace_s(self) -> float:
+        """None once the store is another run's."""
+        return 0.0 if self.claim.lost else self.signal.grace_s
+
+
+@dataclass
+class _Watch:
+    """Tells what happens to blocks to the journal, the display and, for failed ones, the store.
+
+    Attributes:
+        before: status of each cell, or of the random networks, with those that wait for this run pending.
+        failures: blocks that failed.
+    """
+
+    store: Store
+    book: Journal
+    progress: Progress
+    plan: Plan
+    pooling: Pooling
+    before: np.ndarray
+    failures: int = 0
+
+    def pool(self, pairs: list[tuple[int, int]]) -> None:
+        """Random networks whose draws an earlier run stored and did not live to put together."""
+        for pair in pairs:
+            cells = self.pooling.pool(pair)
+            self.progress.block_done(0.0, 0.0, cells if self.plan.config.training is None else {})
+
+    def tell_speed(self, *, here: bool) -> None:
+        """Keeps what blocks took beside the cost model, if this machine's cores computed them."""
+        if here:
+            machine_speed.note(self.progress.cost_done_s, self.progress.core_s)
+
+    def started(self, block: Block) -> None:
+        self.book.started(block.index)
+
+    def finished(self, block: Block, outcome: Outcome) -> None:
+        times = outcome.wall_s, outcome.core_s
+        self.book.finished(block.index, *times, outcome.computed, outcome.device)
+        cells = self._settled(block, outcome) if block.kind == "training" else self.pooling.ended(block)
+        self._count(block, outcome.wall_s * block.threads, cells)
+
+    def lost(self, block: Block, reason: str) -> None:
+        self.progress.lost += 1
+        self.progress.show()
+
+    def failed(self, block: Block, reason: str) -> None:
+        self.failures += 1
+        writer(self.store.url, self.plan.config.hash).write_failed(block, reason)
+        if block.kind == "training":
+            cells = {"failed": counts(self._inside(block))["pending"]}
+        else:
+            cells = self.pooling.ended(block)
+        self._count(block, 0.0, cells)
+
+    def _count(self, block: Block, core_s: float, cells: dict[str, int]) -> None:
+        counted = self.plan.config.training is None or block.kind == "training"
+        self.progress.block_done(block.cost_s, core_s, cells if counted else {})
+        self.book.remaining_s = self.progress.remaining_s
+        self.progress.show()
+
+    def _settled(self, block: Block, outcome: Outcome) -> dict[str, int]:
+        """Cells of a block that waited, by the state that they are in now."""
+        was, now = counts(self._inside(block)), outcome.cells
+        return {state: now[state] - was[state] for state in ("done", "diverged", "failed")}
+
+    def _inside(self, block: Block) -> np.ndarray:
+        seeds, rates = slice(block.seed_start, block.seed_stop), slice(block.rate_start, block.rate_stop)
+        return self.before[block.width, block.depth, block.variant, seeds, rates]

@@ -1,0 +1,362 @@
+"""Ray: a cluster, blocks on it, and what to do when one is lost. The only module that imports ray."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import logging
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import ray
+from ray import exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from widesweep.pipeline.errors import ClusterError, ClusterLostError, InputError, StorageError
+from widesweep.pipeline.execution import ray_environment
+from widesweep.pipeline.execution.head_watch import HeadWatch
+from widesweep.pipeline.execution.worker import Outcome, Sweep, execute
+from widesweep.pipeline.plan import gpu_shares
+from widesweep.pipeline.plan.blocks import Block
+
+LOSSES = 25  # times that a block may lose its process or machine before its cells count as failed
+HANGS = 3  # times that it may show no sign of life for longer than its limit
+SHORTAGES = 6  # times that it may run out of memory; its batches are halved each time
+CONNECT_S = 5.0
+PROBE_S = 60.0  # longest time until every node with GPUs has said what memory they have
+WAIT_S = 0.2  # longest time without a look at signals
+LOST = (
+    exceptions.WorkerCrashedError,
+    exceptions.NodeDiedError,
+    exceptions.ObjectLostError,
+    exceptions.LocalRayletDiedError,
+    exceptions.RaySystemError,
+    exceptions.TaskUnschedulableError,
+    exceptions.RuntimeEnvSetupError,
+)
+
+
+class Listener(Protocol):
+    """Who hears of blocks."""
+
+    def started(self, block: Block) -> None:
+        """A block was handed to the cluster."""
+
+    def finished(self, block: Block, outcome: Outcome) -> None:
+        """A block is measured and stored."""
+
+    def lost(self, block: Block, reason: str) -> None:
+        """A block's process or machine was lost; it will be started again."""
+
+    def failed(self, block: Block, reason: str) -> None:
+        """A block will not be started again."""
+
+
+class Stop(Protocol):
+    """Whether to stop, and how much time there is for it."""
+
+    @property
+    def grace_s(self) -> float:
+        """Seconds that blocks have to flush; 0: none, they may write no more."""
+
+    def __bool__(self) -> bool:
+        """True once a signal arrived."""
+
+
+@dataclass
+class Cluster:
+    """What Ray offers.
+
+    Attributes:
+        cores: CPU cores in all.
+        node_cores: cores of the largest node: no block can take more.
+        node_memory_bytes: memory of that node which Ray lends to tasks.
+        gpus: GPUs in all.
+        local: whether this process started it.
+        watch: whether its head still answers.
+    """
+
+    cores: int
+    node_cores: int
+    node_memory_bytes: int
+    gpus: float
+    local: bool
+    watch: HeadWatch | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether its head has gone."""
+        return self.watch is not None and self.watch.lost
+
+    @property
+    def cores_now(self) -> int:
+        """CPU cores in all, of the nodes that are there now."""
+        return self.watch.cores if self.watch is not None else self.cores
+
+
+@contextlib.contextmanager
+def connect(address: str | None, cores: int) -> Iterator[Cluster]:
+    """A local cluster, or the one at `address`, until the context ends.
+
+    Raises:
+        InputError: nothing answers at the address, or it refuses this user's token.
+    """
+    ray_environment.after_import()
+    options: dict[str, Any] = {
+        "logging_level": logging.ERROR,
+        "log_to_driver": False,
+        "configure_logging": True,
+    }
+    if address is None:
+        options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
+    else:
+        _check_answers(address)
+        options["address"] = address
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError, exceptions.RayError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        if address is None:
+            raise ClusterError(reason) from error
+        raise _no_cluster(address, reason) from None
+    with contextlib.redirect_stdout(sys.stderr):  # Ray prints of lost nodes where only results belong
+        cluster = _describe(local=address is None)
+        try:
+            yield cluster
+        finally:
+            if cluster.watch is not None:
+                cluster.watch.stop()
+            if cluster.lost:
+                atexit.unregister(ray.shutdown)  # it would ask the head, and hang
+            else:
+                ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Whether anything listens at host:port: Ray itself would ask for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        if address != "auto":
+            raise _no_cluster(address, "it is not HOST:PORT")
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from None
+
+
+def _no_cluster(address: str, reason: str) -> InputError:
+    wanted = "--address is that of a Ray head, such as 10.0.0.1:6379, whose token this user has"
+    return InputError(f"--address {address}", f"no Ray cluster answers ({reason})", wanted)
+
+
+def run(cluster: Cluster, sweep: Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
+    """Runs blocks in the given order, few in flight, each until it is stored or given up.
+
+    A lost process or machine is tried again, from the block's last flush; so is a block that did not fit the
+    memory, in smaller batches; each so many times (`LOSSES`, `HANGS`, `SHORTAGES`). Another Python exception
+    is a defect of the block and is not. A store that cannot be written is neither: it ends the run, its
+    blocks stay pending (`StorageError`). On `stop` nothing more is started, and what runs has `stop.grace_s`
+    seconds to flush: a block without status stays pending.
+    """
+    flight = _Flight(cluster, ray.put(sweep), listener, iter(blocks), sweep.gpu_memory_bytes)
+    try:
+        while flight.fill(stop) and not stop:
+            ready, _ = ray.wait(list(flight.tasks), num_returns=1, timeout=WAIT_S)
+            if ready:
+                ready, _ = ray.wait(list(flight.tasks), num_returns=len(flight.tasks), timeout=0)
+            for task in ready:
+                flight.land(task)
+            if cluster.lost:
+                raise ClusterLostError(sweep.url)
+        if stop:
+            flight.put_down(stop.grace_s)
+    finally:
+        for task in flight.tasks if not cluster.lost else ():
+            ray.cancel(task, force=True)
+
+
+@dataclass
+class _Attempt:
+    """A block under way, and what has happened to it so far."""
+
+    block: Block
+    submitted: float = 0.0
+    losses: int = 0
+    hangs: int = 0
+    shortages: int = 0
+
+    def after_loss(self, kind: str) -> tuple[bool, str]:
+        """Whether to start it again after its process or machine was lost, and why it was lost.
+
+        The memory's end may come as a plain kill, by the machine's own hand: after two losses in smaller
+        batches.
+        """
+        limit_s = self.block.limit_s
+        if limit_s and time.monotonic() - self.submitted > limit_s:
+            self.hangs += 1
+            self.block = replace(self.block, resume=True, limit_s=2 * limit_s)
+            return self.hangs < HANGS, f"no sign of life for {limit_s:.0f} s, {self.hangs} of {HANGS} times"
+        self.losses += 1
+        split = self.block.split * (2 if self.losses in (2, 4) else 1)
+        self.block = replace(self.block, resume=True, split=split)
+        return self.losses < LOSSES, f"{kind}, {self.losses} of {LOSSES} times"
+
+    def after_shortage(self) -> tuple[bool, str]:
+        """Whether to start it again, in smaller batches, after the memory ran out."""
+        self.shortages += 1
+        self.block = replace(self.block, resume=True, split=2 * self.block.split)
+        return self.shortages < SHORTAGES, f"out of memory, {self.shortages} of {SHORTAGES} times"
+
+
+@dataclass
+class _Flight:
+    """Tasks in flight, and blocks to start again."""
+
+    cluster: Cluster
+    sweep: Any
+    listener: Listener
+    blocks: Iterator[Block]
+    gpu_memory_bytes: int = 0
+    tasks: dict[Any, _Attempt] = field(default_factory=dict)
+    again: deque[_Attempt] = field(default_factory=deque)
+
+    def fill(self, stop: Stop) -> bool:
+        """Starts blocks until enough are in flight to keep every core fed; whether any is in flight."""
+        while not stop and len(self.tasks) < 2 * self.cluster.cores_now + 4:
+            attempt = self.again.popleft() if self.again else self._first()
+            if attempt is None:
+                break
+            self.listener.started(attempt.block)
+            attempt.submitted = time.monotonic()
+            resources = _resources(self.cluster, attempt.block, self.gpu_memory_bytes)
+            remote = _remote_execute_once if "num_gpus" in resources else _remote_execute
+            measure = _with_resources(remote, tuple(resources.items()))
+            self.tasks[measure.remote(self.sweep, attempt.block)] = attempt
+        return bool(self.tasks)
+
+    def _first(self) -> _Attempt | None:
+        block = next(self.blocks, None)
+        return None if block is None else _Attempt(block)
+
+    def land(self, task: Any) -> None:
+        """Takes a task that ended, well or not."""
+        attempt = self.tasks.pop(task)
+        try:
+            self.listener.finished(attempt.block, ray.get(task))
+        except exceptions.RayTaskError as error:
+            if isinstance(error.cause, StorageError):
+                raise StorageError(error.cause.store, error.cause.reason) from None
+            if isinstance(error.cause, MemoryError):
+                self._start_again(attempt, *attempt.after_shortage())
+            else:
+                self.listener.failed(attempt.block, _reason(error))
+        except exceptions.OutOfMemoryError:
+            self._start_again(attempt, *attempt.after_shortage())
+        except LOST as error:
+            self._start_again(attempt, *attempt.after_loss(type(error).__name__))
+
+    def _start_again(self, attempt: _Attempt, again: bool, reason: str) -> None:
+        if again:
+            self.listener.lost(attempt.block, reason)
+            self.again.append(attempt)
+        else:
+            self.listener.failed(attempt.block, reason)
+
+    def put_down(self, grace_s: float) -> None:
+        """Interrupts what runs, and waits until it has flushed; a block that ends well meanwhile counts."""
+        end = time.monotonic() + grace_s
+        for task in self.tasks if grace_s else ():
+            ray.cancel(task, force=False)
+        while self.tasks and time.monotonic() < end:
+            for task in ray.wait(list(self.tasks), num_returns=1, timeout=WAIT_S)[0]:
+                attempt = self.tasks.pop(task)
+                with contextlib.suppress(exceptions.RayError):
+                    self.listener.finished(attempt.block, ray.get(task))
+
+
+@ray.remote(max_retries=0)
+def _remote_execute(sweep: Sweep, block: Block) -> Outcome:
+    return execute(sweep, block)
+
+
+@ray.remote(max_retries=0, max_calls=1)
+def _remote_execute_once(sweep: Sweep, block: Block) -> Outcome:
+    """On a GPU: CUDA keeps its memory, and the GPU that it began with, until the process ends."""
+    return execute(sweep, block)
+
+
+@functools.lru_cache(maxsize=8)
+def _with_resources(remote: Any, resources: tuple[tuple[str, Any], ...]) -> Any:
+    """A remote function with these resources; Ray makes a class of each, so that a pair's blocks share it."""
+    return remote.options(**dict(resources))
+
+
+def _resources(cluster: Cluster, block: Block, gpu_memory_bytes: int) -> dict[str, Any]:
+    """What Ray must set aside for a block, never more than the largest node has."""
+    memory = min(block.memory_bytes * block.split, int(0.9 * cluster.node_memory_bytes))
+    resources: dict[str, Any] = {"num_cpus": min(block.threads, cluster.node_cores), "memory": memory}
+    if gpu_memory_bytes and block.kind == "training":
+        resources["num_gpus"] = gpu_shares.share(block, gpu_memory_bytes)
+    return resources
+
+
+def gpu_memory_bytes() -> int:
+    """Memory of a GPU of the cluster: one on each node with GPUs is asked, the smallest counts.
+
+    0: torch sees no CUDA on any of them, as under a CPU build, or where Ray was told of GPUs that are not
+    there.
+
+    Raises:
+        InputError: not every node has answered within a minute.
+    """
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]  # type: ignore[no-untyped-call]  # untyped library
+    there = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+    asked = [_remote_gpu_memory.options(scheduling_strategy=each).remote() for each in there]
+    try:
+        return min((found for found in ray.get(asked, timeout=PROBE_S) if found), default=0)
+    except exceptions.RayError as error:
+        for task in asked:
+            ray.cancel(task, force=True)
+        found = f"not every GPU node said its GPU's memory within {PROBE_S:.0f} s ({type(error).__name__})"
+        wanted = "a size, such as compute.gpu_memory=16GB, or compute.device=cpu"
+        raise InputError("compute.gpu_memory", found, wanted) from None
+
+
+@ray.remote(num_cpus=0, num_gpus=0.0001, max_calls=1)
+def _remote_gpu_memory() -> int:
+    from widesweep.workers.engine import device
+
+    return device.gpu_memory_bytes()
+
+
+def _describe(*, local: bool) -> Cluster:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # untyped library
+    largest = max(nodes, key=lambda node: node.get("CPU", 0.0))
+    total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # untyped library
+    return Cluster(
+        cores=max(1, int(total.get("CPU", 1))),
+        node_cores=max(1, int(largest.get("CPU", 1))),
+        node_memory_bytes=int(largest.get("memory", 2**30)),
+        gpus=float(total.get("GPU", 0.0)),
+        local=local,
+        watch=HeadWatch(ray.get_runtime_context().gcs_address, _cores),
+    )
+
+
+def _cores() -> int:
+    """Cores of the cluster now: nodes come and go."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]  # untyped library
+
+
+def _reason(error: exceptions.RayTaskError) -> str:
+    """The exception that a block raised, in one line."""
+    cause = error.cause if isinstance(error.cause, Exception) else error
+    lines = [line for line in str(cause).splitlines() if line.strip()] or [""]
+    return f"{type(cause).__name__}: {lines[-1] if cause is error else lines[0]}"[:500]

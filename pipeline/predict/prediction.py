@@ -1,0 +1,215 @@
+"""What theory says about a config: kernels, spectra, learning rates, trajectories, cumulants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from widesweep.pipeline.config.sweep_config import SweepConfig
+from widesweep.pipeline.plan.data import labelled
+from widesweep.pipeline.predict import initialization
+from widesweep.pipeline.predict.initialization import plain
+from widesweep.theory import spectrum
+from widesweep.theory.linearised import dynamics
+from widesweep.workers.data import Data
+from widesweep.workers.variable import Variable
+
+_MATRIX = ("depth", "sample", "sample_other")
+_RATE = ("depth", "learning_rate")
+_PER_SCALE = "per unit of the kernel's scale"
+_MEAN = "root of the mean square over initial outputs, drawn from the infinite network"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Everything that theory predicts for a sweep.
+
+    Attributes:
+        values: arrays by name of the group /theory, with dimensions as `variables` says.
+        learning_rate_absolute: η, shape (widths, depths, learning rates), variants before the last where
+            the grid has such an axis; empty without training.
+        kinds: how each prediction for random networks was made: "exact", "leading order", "infinite width",
+            or "none" where it is NaN.
+    """
+
+    values: dict[str, np.ndarray]
+    learning_rate_absolute: np.ndarray
+    kinds: dict[str, str] = field(default_factory=dict)
+
+
+VARIABLES = (
+    Variable("target", ("sample",), "training label y"),
+    Variable(
+        "infinite_ntk",
+        _MATRIX,
+        f"infinite-width tangent kernel of one output αf over what trains, {_PER_SCALE}",
+    ),
+    Variable("infinite_nngp", _MATRIX, "infinite-width covariance of one output αf at initialisation"),
+    Variable("lambda_min", ("depth",), "least eigenvalue of infinite_ntk"),
+    Variable("lambda_max", ("depth",), "largest eigenvalue of infinite_ntk"),
+    Variable("lambda_rounding_error", ("depth",), "bound on the rounding error of these eigenvalues"),
+    Variable("critical_learning_rate", ("depth",), f"2/λ_max: gradient descent diverges above, {_PER_SCALE}"),
+    Variable(
+        "rate_predicted", _RATE, "decay of the linearised residual norm per step; −log|1 − ηλ_min| under gd"
+    ),
+    Variable(
+        "residual_norm_predicted", (*_RATE, "step"), f"residual norm of infinitely wide training; {_MEAN}"
+    ),
+)
+_CHANGED = {  # what depends on the value along an axis of variants
+    "output_scale": tuple(variable.name for variable in VARIABLES if variable.name != "target"),
+    "corrupted_fraction": ("target", "residual_norm_predicted"),
+}
+
+
+def predict(config: SweepConfig, data: Data | None) -> Prediction:
+    """Kernels, spectra, rates, trajectories and cumulants of a sweep.
+
+    η of a relative learning rate is value / (λ_max c(m)), c(m) the scale of the tangent kernel at width m:
+    1 under `ntk` and `du`, 1/m under `mean_field`, m under `standard`. Trajectories are those of gradient
+    descent on ½ Σ (αf − y)². Kernels of K outputs are those of one ⊗ I_K: every eigenvalue K times, so that
+    spectra and rates are those of one.
+
+    Args:
+        config: the sweep; each variant is predicted as in a sweep of its own.
+        data: training points, as `load_data` gives them; None for a sweep of random networks without data.
+    """
+    parts = [
+        _of_training(config.at_variant(value), labelled(data, config, value)) for value in config.variants
+    ]
+    axis = config.variant_axis
+    values, rates = parts[0] if axis is None else _stacked(parts, _CHANGED[axis])
+    drawn, kinds = initialization.predict(config, None if data is None else data.x)
+    return Prediction(values | drawn, rates, kinds)
+
+
+def variables(config: SweepConfig) -> tuple[Variable, ...]:
+    """What /theory may hold; what depends on α, or on the labels, lies along that axis where there is one."""
+    ours: tuple[Variable, ...] = VARIABLES
+    if axis := config.variant_axis:
+        ours = tuple(
+            _along(variable, axis) if variable.name in _CHANGED[axis] else variable for variable in ours
+        )
+    return (*ours, *initialization.variables(config))
+
+
+def _along(variable: Variable, axis: str) -> Variable:
+    """After the depth, or first where there is none."""
+    if "depth" in variable.dims:
+        return variable.along(axis, after="depth")
+    return replace(variable, dims=(axis, *variable.dims))
+
+
+def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Values by name and η of a sweep without variants."""
+    values: dict[str, np.ndarray] = {}
+    rates = np.empty((0, 0, 0))
+    if data is not None:
+        values |= _kernels(config, data)
+        if config.training is not None:
+            rates = _absolute(config, values["lambda_max"])
+            values |= _trajectories(config, data, values, rates)
+    return values, rates
+
+
+def _stacked(
+    parts: list[tuple[dict[str, np.ndarray], np.ndarray]], changed: tuple[str, ...]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """One array for all variants, after the depth where there is one."""
+    first = parts[0][0]
+    places = {name: 0 if name == "target" else 1 for name in first}
+    values = {
+        name: np.stack([part[name] for part, _ in parts], axis=places[name])
+        if name in changed
+        else first[name]
+        for name in first
+    }
+    return values, np.stack([rates for _, rates in parts], axis=2)
+
+
+def summary(config: SweepConfig, prediction: Prediction) -> dict[str, Any]:
+    """The object that `theory --json` prints; keys are strings, NaN is null."""
+    values = prediction.values
+    depths = [str(depth) for depth in config.grid.depth]
+    result: dict[str, Any] = {
+        name: dict(zip(depths, plain(values[name]), strict=True))
+        for name in ("lambda_min", "lambda_max", "lambda_rounding_error", "critical_learning_rate")
+        if name in values
+    }
+    keys = [f"{rate:g}" for rate in config.grid.learning_rates]
+    if "rate_predicted" in values:
+        rows = plain(values["rate_predicted"])
+        result["rate_predicted"] = {
+            d: dict(zip(keys, row, strict=True)) for d, row in zip(depths, rows, strict=True)
+        }
+        absolute = plain(prediction.learning_rate_absolute)
+        result["learning_rate_absolute"] = {
+            str(width): {d: dict(zip(keys, row, strict=True)) for d, row in zip(depths, rows, strict=True)}
+            for width, rows in zip(config.grid.width, absolute, strict=True)
+        }
+    result |= initialization.summary(config, values, prediction.kinds)
+    return result
+
+
+def _kernels(config: SweepConfig, data: Data) -> dict[str, np.ndarray]:
+    gram = data.x @ data.x.T
+    ntk = np.stack([config.network.tangent_kernel(gram, depth) for depth in config.grid.depth])
+    nngp = np.stack([config.network.output_covariance(gram, depth) for depth in config.grid.depth])
+    spectra = [spectrum.eigenvalues_with_error(matrix) for matrix in ntk]
+    lambda_max = np.array([float(eigenvalues[-1]) for eigenvalues, _ in spectra])
+    return {
+        "target": data.y,
+        "infinite_ntk": ntk,
+        "infinite_nngp": nngp,
+        "lambda_min": np.array([float(eigenvalues[0]) for eigenvalues, _ in spectra]),
+        "lambda_max": lambda_max,
+        "lambda_rounding_error": np.array([error for _, error in spectra]),
+        "critical_learning_rate": np.array(
+            [dynamics.critical_learning_rate(float(value)) for value in lambda_max]
+        ),
+    }
+
+
+def _absolute(config: SweepConfig, lambda_max: np.ndarray) -> np.ndarray:
+    """η of every (width, depth, learning rate)."""
+    assert config.training is not None
+    rates = np.array(config.grid.learning_rates)
+    shape = (len(config.grid.width), len(config.grid.depth), len(rates))
+    if config.training.learning_rate_unit == "absolute":
+        return np.broadcast_to(rates, shape).copy()
+    return np.asarray(rates / (_scales(config) * lambda_max)[:, :, None])
+
+
+def _scales(config: SweepConfig) -> np.ndarray:
+    """c(m) of every (width, depth)."""
+    grid = config.grid
+    return np.array(
+        [[config.network.kernel_scale(width, depth) for depth in grid.depth] for width in grid.width]
+    )
+
+
+def _trajectories(
+    config: SweepConfig, data: Data, values: dict[str, np.ndarray], rates: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Rates and residual norms; NaN where an absolute η means another flow at each width."""
+    assert config.training is not None
+    steps = np.array(config.training.recorded_steps())
+    same, effective = effective_rates(config, rates)
+    per_step = np.full(same.shape, np.nan)
+    norms = np.full((*same.shape, len(steps)), np.nan)
+    for d, k in np.argwhere(same):
+        eta, least = float(effective[d, k]), values["lambda_min"][d]
+        if least > values["lambda_rounding_error"][d]:  # else it cannot be told from 0, and no rate is quoted
+            per_step[d, k] = config.training.rate_per_step(np.linalg.eigvalsh(values["infinite_ntk"][d]), eta)
+        norms[d, k] = config.training.mean_residual_norm(
+            values["infinite_ntk"][d], values["infinite_nngp"][d], data.y, eta, steps
+        )
+    return {"rate_predicted": per_step, "residual_norm_predicted": norms}
+
+
+def effective_rates(config: SweepConfig, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """η c(m) by (depth, learning rate), and whether it is the same at every width, as the limit wants."""
+    effective = rates * _scales(config)[:, :, None]
+    return np.ptp(effective, axis=0) <= 1e-12 * effective.max(axis=0), effective[0]

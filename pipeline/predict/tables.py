@@ -1,0 +1,206 @@
+"""What a theorist wants to know before spending hours: spectra, steps, required widths, depth over width."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from widesweep.pipeline.config.sweep_config import SweepConfig
+from widesweep.pipeline.plan.data import labelled
+from widesweep.pipeline.predict.prediction import Prediction, effective_rates, predict, summary
+from widesweep.theory.bounds import du_bounds
+from widesweep.theory.infinite_width import du, two_layer
+from widesweep.theory.linearised import optimizers
+from widesweep.theory.spectrum import eigenvalues_with_error
+from widesweep.workers.data import Data
+
+TOLERANCE = 1e-6  # relative residual that the predicted steps reach
+FAILURE = 0.1  # δ, probability that Du's theorems allow themselves to fail with
+BELOW_DEPTH = {  # what depends on a variant: levels of keys above its own, as in the store after the depth
+    "output_scale": {
+        "lambda_min": 1,
+        "lambda_max": 1,
+        "lambda_rounding_error": 1,
+        "critical_learning_rate": 1,
+        "rate_predicted": 1,
+        "steps_predicted": 1,
+        "learning_rate_absolute": 2,
+    },
+    "corrupted_fraction": {"steps_predicted": 1},
+}
+SYMBOLS = {"output_scale": "α", "corrupted_fraction": "corrupted"}
+
+
+def predictions(config: SweepConfig, data: Data | None) -> dict[str, Any]:
+    """The object of `theory --json`; keys are strings.
+
+    Where `output_scale` or `corrupted_fraction` is an axis, what depends on it is given for each value, whose
+    key is below the depth's.
+
+    Args:
+        config: the sweep.
+        data: its training points, or None without data.
+    """
+    founds = {}
+    for value in config.variants:
+        one, points = config.at_variant(value), labelled(data, config, value)
+        prediction = predict(one, points)
+        founds[repr(value).removesuffix(".0")] = summary(one, prediction) | outlook(one, points, prediction)
+    found, axis = next(iter(founds.values())), config.variant_axis
+    if axis is None:
+        return found
+    nested = {
+        name: _nested({value: one[name] for value, one in founds.items()}, level)
+        for name, level in BELOW_DEPTH[axis].items()
+        if name in found
+    }
+    return {**found, axis: list(founds), **nested}
+
+
+def _nested(by_variant: dict[str, Any], level: int) -> dict[str, Any]:
+    """Variants as keys below so many levels of the keys that all of them share."""
+    if level == 0:
+        return by_variant
+    keys = next(iter(by_variant.values()))
+    return {key: _nested({v: one[key] for v, one in by_variant.items()}, level - 1) for key in keys}
+
+
+def outlook(config: SweepConfig, data: Data | None, prediction: Prediction) -> dict[str, Any]:
+    """Additions to the object of `theory --json`; keys are strings.
+
+    - `condition_number`: λ_max/λ_min by depth; None where λ_min is within its rounding error of 0.
+    - `steps_predicted`: by depth and learning rate, steps until an infinitely wide network's residual, from
+      r(0) = −y, has fallen to 1e-6 of that; None: never.
+    - `width_required`: by depth, the width that Du et al.'s theorem asks for with δ = 0.1 and its hidden
+      constants taken as 1, with all layers in Du's scaling.
+    - `depth_over_width` and `fourth_cumulant`: L/m and κ4/K² of an output at initialisation, by width, depth.
+
+    Args:
+        config: the sweep.
+        data: its training points, or None without data.
+        prediction: what `predict` gave.
+    """
+    depths = config.grid.depth
+    found: dict[str, Any] = {}
+    if data is not None:
+        low, high, error = (prediction.values[f"lambda_{k}"] for k in ("min", "max", "rounding_error"))
+        found["condition_number"] = {
+            str(d): float(high[i] / low[i]) if low[i] > error[i] else None for i, d in enumerate(depths)
+        }
+        found["width_required"] = {str(d): _required(config, data, d) for d in depths}
+        if config.training is not None:
+            found["steps_predicted"] = _steps(config, data, prediction)
+    pairs = [(width, depth) for width in config.grid.width for depth in depths]
+    by_pair: dict[str, dict[str, dict[str, float]]] = {"depth_over_width": {}, "fourth_cumulant": {}}
+    for width, depth in pairs:
+        cumulant = float(config.network.predicted_cumulants(width, depth, (4,))[0][0])
+        by_pair["depth_over_width"].setdefault(str(width), {})[str(depth)] = depth / width
+        by_pair["fourth_cumulant"].setdefault(str(width), {})[str(depth)] = cumulant
+    return found | by_pair
+
+
+def _required(config: SweepConfig, data: Data, depth: int) -> float | None:
+    """Du's width of one depth; None where his λ0 cannot be told from 0."""
+    gram, activation, samples = data.x @ data.x.T, config.network.activation_object(), len(data.y)
+    if depth == 1:
+        eigenvalues, error = eigenvalues_with_error(two_layer.hidden_weights_kernel(gram, activation))
+        least = float(eigenvalues[0])
+        return du_bounds.two_layer_width(samples, least, FAILURE) if least > error else None
+    least, error = du.du_kernels(gram, depth, activation).lambda_zero()
+    return du_bounds.deep_width(samples, depth, least, FAILURE) if least > error else None
+
+
+def _steps(config: SweepConfig, data: Data, prediction: Prediction) -> dict[str, dict[str, float | None]]:
+    steps: dict[str, dict[str, float | None]] = {}
+    same, rates = effective_rates(config, prediction.learning_rate_absolute)
+    for d, depth in enumerate(config.grid.depth):
+        for k, rate in enumerate(config.grid.learning_rates):
+            needed = np.inf
+            if same[d, k] and np.any(data.y):
+                kernel = prediction.values["infinite_ntk"][d]
+                needed = optimizers.steps_to_tolerance(kernel, -data.y, float(rates[d, k]), TOLERANCE)
+            steps.setdefault(str(depth), {})[f"{rate:g}"] = float(needed) if np.isfinite(needed) else None
+    return steps
+
+
+def text(config: SweepConfig, found: dict[str, Any]) -> str:
+    """Two tables: by depth, what training meets; by width and depth, what finite width does.
+
+    Args:
+        config: the sweep.
+        found: the object of `theory --json`.
+    """
+    tables = [_depth_table(found), _legend(config)] if "lambda_min" in found else []
+    return "\n\n".join([*tables, _width_table(config, found)])
+
+
+def _legend(config: SweepConfig) -> str:
+    widest = max(config.grid.width)
+    lines = [
+        f"Du's width: what the theorem asks for (δ = {FAILURE:g}, its hidden constants taken as 1); "
+        f"this grid's largest is {widest}."
+    ]
+    if (scale := config.network.kernel_scale(widest, config.grid.depth[0])) != 1.0:
+        grows = "width" if scale > 1.0 else "1/width"
+        lines.append(f"λ and the critical η are per unit of the kernel's scale, which is {grows} here.")
+    return "\n".join(lines)
+
+
+def _depth_table(found: dict[str, Any]) -> str:
+    axis = next((name for name in BELOW_DEPTH if name in found), None)
+    variants = found[axis] if axis else [None]
+    rows = [_depth_row(found, axis, depth, value) for depth in found["lambda_min"] for value in variants]
+    header = [
+        "depth",
+        *([SYMBOLS[axis]] if axis else []),
+        "λ_min(Θ)",
+        "λ_max(Θ)",
+        "λ_max/λ_min",
+        "critical η",
+    ]
+    rates = _of_depth(found, axis, "steps_predicted", next(iter(found["lambda_min"])), variants[0])
+    header += [f"steps to 1e-6, η = {rate}" for rate in rates] + ["Du's width"]
+    return _aligned([header, *rows])
+
+
+def _depth_row(found: dict[str, Any], axis: str | None, depth: str, variant: str | None) -> list[str]:
+    condition = found["condition_number"][depth]
+    least, largest, critical = (
+        _number(_of_depth(found, axis, name, depth, variant))
+        for name in ("lambda_min", "lambda_max", "critical_learning_rate")
+    )
+    row = [depth, *([variant] if variant else []), least if condition else "0 to rounding", largest]
+    row += [_number(condition), critical]
+    row += [
+        _number(steps, "d") for steps in _of_depth(found, axis, "steps_predicted", depth, variant).values()
+    ]
+    return [*row, _number(found["width_required"][depth], ".1e")]
+
+
+def _of_depth(found: dict[str, Any], axis: str | None, name: str, depth: str, variant: str | None) -> Any:
+    by_depth = found.get(name, {}).get(depth, {})
+    return by_depth.get(variant, {}) if axis and name in BELOW_DEPTH[axis] else by_depth
+
+
+def _width_table(config: SweepConfig, found: dict[str, Any]) -> str:
+    depths = [str(depth) for depth in config.grid.depth]
+    header = ["width", *(f"L/m, κ4/K²: depth {depth}" for depth in depths)]
+    rows = [
+        [width, *(f"{ratios[d]:.4f}, {found['fourth_cumulant'][width][d]:.4f}" for d in depths)]
+        for width, ratios in found["depth_over_width"].items()
+    ]
+    return _aligned([header, *rows])
+
+
+def _number(value: float | None, style: str = ".4g") -> str:
+    if value is None:
+        return "none"
+    return f"{int(value)}" if style == "d" else f"{value:{style}}"
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

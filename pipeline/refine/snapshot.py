@@ -1,0 +1,162 @@
+"""What is known between two rounds: the laws, what stands in their way, where seeds may go."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from widesweep import analysis
+from widesweep.analysis.laws import iterations
+from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.refine.candidates import Candidates
+from widesweep.analysis.refine.draws import DrawsForecast
+from widesweep.analysis.refine.forecasts import Prospect, draw_prospects, prospects
+from widesweep.analysis.refine.law_forecast import LawForecast
+from widesweep.analysis.refine.rounds import is_reached
+from widesweep.pipeline.config.sweep_config import SweepFile
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.plan import data as data_source
+from widesweep.pipeline.refine import design_space
+from widesweep.pipeline.refine.design_space import DrawPlaces
+from widesweep.pipeline.refine.goal import NOTHING, Goal
+from widesweep.pipeline.store.reader import Store
+
+HALF = 0.5  # of each interval: what --dry-run shows where no goal is given
+FURTHEST = 0.05  # share of each interval that a budget is spent towards
+DEEPER = {iterations.NAME}  # laws on trained cells of all depths, whose x depends on the depth
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known.
+
+    Attributes:
+        store: as it is.
+        sweep: its config.
+        known: slope and interval of each law, for the record.
+        prospects: of the same laws.
+        seeds: where seeds may go; None: nothing trains.
+        draws: where random networks may be drawn; None: none are.
+        goals: half-width wanted, by law.
+    """
+
+    store: Store
+    sweep: SweepFile
+    known: dict[str, dict[str, float]]
+    prospects: list[Prospect]
+    seeds: Candidates | None
+    draws: DrawPlaces | None
+    goals: dict[str, float]
+
+    @property
+    def tightenable(self) -> list[LawForecast]:
+        """Laws in whose way nothing stands."""
+        return [p.forecast for p in self.prospects if p.forecast is not None and not p.obstacle]
+
+    @property
+    def open(self) -> list[LawForecast]:
+        """Those of them whose interval is still too long."""
+        return [law for law in self.tightenable if not self._is_reached(law)]
+
+    def open_of(self, *, draws: bool) -> list[LawForecast]:
+        """Those that rest on random networks, or those on trained cells."""
+        return [law for law in self.open if isinstance(law, DrawsForecast) == draws]
+
+    def _is_reached(self, law: LawForecast) -> bool:
+        draws = self.draws.candidates if self.draws is not None else None
+        where = draws if isinstance(law, DrawsForecast) else self.seeds
+        return where is not None and is_reached(law, where, self.goals[law.name])
+
+
+def refinable(store: Store) -> SweepFile:
+    """A store's own config, to go on with.
+
+    Raises:
+        InputError: it has several output scales or corrupted fractions.
+    """
+    if len(store.config.variants) > 1:
+        found = f"it has an axis {store.config.variant_axis}"
+        raise InputError(store.url, found, "a sweep with one value of it", NOTHING)
+    return SweepFile(store.config, store.url, Path.cwd(), store.asked)
+
+
+def look_at(url: str, goal: Goal, mine: Sequence[dict[str, Any]]) -> Look:
+    """Fits the laws as they are and says what more seeds and draws would do.
+
+    Args:
+        url: the store.
+        goal: what the rounds are after.
+        mine: the rounds so far; a budget goes towards a share of the intervals before them.
+
+    Raises:
+        InputError: a law that this sweep has not.
+    """
+    store = Store(url)
+    sweep = refinable(store)
+    study = analysis.examine(url)
+    findings = _chosen(url, study.findings, goal.laws)
+    half = {f.name: f.estimate.half_width for f in findings if np.isfinite(f.estimate.half_width)}
+    goals = {name: _goal(name, now, goal, mine) for name, now in half.items()}
+    deeper = bool(goal.laws) and set(goal.laws) <= DEEPER
+    seeds, draws = design_space.of_seeds(sweep, store, deeper=deeper), design_space.of_draws(sweep, store)
+    found = _prospects(sweep, study.evidence, findings, seeds, draws, goals)
+    known = {
+        f.name: {"slope": f.estimate.value, "low": f.estimate.low, "high": f.estimate.high} for f in findings
+    }
+    return Look(store, sweep, known, found, seeds, draws, goals)
+
+
+def _prospects(
+    sweep: SweepFile,
+    evidence: Evidence,
+    findings: Sequence[Finding],
+    seeds: Candidates | None,
+    draws: DrawPlaces | None,
+    goals: dict[str, float],
+) -> list[Prospect]:
+    """One for each finding, in their order: on random networks, or on trained cells."""
+    drawn = draw_prospects(evidence, findings, draws.candidates) if draws is not None else []
+    rest = [f for f in findings if f.name not in {each.name for each in drawn}]
+    if seeds is not None:
+        condition = _condition(sweep, seeds.depths) if any(f.name in DEEPER for f in rest) else None
+        drawn = drawn + prospects(evidence, rest, seeds.widths, seeds.depths, goals, condition)
+    order = [finding.name for finding in findings]
+    return sorted(drawn, key=lambda each: order.index(each.name))
+
+
+def _condition(sweep: SweepFile, depths: np.ndarray) -> np.ndarray:
+    """λ_max/λ_min of the infinite-width kernel of what trains, at each depth."""
+    data = data_source.load_data(sweep)
+    assert data is not None
+    network = sweep.config.at_variant(sweep.config.variants[0]).network
+    ends = [
+        np.linalg.eigvalsh(network.tangent_kernel(data.x @ data.x.T, int(depth)))[[0, -1]] for depth in depths
+    ]
+    return np.array([high / max(low, 1e-300) for low, high in ends])
+
+
+def _chosen(url: str, findings: Sequence[Finding], names: Sequence[str]) -> list[Finding]:
+    """The findings of the laws that are wanted; all where none is named."""
+    every = [f.name for f in findings]
+    for name in names:
+        if name not in every:
+            near = difflib.get_close_matches(name, every, n=1)
+            hint = f"the nearest is {near[0]}" if near else f"it has {', '.join(every)}"
+            raise InputError(f"--law {name}", f"{url} has no such law", hint, NOTHING)
+    return [f for f in findings if not names or f.name in names]
+
+
+def _goal(name: str, now: float, goal: Goal, mine: Sequence[dict[str, Any]]) -> float:
+    """The half-width wanted of a law."""
+    if goal.interval is not None:
+        return goal.interval / 2.0
+    if goal.budget_s is None:
+        return HALF * now
+    before = mine[0]["known"].get(name) if mine else None
+    return FURTHEST * ((before["high"] - before["low"]) / 2.0 if before else now)

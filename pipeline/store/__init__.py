@@ -1,0 +1,1 @@
+"""The Zarr hierarchy: its layout, its writers and its readers."""

@@ -1,0 +1,80 @@
+"""Where a store lies: a local path or an object store, and the few operations that differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from widesweep.pipeline.errors import InputError
+
+_PACKAGES = {"s3": "s3fs>=2025.3", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+
+
+def is_remote(url: str) -> bool:
+    """Whether an address names an object store.
+
+    >>> is_remote("s3://bucket/sweep.zarr"), is_remote("results/sweep.zarr"), is_remote("file:///tmp/a.zarr")
+    (True, False, False)
+    """
+    return "://" in url and not url.startswith("file://")
+
+
+def local_path(url: str) -> Path:
+    """The folder of a local store."""
+    return Path(url.removeprefix("file://"))
+
+
+def absolute(url: str) -> str:
+    """The address as another process with another working folder needs it; a remote one stays."""
+    if is_remote(url) and "@" in urlsplit(url).netloc:
+        wanted = "credentials come from the environment (AWS_ACCESS_KEY_ID, …)"
+        raise InputError(f"{urlsplit(url).scheme}://…", "the address holds credentials", wanted)
+    return url if is_remote(url) else str(local_path(url).expanduser().absolute())
+
+
+def zarr_store(url: str) -> Any:
+    """What zarr opens: a path, or an fsspec store."""
+    if not is_remote(url):
+        return local_path(url)
+    from zarr.storage import FsspecStore
+
+    filesystem(url)  # says what is missing, in our words
+    options = {"use_listings_cache": False} if urlsplit(url).scheme in _PACKAGES else None
+    return FsspecStore.from_url(url, storage_options=options)
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a remote address, and the path in it."""
+    import fsspec
+
+    scheme = urlsplit(url).scheme
+    try:
+        options = {"use_listings_cache": False} if scheme in _PACKAGES else {}
+        system, path = fsspec.core.url_to_fs(url, **options)
+    except ImportError:
+        package = _PACKAGES.get(scheme, f"the fsspec package for {scheme}")
+        wanted = f"`pip install '{package}'` brings what reads it"
+        raise InputError(url, f"nothing here reads {scheme}:// addresses", wanted) from None
+    except ValueError:
+        wanted = "a store is a path or an address such as s3://bucket/sweep.zarr"
+        raise InputError(url, f"{scheme}:// is not known", wanted) from None
+    return system, str(path)
+
+
+def exists(url: str) -> bool:
+    """Whether there is a Zarr v3 hierarchy at an address."""
+    if is_remote(url):
+        from widesweep.pipeline.store import objects  # which needs this module
+
+        system, path = filesystem(url)
+        return objects.patiently(url, lambda: bool(system.exists(f"{path}/zarr.json")))
+    return (local_path(url) / "zarr.json").is_file()
+
+
+def is_free(url: str) -> bool:
+    """Whether a new store can be made at an address: nothing there, or an empty folder."""
+    if is_remote(url):
+        return not exists(url)
+    path = local_path(url)
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))

@@ -1,0 +1,277 @@
+"""One block into its chunks: one writer, data first, status last, each file at once or not at all."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import os
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import google_crc32c
+import numcodecs  # type: ignore[import-untyped]  # no stubs
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+
+from widesweep.pipeline.errors import DamagedError
+from widesweep.pipeline.plan.blocks import Block
+from widesweep.pipeline.store import address, objects, repair
+from widesweep.workers.variable import FAILED, PENDING
+
+ZSTD_LEVEL = 3
+SERIALIZER = BytesCodec(endian="little")
+ONE_VALUE = ("width", "depth", "output_scale", "corrupted_fraction")  # axes along which every chunk is 1 long
+COMPRESSORS = (ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec())
+
+
+class OwnershipError(AssertionError):
+    """A block tried to write what is not exactly its own chunk: a defect of the plan, never of the input."""
+
+
+def writer(url: str, config_hash: str) -> ChunkWriter:
+    """This process's writer for a store; arrays are opened once, anew in a forked process or a grown grid."""
+    return _writer(url, config_hash, os.getpid())
+
+
+@functools.lru_cache(maxsize=4)
+def _writer(url: str, config_hash: str, process: int) -> ChunkWriter:
+    return ChunkWriter(url)
+
+
+class ChunkWriter:
+    """Writes whole blocks of one store.
+
+    It encodes a chunk as the arrays' metadata say (little-endian bytes, zstd, crc32c) and puts it in place
+    by itself: through Zarr's own array writes 15 variables took 12 ms, this takes 2.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Opens every measured array of the store."""
+        self._url = url
+        arrays = objects.patiently(url, lambda: _open_arrays(url))
+        self._failures = {kind: each.pop("failure", None) for kind, each in arrays.items()}
+        self._arrays = arrays
+
+    def write(self, block: Block, measured: xr.Dataset) -> None:
+        """Writes all variables of a block, then its status.
+
+        Raises:
+            OwnershipError: the block is not exactly one chunk of an array, or a variable is missing.
+        """
+        chunks = list(self._encoded(block, measured))
+        _put(self._url, (item for item in chunks if not item[0].startswith(f"{block.kind}/status/")))
+        if block.recompute:
+            self._forget_failures(block, np.asarray(measured["status"]))
+        _put(self._url, (item for item in chunks if item[0].startswith(f"{block.kind}/status/")))
+
+    def write_records(self, block: Block, measured: xr.Dataset) -> None:
+        """Writes the records of a block in mid-training: all variables but its status."""
+        status = f"{block.kind}/status/"
+        _put(self._url, (item for item in self._encoded(block, measured) if not item[0].startswith(status)))
+
+    def write_failed(self, block: Block, reason: str) -> None:
+        """Marks cells of a block that were to be computed failed, with the reason; numbers stay."""
+        array, texts = self._arrays[block.kind]["status"], self._failures[block.kind]
+        region = _region(block, array)
+        status = self._read(array, region)
+        failed = np.isin(status, block.recompute or (PENDING,))
+        if block.asked:
+            failed &= np.array(block.asked, dtype=bool)
+        if texts is not None:
+            kept = np.asarray(self._read(texts, region), dtype=object)
+            kept[failed] = reason
+            objects.patiently(self._url, lambda: texts.set_basic_selection(region, kept))
+        values = np.where(failed, FAILED, status).astype(array.dtype)
+        _put(self._url, [(_key(block.kind, "status", array, region), _encode(array, values))])
+
+    def to_do(self, block: Block) -> np.ndarray:
+        """What of a block is to be computed: cells, shape (seeds, learning rates), or parts, (parts,)."""
+        array = self._arrays[block.kind]["status"]
+        status = self._of_block(array, block)
+        wanted = np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)
+        return wanted & np.array(block.asked, dtype=bool) if block.asked else wanted
+
+    def stored(self, block: Block) -> dict[str, np.ndarray]:
+        """What the store holds of a block, by variable, without the axes on which a block is one value."""
+        return {name: self._of_block(array, block) for name, array in self._arrays[block.kind].items()}
+
+    def _of_block(self, array: Any, block: Block) -> np.ndarray:
+        values = self._read(array, _region(block, array))
+        return np.asarray(values[(0,) * len(_fixed_dims(array))])
+
+    def parts(self, width: int, depth: int) -> dict[str, np.ndarray]:
+        """What the store holds of all parts of a (width, depth), by variable."""
+        return {
+            name: np.asarray(objects.patiently(self._url, partial(_pick, array, width, depth)))
+            for name, array in self._arrays["parts"].items()
+        }
+
+    def _forget_failures(self, block: Block, status: np.ndarray) -> None:
+        """Keeps the reasons of the cells that are still failed, and no others."""
+        texts = self._failures[block.kind]
+        if texts is None:
+            return
+        region = _region(block, texts)
+        kept = np.asarray(self._read(texts, region), dtype=object)
+        kept[status.reshape(kept.shape) != FAILED] = ""
+        if any(kept.ravel()):
+            objects.patiently(self._url, lambda: texts.set_basic_selection(region, kept))
+        else:
+            objects.delete(self._url, [_key(block.kind, "failure", texts, region)])
+
+    def _read(self, array: Any, region: tuple[slice, ...]) -> np.ndarray:
+        return np.asarray(objects.patiently(self._url, lambda: array[region]))
+
+    def _encoded(self, block: Block, measured: xr.Dataset) -> Iterator[tuple[str, bytes]]:
+        for name, array in self._arrays[block.kind].items():
+            if name not in measured:
+                raise OwnershipError(f"block {block.index} brings no {name}")
+            region = _region(block, array)
+            values = _fitted(measured[name], array, region, block)
+            for part in _chunks(region, array):
+                inside = tuple(
+                    slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True)
+                )
+                if not _is_fill(values[inside], array):
+                    yield _key(block.kind, name, array, part), _encode(array, values[inside])
+
+
+def _pick(array: Any, width: int, depth: int) -> Any:
+    return array[width, depth]
+
+
+def read_all(url: str, array: Any) -> np.ndarray:
+    """A whole array of many small chunks, ten times as fast as through Zarr's own reads.
+
+    Raises:
+        DamagedError: a chunk is not what was written; names it.
+    """
+    if tuple(map(type, array.compressors)) != tuple(map(type, COMPRESSORS)):
+        return np.asarray(objects.patiently(url, lambda: array[...]))  # of another hand
+    values = np.full(array.shape, array.fill_value, dtype=array.dtype)
+    counts = [math.ceil(length / chunk) for length, chunk in zip(array.shape, array.chunks, strict=True)]
+    places = {"/".join((array.path, "c", *map(str, n))): n for n in itertools.product(*map(range, counts))}
+    for key, content in objects.get_many(url, list(places)):
+        chunk = _decode(url, key, array, content)
+        starts = [n * length for n, length in zip(places[key], array.chunks, strict=True)]
+        region = tuple(
+            slice(s, min(s + c, total)) for s, c, total in zip(starts, array.chunks, array.shape, strict=True)
+        )
+        values[region] = chunk[tuple(slice(0, part.stop - part.start) for part in region)]
+    return values
+
+
+def _decode(url: str, key: str, array: Any, content: bytes) -> np.ndarray:
+    """What `_encode` made bytes of."""
+    try:
+        if not repair.is_whole(content):
+            raise ValueError("checksum")
+        whole = bytes(_zstd().decode(content[:-4]))
+        return np.frombuffer(whole, dtype=array.dtype.newbyteorder("<")).reshape(array.chunks)
+    except (ValueError, RuntimeError):
+        raise DamagedError(url, [key]) from None
+
+
+def _open_arrays(url: str) -> dict[str, dict[str, Any]]:
+    root: Any = zarr.open_group(address.zarr_store(url), mode="r+", use_consolidated=False)
+    return {
+        kind: {name: array for name, array in root[kind].arrays() if _is_measured(array)}
+        for kind in ("training", "initialization", "parts")
+        if kind in root
+    }
+
+
+def _is_measured(array: Any) -> bool:
+    """Blocks write what has a width and a depth, but for η, which the template holds."""
+    dims = tuple(array.metadata.dimension_names)
+    return dims[:2] == ("width", "depth") and array.basename != "learning_rate_absolute"
+
+
+def _fixed_dims(array: Any) -> tuple[str, ...]:
+    """The array's leading dimensions along which a block has one value."""
+    return tuple(dim for dim in array.metadata.dimension_names if dim in ONE_VALUE)
+
+
+def _region(block: Block, array: Any) -> tuple[slice, ...]:
+    """The block's place in an array, checked to be exactly one chunk along the axes of the grid."""
+    owned = {"width": slice(block.width, block.width + 1), "depth": slice(block.depth, block.depth + 1)}
+    if block.kind == "training":
+        owned["output_scale"] = owned["corrupted_fraction"] = slice(block.variant, block.variant + 1)
+        owned["seed"] = slice(block.seed_start, block.seed_stop)
+        owned["learning_rate"] = slice(block.rate_start, block.rate_stop)
+    if block.kind == "parts":
+        owned["part"] = slice(block.part_start, block.part_stop)
+    dims = array.metadata.dimension_names
+    region = tuple(owned.get(dim, slice(0, length)) for dim, length in zip(dims, array.shape, strict=True))
+    for dim, part, chunk, length in zip(dims, region, array.chunks, array.shape, strict=True):
+        whole = part.start % chunk == 0 and part.stop == min(part.start + chunk, length)
+        if dim not in owned:
+            continue
+        if not whole or part.stop <= part.start:
+            raise OwnershipError(
+                f"block {block.index} asks for {dim}[{part.start}:{part.stop}] of {array.path}, "
+                f"whose chunks are {chunk} of {length} long"
+            )
+    return region
+
+
+def _chunks(region: tuple[slice, ...], array: Any) -> Iterator[tuple[slice, ...]]:
+    """The chunks of a block: one, or several along `layer` once the grid has grown deeper."""
+    axes = [
+        [slice(start, min(start + chunk, part.stop)) for start in range(part.start, part.stop, chunk)]
+        for part, chunk in zip(region, array.chunks, strict=True)
+    ]
+    return itertools.product(*axes)
+
+
+def _fitted(values: xr.DataArray, array: Any, region: tuple[slice, ...], block: Block) -> np.ndarray:
+    """Values in the array's order of dimensions, layers that this depth does not have left as fill."""
+    dims = [dim for dim in array.metadata.dimension_names if dim not in ONE_VALUE]
+    found = np.asarray(values.transpose(*dims).values, dtype=array.dtype)
+    found = found.reshape((1,) * len(_fixed_dims(array)) + found.shape)
+    wanted = tuple(part.stop - part.start for part in region)
+    padded = np.full(wanted, array.fill_value, dtype=array.dtype)
+    place = tuple(slice(0, length) for length in found.shape)
+    short = [d for d, f, w in zip(array.metadata.dimension_names, found.shape, wanted, strict=True) if f != w]
+    if short not in ([], ["layer"]) or any(f > w for f, w in zip(found.shape, wanted, strict=True)):
+        raise OwnershipError(
+            f"block {block.index} brings {array.path} of shape {found.shape}, its chunk is {wanted}"
+        )
+    padded[place] = found
+    return padded
+
+
+def _is_fill(values: np.ndarray, array: Any) -> bool:
+    fill = array.fill_value
+    return bool(
+        np.all(np.isnan(values)) if values.dtype.kind == "f" and np.isnan(fill) else np.all(values == fill)
+    )
+
+
+def _encode(array: Any, values: np.ndarray) -> bytes:
+    """A chunk's bytes; a chunk at the array's edge is filled up to its full shape."""
+    full = values
+    if values.shape != array.chunks:
+        full = np.full(array.chunks, array.fill_value, dtype=array.dtype)
+        full[tuple(slice(0, length) for length in values.shape)] = values
+    little = np.ascontiguousarray(full, dtype=array.dtype.newbyteorder("<"))
+    compressed = bytes(_zstd().encode(little))
+    return compressed + int(google_crc32c.value(compressed)).to_bytes(4, "little")
+
+
+@functools.cache
+def _zstd() -> Any:
+    return numcodecs.Zstd(level=ZSTD_LEVEL)
+
+
+def _key(group: str, name: str, array: Any, region: tuple[slice, ...]) -> str:
+    numbers = (str(part.start // chunk) for part, chunk in zip(region, array.chunks, strict=True))
+    return "/".join((group, name, "c", *numbers))
+
+
+def _put(url: str, chunks: Iterable[tuple[str, bytes]]) -> None:
+    objects.put(url, dict(chunks))

@@ -1,0 +1,172 @@
+"""One driver on a store: a claim that one process holds, on a local disk and in an object store alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from widesweep.pipeline.errors import InputError, StorageError
+from widesweep.pipeline.store import objects
+
+BEAT_S = 3.0
+STALE_S = 30.0  # a claim of another host whose heartbeat is older than this is nobody's
+PLACE = "run/block_attempts/claims"  # inside an array's folder, where no reader of Zarr looks
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who claims a store.
+
+    Attributes:
+        host: its host's name.
+        pid: its process there.
+        born: when that process began, as its host says: a number used again is another process.
+        heartbeat: unix time of its last sign of life.
+        released: whether it has given the store back.
+        token: tells two claims of one process apart.
+    """
+
+    host: str
+    pid: int
+    born: float
+    heartbeat: float
+    released: bool = False
+    token: str = ""
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still works: its process on this host, a heartbeat within `STALE_S` elsewhere."""
+        if self.released:
+            return False
+        if self.host == socket.gethostname():
+            return abs(_born(self.pid) - self.born) < 5.0  # a host's clock may be set meanwhile
+        return time.time() - self.heartbeat <= STALE_S
+
+
+class Claim:
+    """The right to write to a store, held from `take` until the context ends.
+
+    Claims are numbered files that are never used again. To take a store over, its driver creates the next
+    number, which only one can (`put_new`), and then looks whether it is still the highest: a process that
+    slept between looking and creating finds a higher one and gives way. Nothing is replaced or locked, so a
+    disk, NFS and an object store with conditional puts behave the same. Hosts' clocks must agree to 20 s.
+    """
+
+    def __init__(self, url: str, number: int, holder: Holder) -> None:
+        """Keeps who holds what; `take` makes one."""
+        self._url, self._number, self._holder = url, number, holder
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="claim", daemon=True)
+        self.lost = False
+
+    def __enter__(self) -> Claim:
+        """Shows signs of life from now on."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Gives the store back; if that cannot be written, the end of this process says the same."""
+        self._stop.set()
+        self._thread.join()
+        if not self.lost:
+            self._write(released=True)
+
+    def _beat(self) -> None:
+        """A heartbeat, and a look whether another host took this process for dead."""
+        while not self._stop.wait(BEAT_S):
+            self._write()
+            try:
+                self.lost = max(_numbers(self._url), default=0) > self._number
+            except StorageError:
+                continue
+            if self.lost:
+                return
+
+    def _write(self, *, released: bool = False) -> None:
+        values = asdict(self._holder) | {"heartbeat": time.time(), "released": released}
+        try:
+            objects.put(self._url, {_key(self._number): json.dumps(values).encode()}, patience_s=0.0)
+        except StorageError:
+            return  # a full disk or a lost server: the next beat tries again
+
+
+def take(url: str) -> Claim:
+    """Claims a store for this process.
+
+    Raises:
+        InputError: another driver lives; names its host and process.
+    """
+    numbers = _numbers(url)
+    highest = max(numbers, default=0)
+    _refuse_if_alive(url, highest)
+    mine, holder = highest + 1, _myself()
+    if not objects.put_new(url, _key(mine), json.dumps(asdict(holder)).encode()):
+        _refuse_if_alive(url, mine)
+        return take(url)
+    later = max(_numbers(url))
+    if later > mine:
+        objects.delete(url, [_key(mine)])
+        _refuse_if_alive(url, later)
+        return take(url)
+    objects.delete(url, [_key(number) for number in numbers])
+    return Claim(url, mine, holder)
+
+
+def refuse_second(url: str) -> None:
+    """Refuses at once, before a cluster starts, where another driver lives.
+
+    Raises:
+        InputError: names its host and process.
+    """
+    _refuse_if_alive(url, max(_numbers(url), default=0))
+
+
+def _refuse_if_alive(url: str, number: int) -> None:
+    holder = _read(url, number) if number else None
+    if holder is not None and holder.lives:
+        found = f"a run on {holder.host} (process {holder.pid}) is writing to it"
+        next_step = f"Follow it by `widesweep status {url} --watch`, or stop it first. Nothing was started."
+        raise InputError(url, found, "a store has one run at a time", next_step)
+
+
+def _myself() -> Holder:
+    pid = os.getpid()
+    return Holder(socket.gethostname(), pid, _born(pid), time.time(), token=uuid.uuid4().hex)
+
+
+def _born(pid: int) -> float:
+    """When a process of this host began; -1 where there is none."""
+    try:
+        process = psutil.Process(pid)
+        return -1.0 if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
+    except (psutil.Error, ValueError):
+        return -1.0
+
+
+def _key(number: int) -> str:
+    return f"{PLACE}/{number:06d}.json"
+
+
+def _numbers(url: str) -> list[int]:
+    names = objects.names(url, PLACE)
+    return [int(name.removesuffix(".json")) for name in names if name.removesuffix(".json").isdecimal()]
+
+
+def _read(url: str, number: int) -> Holder | None:
+    content = objects.get(url, _key(number))
+    try:
+        values: dict[str, Any] = json.loads(content or b"")
+        return Holder(**values)
+    except (ValueError, TypeError):
+        return None

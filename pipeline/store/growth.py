@@ -1,0 +1,197 @@
+"""A grid that only grows: new values at the end of each axis, old chunks as they are.
+
+The store keeps its chunk grid. New widths, depths, output scales and corrupted fractions are new chunks. New
+seeds and learning rates fill the last chunk of their axis first, if it was not full, and then open new ones;
+a chunk that was partly filled is computed and written by one worker, which reads its old values, computes the
+new cells alone, and puts both back: the only old files that change. Coordinates are therefore in order of
+arrival, and not sorted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import zarr
+
+from widesweep.pipeline.config import sweep_config as configs
+from widesweep.pipeline.config.sweep_config import NOT_IN_HASH, SweepConfig, SweepFile
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.plan import draws as sampling
+from widesweep.pipeline.plan import requested as asking
+from widesweep.pipeline.plan.blocks import Plan
+from widesweep.pipeline.plan.requested import AXES, Asked
+from widesweep.pipeline.predict.prediction import Prediction
+from widesweep.pipeline.store import address, objects, part_growth, schema, template
+from widesweep.pipeline.store.reader import Store
+
+GROWING = "growing"  # root attribute while a growth is under way; the same command ends it
+
+
+def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
+    """The sweep with its grid in the store's order, new values last.
+
+    Raises:
+        InputError: the configs differ in more than a grid that grows; shows the keys.
+    """
+    theirs, ours = store.config, sweep.config
+    lines = _differences(ours, theirs if store.asked is None else _as_asked(theirs, store.asked))
+    if lines:
+        shown = ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
+        wanted = f"the store holds another sweep; {shown}"
+        next_step = "A grid may only grow; else choose another --store. Nothing was started."
+        raise InputError(sweep.file, f"it is not the config of {store.url}", wanted, next_step)
+    if store.attributes.get("data_hash", "") != data_hash:
+        wanted = f"the store {store.url} was made from other data"
+        raise InputError(f"{sweep.file}, data.source", "the file has changed", wanted)
+    axes = {axis: _joined(_values(theirs, axis), _values(ours, axis)) for axis in AXES}
+    scales = axes.pop("output_scale")
+    grid = {axis: _as_written(axis, values) for axis, values in axes.items()}
+    merged, asked = _with_axes(ours, grid, scales), _asked(sweep, store)
+    if asked is not None and asked.draws:
+        merged = sampling.with_draws(merged, int(asked.pair_draws(merged).max()))
+    return replace(sweep, config=merged, asked=asked)
+
+
+def is_needed(sweep: SweepFile, store: Store) -> bool:
+    """Whether the merged sweep asks for more than the store's, or an earlier growth was interrupted."""
+    ours, theirs = (
+        [tuple(_values(config, axis)) for axis in AXES] for config in (sweep.config, store.config)
+    )
+    if sampling.draws(sweep.config) != sampling.draws(store.config) or not store.has_parts:
+        return True
+    return ours != theirs or sweep.asked != store.asked or bool(store.attributes.get(GROWING))
+
+
+def _as_asked(config: SweepConfig, asked: Asked) -> SweepConfig:
+    """The config of a refined sweep as its user wrote it: without what refining added."""
+    axes = dict(asked.grid)
+    grid = {axis: _as_written(axis, axes[axis]) for axis in AXES if axis in axes and axis != "output_scale"}
+    written = _with_axes(config, grid, axes.get("output_scale", ()))
+    return sampling.with_draws(written, asked.draws) if asked.draws else written
+
+
+def _asked(sweep: SweepFile, store: Store) -> Asked | None:
+    """What is asked for from now on; None: the whole grid, as long as nothing was refined."""
+    if store.asked is None:
+        return sweep.asked
+    if sweep.asked is not None:
+        return sweep.asked.with_more(store.asked.parts, store.asked.more)
+    before, ours = dict(store.asked.grid), dict(asking.of_config(sweep.config).grid)
+    grid = {axis: _joined(before.get(axis, ()), ours[axis]) for axis in ours}
+    draws = max(store.asked.draws, sampling.draws(sweep.config))
+    return replace(store.asked, grid=asking.part(grid), draws=draws)
+
+
+def grow(
+    store: Store, plan: Plan, prediction: Prediction, index: np.ndarray, asked: Asked | None = None
+) -> None:
+    """Makes room for the new cells; may be interrupted at any moment and done again.
+
+    The root says first what the grid will be; every array is lengthened, coordinates and predictions are
+    written; then metadata are gathered again, which shows the new grid to readers at once.
+    """
+    groups = schema.groups(plan, prediction, index)
+    objects.patiently(store.url, lambda: _grow_run(store, plan))
+    part_growth.reopen(store, plan.config, asking.pair_draws(asked, plan.config))
+    _set_root(store.url, plan.config, asked, growing=True)
+    part_growth.add(store, groups)
+    for name, group in groups.items():
+        for array in group.arrays if name != "run" else ():
+            objects.patiently(store.url, partial(_fit, store.url, name, array))
+    objects.patiently(store.url, lambda: template.consolidate(store.url))
+    _set_root(store.url, plan.config, asked, growing=False)
+
+
+def _fit(url: str, group: str, wanted: schema.Array) -> None:
+    if objects.get(url, f"{group}/{wanted.variable.name}/zarr.json") is None:
+        return  # made by a version without this variable
+    array = _open(url, group, wanted.variable.name)
+    if array.shape != wanted.shape:
+        array.resize(wanted.shape)
+    if wanted.values is not None:
+        array[...] = wanted.values
+
+
+def _open(url: str, group: str, name: str) -> Any:
+    """An array by its own metadata: those that its group has gathered may be of before a growth that died."""
+    return zarr.open_array(address.zarr_store(url), path=f"{group}/{name}", mode="r+", zarr_format=3)
+
+
+def _grow_run(store: Store, plan: Plan) -> None:
+    """Blocks have other numbers in a larger grid: their times move along."""
+    before = store.plan_shape
+    after = plan.shape
+    for variable in schema.BLOCK_VARIABLES:
+        if objects.get(store.url, f"run/{variable.name}/zarr.json") is None:
+            continue  # made by a version without this variable
+        array = _open(store.url, "run", variable.name)
+        old = np.asarray(array[...])
+        if len(old) == len(plan):
+            continue
+        new = np.full(len(plan), variable.fill_value, dtype=old.dtype)
+        kept, cells = int(np.prod(before)), int(np.prod(after))
+        place = tuple(slice(0, length) for length in before)
+        new[:cells].reshape(after)[place] = old[:kept].reshape(before)
+        if len(old) > kept:
+            drawn = old[kept:].reshape(*before[:2], -1)
+            new[cells:].reshape(*after[:2], -1)[(*place[:2], slice(0, drawn.shape[2]))] = drawn
+        array.resize(new.shape)
+        array[...] = new
+
+
+def _set_root(url: str, config: SweepConfig, asked: Asked | None, *, growing: bool) -> None:
+    """Changes the root's attributes and leaves the gathered metadata beside them."""
+    metadata = json.loads(objects.get(url, "zarr.json") or b"{}")
+    attributes = metadata["attributes"] | {"config": config.json_text(), "config_hash": config.hash}
+    attributes |= {asking.ATTRIBUTE: asked.text()} if asked is not None else {}
+    attributes.pop(GROWING, None)
+    metadata["attributes"] = attributes | ({GROWING: True} if growing else {})
+    objects.put(url, {"zarr.json": json.dumps(metadata, indent=2).encode()})
+
+
+def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:
+    """Key paths that differ, but for axes that grow; one that the store lacks is no growth."""
+    before = {axis: set(_values(theirs, axis)) for axis in AXES}
+    axes = [axis for axis in AXES if before[axis] and before[axis] <= set(_values(ours, axis))]
+    kept = {axis: getattr(theirs.grid, axis) for axis in axes if axis != "output_scale"}
+    same = _with_axes(ours, kept, tuple(_values(theirs, "output_scale")) if "output_scale" in axes else ())
+    same = sampling.with_draws_of(theirs, same)
+    exclude = set(NOT_IN_HASH)
+    if same.model_dump(mode="json", exclude=exclude) == theirs.model_dump(mode="json", exclude=exclude):
+        return []
+    return configs.differences(same, theirs.json_text()) or ["another version wrote it"]
+
+
+def _values(config: SweepConfig, axis: str) -> Sequence[Any]:
+    if axis == "output_scale":
+        return config.network.output_scales or ()
+    names = {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
+    return names[axis] if axis in names else getattr(config.grid, axis) or ()
+
+
+def _with_axes(config: SweepConfig, grid: dict[str, Any], scales: tuple[float, ...]) -> SweepConfig:
+    """The sweep with other values along some axes; α stays what it is without `scales`."""
+    network = config.network.at_scale(scales) if scales else config.network
+    return config.model_copy(update={"grid": config.grid.model_copy(update=grid), "network": network})
+
+
+def _joined(old: Sequence[Any], new: Sequence[Any]) -> tuple[Any, ...]:
+    """Old values in their order, then the new ones in theirs.
+
+    >>> _joined((8, 4), (2, 4, 8))
+    (8, 4, 2)
+    """
+    known = set(old)
+    return (*old, *(value for value in new if value not in known))
+
+
+def _as_written(axis: str, values: tuple[Any, ...]) -> Any:
+    """Seeds 0, 1, … are a count; an axis that the config lacks stays away."""
+    if axis == "seed" and values and values == tuple(range(len(values))):
+        return len(values)
+    return values or None

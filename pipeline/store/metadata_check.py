@@ -1,0 +1,111 @@
+"""Whether a store's groups and arrays are still described as they were when it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import zarr
+
+from widesweep.pipeline.config.sweep_config import SweepConfig
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.store import address, objects
+from widesweep.workers import random_networks
+from widesweep.workers.variable import Variable
+
+NEXT_STEP = "Nothing was written."
+WANTED = "a store whose zarr.json files are whole: copy them from where the store was made"
+
+
+def expected(config: SweepConfig) -> dict[str, tuple[Variable, ...]]:
+    """What the config puts into the groups of what is measured, but for the reasons of failures."""
+    result: dict[str, tuple[Variable, ...]] = {}
+    if config.training is not None:
+        result["training"] = config.training.variables
+    if config.initialization is not None:
+        result["initialization"] = random_networks.variables(config.initialization)
+    return result
+
+
+def check(url: str, config: SweepConfig) -> None:
+    """Looks at every array that the config asks for, and at whatever else lies in the store's groups.
+
+    Args:
+        url: the store's address.
+        config: what the store was made from.
+
+    Raises:
+        InputError: one is gone, cannot be read, or fits neither its variable nor its coordinates; names it.
+    """
+    for name in ("run", "theory"):
+        group(url, name)
+    for name, variables in expected(config).items():
+        parent = group(url, name)
+        arrays = {each: array(url, parent, each) for each in _names(variables)}
+        for variable in variables:
+            found = arrays[variable.name]
+            dims = [d for d in found.metadata.dimension_names or () if d != config.variant_axis]
+            if dims != list(variable.dims) or found.dtype != np.dtype(variable.dtype):
+                raise _changed(url, f"{name}/{variable.name}")
+        _check_lengths(url, name, arrays)
+    for name in _told(url, "the root", lambda: sorted(group(url, "").group_keys())):
+        parent = group(url, name)
+        keys = _told(url, f"an array in {name}", partial(_array_keys, parent))
+        _check_lengths(url, name, {key: array(url, parent, key) for key in keys})
+
+
+def group(url: str, name: str) -> Any:
+    """A group of a store, from its own zarr.json and no consolidated copy.
+
+    Raises:
+        InputError: it is gone, or its zarr.json cannot be read.
+    """
+
+    def opened() -> zarr.Group:
+        return zarr.open_group(
+            address.zarr_store(url), path=name, mode="r", zarr_format=3, use_consolidated=False
+        )
+
+    return _told(url, name, opened)
+
+
+def array(url: str, parent: zarr.Group, name: str) -> Any:
+    """A member of such a group; raises as `group` does."""
+    return _told(url, f"{parent.path}/{name}", lambda: parent[name])
+
+
+def _told(url: str, node: str, opened: Callable[[], Any]) -> Any:
+    """What was opened; why it could not be, in words."""
+    try:
+        return objects.patiently(url, opened)
+    except (KeyError, FileNotFoundError, IsADirectoryError):
+        raise InputError(url, f"{node} is gone", WANTED, NEXT_STEP) from None
+    except OSError:
+        raise
+    except Exception as error:  # whatever a library says of JSON that it did not write
+        raise _changed(url, node, str(error)) from None
+
+
+def _array_keys(parent: zarr.Group) -> list[str]:
+    return sorted(parent.array_keys())
+
+
+def _names(variables: Iterable[Variable]) -> list[str]:
+    """Variables and their coordinates."""
+    return sorted({name for each in variables for name in (each.name, *each.dims)})
+
+
+def _check_lengths(url: str, group: str, arrays: Mapping[str, Any]) -> None:
+    """Along a coordinate every array of a group is as long as the coordinate."""
+    for name, array in arrays.items():
+        dims = array.metadata.dimension_names or ()
+        wanted = [arrays[d].shape[0] if d in arrays else n for d, n in zip(dims, array.shape, strict=False)]
+        if list(array.shape) != wanted:
+            raise _changed(url, f"{group}/{name}")
+
+
+def _changed(url: str, node: str, reason: str = "") -> InputError:
+    told = f" ({reason.splitlines()[0][:80]})" if reason else ""
+    return InputError(url, f"metadata of {node} are not as they were written{told}", WANTED, NEXT_STEP)

@@ -1,0 +1,263 @@
+"""Objects of a store by key, on a disk or in an object store: each put is whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from widesweep.pipeline.errors import StorageError
+from widesweep.pipeline.store import address
+
+PATIENCE_S = 300.0  # how long an object store may be gone before a run gives up
+MANY = 256  # objects asked for together
+ONE_REQUEST_BYTES = 32 * 2**20
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
+_FINAL = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
+_REFUSALS = (errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENAMETOOLONG, errno.EMSGSIZE)
+_CLIENTS = ("botocore", "aiobotocore", "aiohttp", "urllib3", "gcsfs", "azure")
+
+T = TypeVar("T")
+
+
+def patiently(url: str, action: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+    """What an action on a store returns; tried again while a remote store's server does not answer.
+
+    Raises:
+        FileNotFoundError, FileExistsError, NotADirectoryError: as the action does.
+        StorageError: a local disk refused, or the server was gone for longer than `patience_s`.
+    """
+    end, wait_s = time.monotonic() + patience_s, FIRST_WAIT_S
+    while True:
+        try:
+            return action()
+        except (FileNotFoundError, FileExistsError, NotADirectoryError):
+            raise
+        except Exception as error:
+            if not isinstance(error, OSError) and not _is_of_a_client(error):
+                raise
+            if not is_transient(url, error) or time.monotonic() + wait_s > end:
+                raise StorageError(url, _reason(error)) from None
+        time.sleep(wait_s)
+        wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def is_transient(url: str, error: Exception) -> bool:
+    """Whether the same request may succeed later: a remote server's trouble, not a refusal of ours."""
+    if not address.is_remote(url) or isinstance(error, _FINAL):
+        return False
+    name = type(error).__name__
+    return (isinstance(error, OSError) and error.errno not in _REFUSALS) or (
+        _is_of_a_client(error) and "Credential" not in name and "Validation" not in name
+    )
+
+
+def lend_patience(url: str) -> None:
+    """Lets this process's other readers of an S3 store, which know nothing of `patiently`, wait as long.
+
+    They are botocore's own retries, by the environment variables that it reads; the user's values rule.
+    """
+    if address.is_remote(url):
+        os.environ.setdefault("AWS_RETRY_MODE", "standard")
+        os.environ.setdefault("AWS_MAX_ATTEMPTS", "25")  # pauses up to 20 s: three to four minutes in all
+
+
+def get(url: str, key: str) -> bytes | None:
+    """An object's bytes; None where there is none."""
+    try:
+        return patiently(url, lambda: _read(url, key))
+    except FileNotFoundError:
+        return None
+
+
+def get_many(url: str, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Those of the objects that are there; of an object store many at once."""
+    if not address.is_remote(url):
+        for key in keys:
+            if (content := get(url, key)) is not None:
+                yield key, content
+        return
+    system, path = address.filesystem(url)
+    for first in range(0, len(keys), MANY):
+        names = {f"{path}/{key}": key for key in keys[first : first + MANY]}
+        found = patiently(url, partial(_cat_those_there, system, list(names)))
+        yield from ((names[name], bytes(content)) for name, content in found.items())
+
+
+def put(url: str, files: Mapping[str, bytes], patience_s: float = PATIENCE_S) -> None:
+    """Puts objects; a reader sees the old bytes or the new ones of each, never a part."""
+    if not address.is_remote(url):
+        root = address.local_path(url)
+        for key, content in files.items():
+            patiently(url, partial(_replace, root / key, [content]))
+        return
+    system, path = address.filesystem(url)
+    patiently(
+        url, lambda: system.pipe({f"{path}/{key}": content for key, content in files.items()}), patience_s
+    )
+
+
+def put_parts(url: str, key: str, parts: Sequence[bytes | memoryview]) -> None:
+    """Puts one object of many parts, which are never joined on a disk's way; whole or not at all."""
+    if not address.is_remote(url):
+        patiently(url, partial(_replace, address.local_path(url) / key, parts))
+        return
+    system, path = address.filesystem(url)
+    patiently(url, partial(_upload, system, f"{path}/{key}", parts))
+
+
+def put_new(url: str, key: str, content: bytes) -> bool:
+    """Puts an object where none is; False where one is. Of many that try, one succeeds."""
+    try:
+        patiently(url, lambda: _create(url, key, content))
+    except FileExistsError:
+        return get(url, key) == content  # an answer that was lost on the way: it was ours
+    return True
+
+
+def delete(url: str, keys: Iterable[str]) -> None:
+    """Deletes objects; those that are not there are no error."""
+    for key in keys:
+        with contextlib.suppress(FileNotFoundError):
+            patiently(url, partial(_remove, url, key))
+
+
+def names(url: str, folder: str) -> list[str]:
+    """Names of the objects directly in a folder, unordered; none where there is no folder."""
+    try:
+        return patiently(url, lambda: _list(url, folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def keys_below(url: str, folder: str) -> list[str]:
+    """Keys of all objects below a folder, sorted; reads the whole list, so never in a run's way."""
+    if not address.is_remote(url):
+        root = address.local_path(url)
+        return sorted(
+            file.relative_to(root).as_posix() for file in (root / folder).rglob("*") if file.is_file()
+        )
+    system, path = address.filesystem(url)
+    found = patiently(url, lambda: system.find(f"{path}/{folder}"))
+    return sorted(str(key).removeprefix(f"{path}/") for key in found)
+
+
+def move_into_place(built: Path, url: str) -> None:
+    """Makes a folder the store, in one step; remotely the root's metadata come last.
+
+    Raises:
+        OSError: the place was taken meanwhile.
+    """
+    if not address.is_remote(url):
+        built.rename(address.local_path(url))
+        return
+    files = {str(file.relative_to(built)): file.read_bytes() for file in built.rglob("*") if file.is_file()}
+    root = files.pop("zarr.json")
+    put(url, files)
+    put(url, {"zarr.json": root})
+    shutil.rmtree(built)
+
+
+def _read(url: str, key: str) -> bytes:
+    if not address.is_remote(url):
+        return (address.local_path(url) / key).read_bytes()
+    system, path = address.filesystem(url)
+    return bytes(system.cat_file(f"{path}/{key}"))
+
+
+def _cat_those_there(system: Any, names: list[str]) -> dict[str, bytes]:
+    """Contents by name; an object that is not there is left out, any other trouble is raised."""
+    found = system.cat(names, on_error="return")
+    for content in found.values():
+        if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+            raise content
+    return {name: content for name, content in found.items() if not isinstance(content, Exception)}
+
+
+def _create(url: str, key: str, content: bytes) -> None:
+    if address.is_remote(url):
+        system, path = address.filesystem(url)
+        try:
+            system.pipe_file(f"{path}/{key}", content, mode="create")
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # how s3fs tells "412 Precondition Failed"
+                raise FileExistsError(key) from None
+            raise
+        return
+    target = address.local_path(url) / key
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        part.write_bytes(content)
+        os.link(part, target)  # refuses where a file is, and is whole from its first moment
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _remove(url: str, key: str) -> None:
+    if not address.is_remote(url):
+        (address.local_path(url) / key).unlink()
+        return
+    system, path = address.filesystem(url)
+    system.rm_file(f"{path}/{key}")
+
+
+def _list(url: str, folder: str) -> list[str]:
+    if not address.is_remote(url):
+        return os.listdir(address.local_path(url) / folder)
+    system, path = address.filesystem(url)
+    found = system.ls(f"{path}/{folder}", detail=False, refresh=True)
+    return [str(name).rpartition("/")[2] for name in found]
+
+
+def _replace(target: Path, parts: Sequence[bytes | memoryview]) -> None:
+    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        try:
+            file = part.open("wb", buffering=0)
+        except FileNotFoundError:
+            os.makedirs(target.parent, exist_ok=True)
+            file = part.open("wb", buffering=0)
+        with file:
+            for content in parts:
+                _write_all(file, content)
+        part.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
+def _write_all(file: io.FileIO, content: bytes | memoryview) -> None:
+    """All of it: one write takes 2 GiB at most, and on a disk that fills up less than it is given."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _upload(system: Any, path: str, parts: Sequence[bytes | memoryview]) -> None:
+    """One request if it is small, else in pieces that become an object when the last one has arrived."""
+    if sum(len(part) for part in parts) <= ONE_REQUEST_BYTES:
+        system.pipe_file(path, b"".join(parts))
+        return
+    with system.open(path, "wb") as file:
+        for part in parts:
+            file.write(part)
+
+
+def _is_of_a_client(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in _CLIENTS
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a line: never a request, which may be signed."""
+    text = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0]
+    return str(text).partition("?")[0].rstrip(". ") or type(error).__name__

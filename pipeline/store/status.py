@@ -1,0 +1,89 @@
+"""How far a sweep is, from its store alone; works while it runs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from widesweep.pipeline.store.journal import is_running
+from widesweep.pipeline.store.reader import Store, counts
+
+
+def status(url: str) -> dict[str, Any]:
+    """The object that `status --json` prints.
+
+    Args:
+        url: the store's address.
+
+    Returns:
+        name, cells by state, blocks done and total, whether a run lives, seconds elapsed over all runs and
+        seconds remaining (0 when finished, None when unknown). A sweep that also samples random networks
+        counts their (width, depth) pairs under `initialization`; `failures` gives the first reasons.
+
+    Raises:
+        InputError: nothing is there, or no sweep's store.
+    """
+    store = Store(url, snapshot=True)
+    run = store.run_attributes()
+    finished = store.finished_blocks()[store.asked_blocks()]
+    running = is_running(run)
+    result: dict[str, Any] = {
+        "name": store.config.name,
+        "cells": store.cell_counts(),
+        "blocks": {"done": int(finished.sum()), "total": len(finished)},
+        "running": running,
+        "elapsed_s": round(_elapsed_s(run, running), 3),
+        "remaining_s": _remaining_s(run, running, bool(finished.all())),
+    }
+    if store.config.training is not None and store.config.initialization is not None:
+        result["initialization"] = counts(store.initialization_status())
+    failures = store.failures(10)
+    if failures:
+        result["failures"] = failures
+    return result
+
+
+def lines(state: dict[str, Any]) -> str:
+    """The same for people.
+
+    >>> print(lines({"name": "a", "cells": {"done": 1, "diverged": 0, "failed": 0, "pending": 1},
+    ...     "blocks": {"done": 1, "total": 2}, "running": False, "elapsed_s": 3.0, "remaining_s": None}))
+    a: not running
+      cells   1 done, 0 diverged, 0 failed, 1 pending
+      blocks  1 of 2
+      time    3 s so far
+    """
+    cells = ", ".join(f"{count} {name}" for name, count in state["cells"].items())
+    done = state["blocks"]["done"] == state["blocks"]["total"]
+    word = "running" if state["running"] else "finished" if done else "not running"
+    left = (
+        f", about {state['remaining_s']:.0f} s left"
+        if state["running"] and state["remaining_s"] is not None
+        else ""
+    )
+    text = [
+        f"{state['name']}: {word}",
+        f"  cells   {cells}",
+        f"  blocks  {state['blocks']['done']} of {state['blocks']['total']}",
+        f"  time    {state['elapsed_s']:.0f} s so far{left}",
+    ]
+    if "initialization" in state:
+        text.insert(
+            2, "  random networks  " + ", ".join(f"{n} {name}" for name, n in state["initialization"].items())
+        )
+    text += [f"  block {block} failed: {reason}" for block, reason in state.get("failures", {}).items()]
+    return "\n".join(text)
+
+
+def _elapsed_s(run: dict[str, Any], running: bool) -> float:
+    elapsed = float(run.get("elapsed_s", 0.0))
+    return elapsed + max(0.0, time.time() - float(run["heartbeat"])) if running else elapsed
+
+
+def _remaining_s(run: dict[str, Any], running: bool, finished: bool) -> float | None:
+    remaining = run.get("remaining_s")
+    if finished:
+        return 0.0
+    if not running or remaining is None:
+        return None
+    return round(max(0.0, float(remaining) - max(0.0, time.time() - float(run["heartbeat"]))), 3)

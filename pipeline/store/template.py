@@ -1,0 +1,132 @@
+"""A new store: every group, coordinate and prediction at once, or nothing."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import platform
+import shutil
+import tempfile
+import uuid
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.errors import ZarrUserWarning
+
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.plan.blocks import Plan
+from widesweep.pipeline.predict.prediction import Prediction
+from widesweep.pipeline.store import address, objects, schema
+from widesweep.pipeline.store.chunks import COMPRESSORS, SERIALIZER
+
+_LIBRARIES = ("numpy", "scipy", "numba", "torch", "ray", "zarr", "xarray")
+
+
+def create(url: str, plan: Plan, prediction: Prediction, index: np.ndarray, data_hash: str) -> None:
+    """Builds the whole template beside its place and moves it there in one step.
+
+    Args:
+        url: where the store will be; nothing may be there yet but an empty folder.
+        plan: the sweep and its chunks.
+        prediction: what /theory holds.
+        index: rows of the source that the training points are.
+        data_hash: of the data's files; empty where the config defines the data.
+
+    Raises:
+        InputError: the place is taken or cannot be written.
+    """
+    if not address.is_free(url):
+        wanted = "a new store needs a path where nothing is"
+        raise InputError(url, "something else than a sweep's store is there", wanted)
+    built = _workplace(url)
+    try:
+        root = zarr.open_group(built, mode="w", zarr_format=3, attributes=_root_attributes(plan, data_hash))
+        for name, group in schema.groups(plan, prediction, index).items():
+            write_group(root, name, group)
+        consolidate(str(built))
+        objects.move_into_place(built, url)
+    except OSError as error:
+        raise InputError(
+            url, f"it cannot be written ({error.strerror or error})", "a store needs a place to write"
+        ) from None
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
+
+
+def consolidate(url: str) -> None:
+    """Gathers the metadata of the hierarchy, and of each group by itself, so that one read opens them."""
+    store = address.zarr_store(url)
+    root = zarr.open_group(store, mode="r+", use_consolidated=False)
+    with (
+        warnings.catch_warnings()
+    ):  # Zarr says that others may not read it; they fall back to the arrays' own
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        for name in sorted(root.group_keys()):
+            zarr.consolidate_metadata(store, path=name)
+        zarr.consolidate_metadata(store)
+
+
+def _workplace(url: str) -> Path:
+    """A folder beside the store, from where a rename is one step."""
+    if address.is_remote(url):
+        return Path(tempfile.mkdtemp(prefix="widesweep-"))
+    target = address.local_path(url)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            url, f"its folder cannot be made ({error.strerror})", "a store needs a place to write"
+        ) from None
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+
+
+def write_group(root: zarr.Group, name: str, group: schema.Group) -> None:
+    """Makes one group with its arrays, and writes the values that are known."""
+    target = root.create_group(name, attributes=group.attributes)
+    for array in group.arrays:
+        variable = array.variable
+        created = target.create_array(
+            variable.name,
+            shape=array.shape,
+            chunks=array.chunks,
+            dtype=variable.dtype,
+            fill_value="" if variable.dtype == "str" else variable.fill_value,
+            serializer="auto" if variable.dtype == "str" else SERIALIZER,
+            compressors=COMPRESSORS,
+            dimension_names=variable.dims,
+            attributes={"long_name": variable.long_name, "units": variable.units, **variable.attributes},
+        )
+        if array.values is not None:
+            created[...] = array.values
+
+
+def _root_attributes(plan: Plan, data_hash: str) -> dict[str, Any]:
+    return {
+        "config": plan.config.json_text(),
+        "config_hash": plan.config.hash,
+        "data_hash": data_hash,
+        "schema_version": schema.SCHEMA_VERSION,
+        "code_version": version(),
+        "library_versions": json.dumps({"python": platform.python_version(), **_library_versions()}),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def version() -> str:
+    """The version of this code, "unknown" where it is not installed."""
+    return _installed("widesweep") or "unknown"
+
+
+def _library_versions() -> dict[str, str]:
+    return {name: found for name in _LIBRARIES if (found := _installed(name))}
+
+
+def _installed(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

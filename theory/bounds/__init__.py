@@ -1,0 +1,1 @@
+"""Inequalities that a run in their regime must respect."""

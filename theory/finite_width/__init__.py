@@ -1,0 +1,1 @@
+"""Corrections at finite width: cumulants and fluctuations of random networks."""

@@ -1,0 +1,1 @@
+"""Training in the linearised model: trajectories, optimisers, predictions on new points."""

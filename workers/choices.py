@@ -1,0 +1,46 @@
+"""Rules for lists in a config: values that differ, and measurements chosen by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+
+def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values; refuses an axis that names one coordinate twice.
+
+    Raises:
+        PydanticCustomError: of type "duplicate", which names the value.
+
+    >>> unique((1, 2))
+    (1, 2)
+    """
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            raise PydanticCustomError("duplicate", "{value} is there twice", {"value": value})
+        seen.add(value)
+    return values
+
+
+def chosen(names: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
+    """The measurements of these names, each once, in the order of the list.
+
+    Raises:
+        ValueError: a name is unknown (the nearest is given), or there is none.
+
+    >>> chosen(["drift", "loss"], ["loss", "kernel", "drift"])
+    ('loss', 'drift')
+    """
+    listed = tuple(known)
+    for name in names:
+        if name not in listed:
+            near = difflib.get_close_matches(name, listed, n=1, cutoff=0.5)
+            wanted = f"the nearest is '{near[0]}'" if near else f"they are {', '.join(listed)}"
+            raise ValueError(f"'{name}' is not a measurement; {wanted}")
+    if not names:
+        raise ValueError(f"nothing is measured; name some of {', '.join(listed)}")
+    return tuple(name for name in listed if name in names)

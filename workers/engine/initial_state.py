@@ -1,0 +1,149 @@
+"""Where the cells of a batch begin: networks at step 0, one for each seed, and what is measured on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.norms import (
+    eigenpairs,
+    extreme_eigenvalues,
+    frobenius,
+    operator_norm,
+    rows_times,
+)
+from widesweep.workers.engine.tangent_kernels import layer_tangent_kernels, tangent_kernel
+from widesweep.workers.networks.layers import Layer
+from widesweep.workers.networks.network import Network
+from widesweep.workers.optimizers.optimizer import Training
+
+
+@dataclass(frozen=True)
+class Points:
+    """Training points x (n, d), labels y (n·K,), sample-major, and test points likewise, possibly none."""
+
+    x: Tensor
+    y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+
+
+class Start:
+    """S networks at initialisation on the training points; each quantity is computed when first asked for.
+
+    Attributes:
+        network: their config.
+        training: how cells go on from here.
+        coordinates: (config seed, width, depth, cell seed) of each start.
+        points: what the networks are trained and tested on.
+        targets: y, shape (n·K,), sample-major as all outputs are.
+        ensemble: the networks at step 0, after their forward pass; never moved.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        training: Training,
+        layers: Sequence[Layer],
+        coordinates: Sequence[tuple[int, ...]],
+        parameters: Sequence[tuple[list[Tensor], list[Tensor | None]]],
+        points: Points,
+    ) -> None:
+        """Puts the networks on the points.
+
+        Args:
+            network: what the layers belong to.
+            training: how cells go on from here.
+            layers: sizes and scales.
+            coordinates: of each start.
+            parameters: what `initial_parameters` gave, for each start.
+            points: training and test points.
+        """
+        self.network, self.training = network, training
+        self.layers, self.parameters = layers, parameters
+        self.coordinates, self.points, self.targets = coordinates, points, points.y
+        self.ensemble = self.batch(np.arange(len(parameters)), np.ones(len(parameters)))
+        self.ensemble.forward()
+
+    def batch(self, start: np.ndarray, learning_rates: np.ndarray) -> Ensemble:
+        """Cells that begin here, on the training points.
+
+        Args:
+            start: of each cell, which start it begins from, shape (B,).
+            learning_rates: η of each cell, shape (B,).
+        """
+        return Ensemble(self.network, self.layers, self.parameters, start, learning_rates, self.points.x)
+
+    @cached_property
+    def residual(self) -> Tensor:
+        """r(0) = αf − y, shape (S, n·K)."""
+        return self.ensemble.outputs - self.targets
+
+    @cached_property
+    def kernel(self) -> Tensor:
+        """G(0), shape (S, n·K, n·K)."""
+        return tangent_kernel(self.ensemble)
+
+    @cached_property
+    def extreme_eigenvalues(self) -> tuple[Tensor, Tensor]:
+        """λ_min and λ_max of G(0), each of shape (S,)."""
+        return extreme_eigenvalues(self.kernel)
+
+    @cached_property
+    def pattern(self) -> Tensor:
+        """z_1(0) > 0, shape (S, n, m)."""
+        return self.ensemble.pre_activations[0] > 0
+
+    @cached_property
+    def frobenius_norms(self) -> list[Tensor]:
+        """‖W^(h)(0)‖_F of each layer, shape (S,)."""
+        return [frobenius(w) for w in self.ensemble.initial_weights]
+
+    @cached_property
+    def operator_norms(self) -> list[Tensor]:
+        """‖W^(h)(0)‖₂ of each layer, shape (S,)."""
+        return [operator_norm(w) for w in self.ensemble.initial_weights]
+
+    @cached_property
+    def spectrum(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues of G(0), ascending, (S, n·K), and eigenvectors as columns, v_i·r(0) ≥ 0."""
+        values, vectors = eigenpairs(self.kernel)
+        along = rows_times(self.residual, vectors)[:, None]
+        return values, torch.where(along < 0, -vectors, vectors)
+
+    @cached_property
+    def layer_kernels(self) -> list[Tensor | None]:
+        """G^(h)(0) of each layer, shape (S, n·K, n·K); None: the layer does not train."""
+        return layer_tangent_kernels(self.ensemble)
+
+    @cached_property
+    def test(self) -> Ensemble:
+        """The networks at step 0 on the test points, after their forward pass."""
+        view = self.ensemble.at(self.points.test_x)
+        view.forward()
+        return view
+
+    @cached_property
+    def test_kernel(self) -> Tensor:
+        """G(0) between test and training points, shape (S, n_test·K, n·K)."""
+        return tangent_kernel(self.test, self.ensemble)
+
+    @cached_property
+    def test_offset(self) -> Tensor | None:
+        """αf(0) on the test points where the model is centred, shape (S, n_test·K)."""
+        return self.test.outputs if self.network.centered else None
+
+    @cached_property
+    def least_limit_eigenvalue(self) -> float:
+        """Du's λ0: λ_min of the last hidden layer's kernel as width grows, at this width's scale."""
+        _, width, depth, _ = self.coordinates[0]
+        x = self.points.x.to("cpu", torch.float64).numpy()
+        part = self.network.kernels(x @ x.T, depth).layer_ntk[depth - 1]
+        scale = self.network.alpha**2 * self.network.kernel_scale(width, depth)
+        return float(scale * np.linalg.eigvalsh(part)[0])

@@ -1,0 +1,86 @@
+"""What need not be computed between two looks: the first layer's weights, and layers below all that trains.
+
+Gradient descent moves W₁ within the span of the inputs, W₁(k) = W₁(0) − s Xᵀ Δ(k) with
+Δ(k) = Σ_{j<k} ηr ∘ D_1(j), so that z₁(k) = z₁(0) − (s²XXᵀ + t²) Δ(k). Two products of n·d·m a step, the
+layer's forward pass and its update, become one of n·n·m and a sum; W₁ is put in place at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from widesweep.workers.engine import matmul, memory_layout
+from widesweep.workers.engine.sync_steps import FEWEST_HELD
+
+if TYPE_CHECKING:
+    from widesweep.workers.engine.ensemble import Ensemble
+
+
+@dataclass(frozen=True)
+class HeldLayer:
+    """A first layer in mid-stretch.
+
+    Attributes:
+        base: z₁ at the start of the stretch, shape (B, n, m).
+        gram: s²XXᵀ + t², shape (1, n, n).
+        moved: Δ, shape (B, n, m).
+    """
+
+    base: Tensor
+    gram: Tensor
+    moved: Tensor
+
+    def product(self, out: Tensor) -> None:
+        """z₁ = base − gram Δ."""
+        out.copy_(self.base)
+        matmul.multiply(self.gram.expand(len(self.base), -1, -1), self.moved, out, -1.0, 1.0)
+
+
+@contextlib.contextmanager
+def held(ensemble: Ensemble, steps: int) -> Iterator[None]:
+    """Holds a batch's first layer for some steps of descent, where that is cheaper.
+
+    The samples' own products cost n·n·m for 2·n·d·m: it is done for n ≤ d, for a layer that trains and hands
+    on σ(z) alone. Layers below the lowest that trains are not computed again at all.
+
+    Args:
+        ensemble: after its forward pass; its weights are in place before and after, not within.
+        steps: how many steps of descent will be taken within.
+    """
+    lowest = next(h for h, layer in enumerate(ensemble.layers) if layer.trains)
+    ensemble.lowest_moving = lowest
+    if lowest == 0 and steps >= FEWEST_HELD and _is_cheaper(ensemble):
+        ensemble.held_layer = _begin(ensemble)
+    try:
+        yield
+    finally:
+        ensemble.lowest_moving = 0
+        layer, ensemble.held_layer = ensemble.held_layer, None
+        if layer is not None:
+            ensemble.subtract_from_layer(0, layer.moved, ensemble.trained)
+
+
+def _is_cheaper(ensemble: Ensemble) -> bool:
+    layer = ensemble.layers[0]
+    return len(ensemble.x) == 1 and ensemble.x.shape[1] <= layer.fan_in and not layer.branches
+
+
+def _begin(ensemble: Ensemble) -> HeldLayer:
+    layer = ensemble.room_to_hold
+    if layer is None:
+        layer = ensemble.room_to_hold = _room(ensemble)
+    ensemble.product(0, layer.base)
+    layer.moved.zero_()
+    return layer
+
+
+def _room(ensemble: Ensemble) -> HeldLayer:
+    layer, x, gram = ensemble.layers[0], ensemble.x, ensemble.input_gram
+    assert gram is not None  # it is cheaper to hold a layer whose inputs all cells share
+    base, moved = (memory_layout.by_feature(x, len(ensemble), x.shape[1], layer.fan_out) for _ in range(2))
+    return HeldLayer(base, gram, moved)

@@ -1,0 +1,132 @@
+"""What is measured at a recorded step; a new measurement is a file here and a line in `OBSERVABLES`.
+
+A config names those it wants in `training.measure`; what is not named is neither computed nor stored.
+
+Importing this loads no torch: the driver reads the variables' names from here, workers also measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from widesweep.workers import choices
+from widesweep.workers.measurements import (
+    alignment,
+    drift,
+    du_conditions,
+    held_out_loss,
+    kernel,
+    last_hidden_kernel,
+    layer_kernels,
+    linearized,
+    linearized_held_out,
+    loss,
+    modes,
+    patterns,
+    second_order,
+    spectrum,
+    subspaces,
+)
+from widesweep.workers.variable import CELL, STATUS_FLAGS, Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from widesweep.workers.measurements.record import Record
+
+
+@dataclass(frozen=True)
+class Observable:
+    """A measurement: its variables in the store, and how to compute them at a record.
+
+    Attributes:
+        variables: name, dimensions and meaning of each.
+        needs: names of the quantities that it reads, as `cost` counts them.
+        measure: a record to one tensor for each variable, shape (B,) or (B, layers).
+    """
+
+    variables: tuple[Variable, ...]
+    needs: tuple[str, ...]
+    measure: Callable[[Record], tuple[Tensor, ...]]
+
+    @property
+    def reads_weights(self) -> bool:
+        """Whether it reads parameters, and not only what a look has made of them."""
+        return not set(self.needs) <= MADE_BY_A_LOOK
+
+    @property
+    def reads_the_kernel_alone(self) -> bool:
+        """Whether residuals and the tangent kernel are all that it reads of a step."""
+        return set(self.needs) <= MADE_OF_THE_KERNEL
+
+
+MADE_OF_THE_KERNEL = {"unit_cotangents", "kernel", "extreme_eigenvalues", "spectrum", "linearized"}
+MADE_BY_A_LOOK = MADE_OF_THE_KERNEL | {
+    "layer_kernels",
+    "layer_eigenvalues",
+    "last_hidden_eigenvalues",
+    "pattern",
+}
+_MODULES = (
+    loss,
+    kernel,
+    drift,
+    patterns,
+    held_out_loss,
+    spectrum,
+    modes,
+    subspaces,
+    layer_kernels,
+    last_hidden_kernel,
+    second_order,
+    linearized,
+    linearized_held_out,
+    du_conditions,
+    alignment,
+)
+OBSERVABLES = {m.__name__.rpartition(".")[2]: Observable(m.VARIABLES, m.NEEDS, m.measure) for m in _MODULES}
+DEFAULT = ("loss", "kernel", "drift", "patterns")
+
+STATUS = Variable("status", CELL, "state of the cell", dtype="int8", attributes=STATUS_FLAGS)
+
+
+def chosen(names: Sequence[str]) -> tuple[str, ...]:
+    """The measurements of these names, each once, in the order of the list.
+
+    Raises:
+        ValueError: a name is unknown (the nearest is given), or there is none.
+
+    >>> chosen(["drift", "loss"])
+    ('loss', 'drift')
+    """
+    return choices.chosen(names, OBSERVABLES)
+
+
+def needs(names: Sequence[str]) -> tuple[str, ...]:
+    """The quantities that these measurements read, each once.
+
+    >>> needs(["spectrum", "modes"])
+    ('unit_cotangents', 'kernel', 'spectrum')
+    """
+    return tuple(dict.fromkeys(need for name in chosen(names) for need in OBSERVABLES[name].needs))
+
+
+def training_variables(names: Sequence[str]) -> tuple[Variable, ...]:
+    """The variables of these measurements, and the cell's status."""
+    return (*(v for name in chosen(names) for v in OBSERVABLES[name].variables), STATUS)
+
+
+TRAINING_VARIABLES = training_variables(DEFAULT)
+
+__all__ = [
+    "DEFAULT",
+    "OBSERVABLES",
+    "STATUS",
+    "TRAINING_VARIABLES",
+    "Observable",
+    "chosen",
+    "needs",
+    "training_variables",
+]

@@ -1,0 +1,48 @@
+"""How far the weights have moved: in all, by layer, and the farthest neuron."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from widesweep.workers.variable import CELL, Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from widesweep.workers.measurements.record import Record
+
+_LAYER = "‖W^(h)(k) − W^(h)(0)‖ / ‖W^(h)(0)‖ of layer h's weights, {} norm; layer depth+1 is the output"
+VARIABLES = (
+    Variable("parameter_change", (*CELL, "step"), "‖θ(k) − θ(0)‖₂ over all weights and biases"),
+    Variable(
+        "neuron_change_max",
+        (*CELL, "step"),
+        "largest ‖w_r(k) − w_r(0)‖₂ over first-layer neurons r, in units where w ~ N(0, I)",
+    ),
+    Variable("layer_relative_change", (*CELL, "step", "layer"), _LAYER.format("operator")),
+    Variable("layer_relative_change_frobenius", (*CELL, "step", "layer"), _LAYER.format("Frobenius")),
+)
+NEEDS = ("weight_changes", "norms")
+
+
+def measure(record: Record) -> tuple[Tensor, ...]:
+    """‖Δθ‖, max_r ‖Δw_r‖, and for each layer the relative change in both norms."""
+    import torch
+
+    from widesweep.workers.engine.norms import frobenius, operator_norm
+
+    ensemble, start = record.ensemble, record.start
+    none = torch.zeros(len(ensemble), dtype=record.residual.dtype, device=record.residual.device)
+    squared, operator, frobenius_norm = none.clone(), [], []
+    for h, change in enumerate(record.weight_changes):
+        norm = none if change is None else frobenius(change)
+        squared += norm.square()
+        frobenius_norm.append(norm / start.frobenius_norms[h][ensemble.start])
+        largest = none if change is None else operator_norm(change)
+        operator.append(largest / start.operator_norms[h][ensemble.start])
+    for bias, initial in zip(ensemble.biases, ensemble.initial_biases, strict=True):
+        if bias is not None and initial is not None:
+            squared += (bias - initial[ensemble.start]).square().sum((1, 2))
+    first = record.weight_changes[0]
+    neuron = none if first is None else first.square().sum(1).amax(1).sqrt() / ensemble.layers[0].weight_std
+    return squared.sqrt(), neuron, torch.stack(operator, 1), torch.stack(frobenius_norm, 1)

@@ -1,0 +1,32 @@
+"""The linearised network beside the true one, on the test points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from widesweep.workers.variable import CELL, Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from widesweep.workers.measurements.record import Record
+
+VARIABLES = (
+    Variable("linearized_test_distance", (*CELL, "step"), "‖u(k) − u_lin(k)‖₂ on the test points"),
+    Variable("linearized_test_loss", (*CELL, "step"), "½‖u_lin(k) − y‖² on the test points"),
+)
+NEEDS = ("linearized", "test_outputs", "test_kernel")
+
+
+def measure(record: Record) -> tuple[Tensor, ...]:
+    """u_lin(k) = u(0) − G(test, train) V (1 − p_k(Λ))/Λ Vᵀ r(0): its distance from u(k), and its loss."""
+    import torch
+
+    from widesweep.workers.engine.norms import rows_times
+
+    start, of_cell = record.start, record.ensemble.start
+    initial = torch.zeros_like(start.test.outputs) if start.test_offset is not None else start.test.outputs
+    moved = rows_times(record.linearized.pull, start.test_kernel[of_cell].transpose(1, 2))
+    linear = initial[of_cell] - moved
+    distance = (record.test_outputs - linear).square().sum(1).sqrt()
+    return distance, 0.5 * (linear - start.points.test_y).square().sum(1)

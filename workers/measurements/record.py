@@ -1,0 +1,94 @@
+"""One recorded step of a batch: what observables read, each thing computed once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.initial_state import Start
+from widesweep.workers.engine.linearized_state import LinearizedState, linearized_state
+from widesweep.workers.engine.norms import eigenpairs
+from widesweep.workers.engine.tangent_kernels import layer_tangent_kernels, tangent_kernel
+
+
+class Record:
+    """A batch at a recorded step, after its forward pass; n·K outputs lie side by side, sample-major."""
+
+    def __init__(
+        self, ensemble: Ensemble, residual: Tensor, start: Start, step: int, kernel: Tensor | None = None
+    ) -> None:
+        """Looks at a batch and at what it started from.
+
+        Args:
+            ensemble: the batch, after its forward pass; where the kernel is given, at any step.
+            residual: r = αf − y at the step, shape (B, n·K).
+            start: where its cells began.
+            step: the step.
+            kernel: G there, if it is known; then nothing but r and G may be measured.
+        """
+        self.step = step
+        self._kernel = kernel
+        self.ensemble = ensemble
+        self.residual = residual
+        self.start = start
+
+    @cached_property
+    def kernel(self) -> Tensor:
+        """G(k), shape (B, n·K, n·K)."""
+        return tangent_kernel(self.ensemble) if self._kernel is None else self._kernel
+
+    @cached_property
+    def spectrum(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues of G(k), ascending, (B, n·K), and eigenvectors as columns."""
+        return eigenpairs(self.kernel)
+
+    @cached_property
+    def layer_kernels(self) -> list[Tensor | None]:
+        """G^(h)(k) of each layer, shape (B, n·K, n·K); None: the layer does not train."""
+        return layer_tangent_kernels(self.ensemble)
+
+    @cached_property
+    def output_step(self) -> Tensor:
+        """u(k+1) − u(k) of one step of gradient descent from here, whatever the optimiser, (B, n·K).
+
+        Made on a copy: the batch itself does not move.
+        """
+        probe = self.ensemble.copied()
+        before = probe.forward().clone()
+        probe.step(self.residual)
+        return probe.forward() - before
+
+    @cached_property
+    def linearized(self) -> LinearizedState:
+        """The model linearised at the start, trained as long."""
+        return linearized_state(self.start, self.ensemble, self.step)
+
+    @cached_property
+    def test_outputs(self) -> Tensor:
+        """Outputs on the test points, shape (B, n_test·K)."""
+        outputs = self.ensemble.at(self.start.points.test_x).forward()
+        offset = self.start.test_offset
+        return outputs if offset is None else outputs - offset[self.ensemble.start]
+
+    @cached_property
+    def weight_changes(self) -> list[Tensor | None]:
+        """W^(h)(k) − W^(h)(0) of each layer, shape (B, fan_in, fan_out); None: the layer does not train."""
+        e = self.ensemble
+        return [
+            _difference(w, w0, e.start) if layer.trains else None
+            for layer, w, w0 in zip(e.layers, e.weights, e.initial_weights, strict=True)
+        ]
+
+    @cached_property
+    def pattern(self) -> Tensor:
+        """Signs of the first layer's pre-activations, z_1 > 0, shape (B, n, m)."""
+        return self.ensemble.pre_activations[0] > 0
+
+
+def _difference(weights: Tensor, initial: Tensor, start: Tensor) -> Tensor:
+    """W − W(0) of each cell, through one array."""
+    change = initial.index_select(0, start)
+    return torch.sub(weights, change, out=change)

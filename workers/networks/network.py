@@ -1,0 +1,178 @@
+"""What every network's config has: activation, what trains, output scale, and its cost."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.functional_validators import AfterValidator
+
+from widesweep.theory import activations
+from widesweep.theory.activations import Activation
+from widesweep.theory.finite_width import cumulants, moments
+from widesweep.theory.infinite_width.kernels import Kernels
+from widesweep.workers.choices import unique
+from widesweep.workers.networks.layers import Layer
+
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(unique)]
+
+
+class Leaky(BaseModel):
+    """σ(t) = a₋t for t < 0 and a₊t for t ≥ 0, written `{leaky: [a_minus, a_plus]}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    leaky: tuple[FiniteFloat, FiniteFloat]
+
+
+ActivationConfig = Literal["relu", "linear", "tanh", "erf", "gelu"] | Leaky
+
+
+class Network(BaseModel, ABC):
+    """Config of a network and the facts that follow from it; imports no torch.
+
+    Attributes:
+        activation: σ of the hidden layers; `{leaky: [a, b]}` has slope a below 0 and b above.
+        trains: `all` weights and biases, those of the `hidden` layers, or those of the `last` layer.
+        output_scale: α, which multiplies the network; a list makes it an axis of the grid.
+        centered: whether the network at its initialisation is subtracted, so that outputs start at 0.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    samples_output: ClassVar[bool] = True  # whether `random_networks` can draw its output without weights
+
+    activation: ActivationConfig = "relu"
+    trains: Literal["all", "hidden", "last"] = "all"
+    output_scale: PositiveFloat | Scales = Field(
+        default=1.0,
+        json_schema_extra={
+            "noun": "an output scale",
+            "wanted": "it is a finite number above 0, or a list of different ones",
+        },
+    )
+    centered: bool = False
+
+    @property
+    def output_scales(self) -> tuple[float, ...] | None:
+        """The values of the axis `output_scale`; None where the grid has no such axis."""
+        return self.output_scale if isinstance(self.output_scale, tuple) else None
+
+    @property
+    def alpha(self) -> float:
+        """α, which multiplies the network.
+
+        Raises:
+            TypeError: there are several; take `at_scale` first.
+        """
+        if isinstance(self.output_scale, tuple):
+            raise TypeError(f"a network of {len(self.output_scale)} output scales has no α of its own")
+        return self.output_scale
+
+    def at_scale(self, alpha: float | tuple[float, ...]) -> Self:
+        """The same network with another α, or along another axis of them.
+
+        Args:
+            alpha: α > 0, or different ones.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**fields | {"output_scale": alpha})
+
+    def activation_object(self) -> Activation:
+        """The activation as `theory` knows it."""
+        if isinstance(self.activation, Leaky):
+            return activations.leaky(*self.activation.leaky)
+        return activations.get(self.activation)
+
+    @abstractmethod
+    def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:
+        """The network's layers, first to output, whose fan-out is the number of outputs K."""
+
+    @abstractmethod
+    def kernels(self, gram: np.ndarray, depth: int) -> Kernels:
+        """Infinite-width kernels of one output of f (before the output scale), per unit of `kernel_scale`.
+
+        Of K outputs the kernels are these ⊗ I_K: no two outputs covary as width grows, whatever they share.
+        """
+
+    @abstractmethod
+    def kernel_scale(self, width: int, depth: int) -> float:
+        """c(m) such that the tangent kernel at width m is about c(m) times the limit of `kernels`."""
+
+    @abstractmethod
+    def predicted_cumulants(self, width: int, depth: int, orders: Sequence[int]) -> tuple[np.ndarray, str]:
+        """Normalised cumulants of one output at initialisation, and "exact" or "leading order"."""
+
+    def tangent_kernel(self, gram: np.ndarray, depth: int) -> np.ndarray:
+        """Infinite-width tangent kernel of αf over what trains, per unit of `kernel_scale`; shape (n, n)."""
+        return np.asarray(self.alpha**2 * self.kernels(gram, depth).ntk(self.trains))
+
+    def output_covariance(self, gram: np.ndarray, depth: int) -> np.ndarray:
+        """Covariance of αf over initialisations as width grows, shape (n, n); 0 for a centred network."""
+        if self.centered:
+            return np.zeros_like(gram)
+        return np.asarray(self.alpha**2 * self.kernels(gram, depth).nngp)
+
+    @property
+    def sampled_as(self) -> Network:
+        """What random draws at initialisation are made of: the network itself, or one like it."""
+        return self
+
+    def allowed_depths(self) -> tuple[int, ...] | None:
+        """Depths that this network can have; None: any from 1."""
+        return None
+
+    def parameters(self, width: int, depth: int, inputs: int, outputs: int = 1) -> int:
+        """Number of parameters."""
+        return sum(layer.parameters for layer in self.layers(width, depth, inputs, outputs))
+
+    def step_flops(self, width: int, depth: int, samples: int, inputs: int, outputs: int = 1) -> float:
+        """Floating-point operations of one step of one cell: 2n per weight for each of the three products.
+
+        Forward for every layer, cotangent for every layer but the first, update for those that train; K
+        outputs share one cotangent for each sample.
+        """
+        flops = 0.0
+        for index, layer in enumerate(self.layers(width, depth, inputs, outputs)):
+            products = 1 + (index > 0) + layer.trains
+            flops += 2.0 * samples * layer.fan_in * layer.fan_out * products
+        return flops
+
+    def memory_bytes(
+        self, width: int, depth: int, samples: int, inputs: int, itemsize: int, outputs: int = 1
+    ) -> int:
+        """Peak memory of training: weights, their start, one difference, three arrays per activation."""
+        layers = self.layers(width, depth, inputs, outputs)
+        weights = 3 * sum(layer.parameters for layer in layers)
+        arrays = samples * sum(3 * layer.fan_out for layer in layers)
+        lanczos = 64 * width * (depth > 1)
+        return itemsize * (weights + arrays + lanczos)
+
+
+def cumulants_of_gaussian_output(
+    activation: Activation,
+    width: int,
+    depth: int,
+    orders: Sequence[int],
+    *,
+    weight_variance: float,
+    bias_variance: float,
+    first_weight_variance: float,
+) -> tuple[np.ndarray, str]:
+    """κ_{2k}/K^k where the output layer is Gaussian: exact without biases for scale-invariant activations."""
+    if activation.slopes is not None and bias_variance == 0.0:
+        return moments.exact_cumulants([width] * depth, activation, list(orders)), "exact"
+    leading = cumulants.leading_cumulants(
+        width,
+        depth,
+        activation,
+        list(orders),
+        weight_variance=weight_variance,
+        bias_variance=bias_variance,
+        first_weight_variance=first_weight_variance,
+    )
+    return leading, "leading order"

@@ -1,0 +1,236 @@
+"""What every optimiser's config has, what theory says of its linear regime, and how it moves a batch."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
+
+from widesweep.theory.linearised import dynamics
+from widesweep.workers import measurements
+from widesweep.workers.variable import Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from widesweep.workers.engine.ensemble import Ensemble
+    from widesweep.workers.engine.initial_state import Start
+
+Steps = Annotated[int, Field(ge=1, le=100_000_000, strict=True)]
+Records = Annotated[int, Field(ge=2, le=100_000, strict=True)]
+
+
+class Stepper(ABC):
+    """A batch's optimiser: moves its parameters from one look of the training loop to the next."""
+
+    def __init__(self, ensemble: Ensemble, start: Start) -> None:
+        """Binds the optimiser to a batch at step 0, before any forward pass."""
+        self.ensemble = ensemble
+        self.start = start
+
+    @abstractmethod
+    def advance(self, residual: Tensor, first: int, last: int) -> None:
+        """Moves the parameters in place from step `first` to step `last`.
+
+        Args:
+            residual: r = αf − y at step `first`, shape (B, n·K), of the last forward pass.
+            first: the step that the parameters are at.
+            last: the step to reach.
+        """
+
+    @property
+    def leaves_the_look(self) -> bool:
+        """Whether a single step leaves outputs, activations and unit cotangents as its look found them.
+
+        Then what does not read weights may be measured after the step, which carries the cotangents anyway.
+        """
+        return False
+
+    @property
+    def sees_kernels(self) -> bool:
+        """Whether it can `advance_seeing`."""
+        return False
+
+    def advance_seeing(self, steps: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
+        """Takes so many steps with a look at each, before the step; their bits are those of single looks.
+
+        Args:
+            steps: how many.
+            kernels: whether kernels are wanted.
+
+        Returns:
+            r at each look, shape (steps, B, n), and G, shape (steps, B, n, n), or none.
+        """
+        raise NotImplementedError
+
+    def keep(self, chosen: Tensor) -> None:  # noqa: B027  (most keep nothing)
+        """Follows the batch as it shrinks to the chosen cells; called after `Ensemble.keep`."""
+
+    @property
+    def state(self) -> list[Tensor]:
+        """What `advance` needs beside parameters and step, each (B, …): part of every checkpoint."""
+        return []
+
+
+class Training(BaseModel, ABC):
+    """Settings that all optimisers share.
+
+    Attributes:
+        learning_rate_unit: `relative` is in units of 1/λ_max of the infinite-width tangent kernel of that
+            depth, `absolute` is η itself.
+        steps: gradient steps.
+        records: at most so many recorded steps, spaced evenly in the logarithm, first 0 and last `steps`.
+        dtype: precision of the training.
+        measure: what a record holds, by names of files of `workers/measurements`.
+        information_cutoff: where `subspaces` splits the spectrum, as a share of the Jacobian's largest
+            singular value.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    optimizer: str
+    learning_rate_unit: Literal["relative", "absolute"] = "relative"
+    steps: Steps
+    records: Records = 64
+    dtype: Literal["float64", "float32"] = "float64"
+    measure: tuple[str, ...] = measurements.DEFAULT
+    information_cutoff: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.1
+
+    @field_validator("measure")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return measurements.chosen(names)
+
+    @model_serializer(mode="wrap")
+    def _lean(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Measurements as a config without them means: stores that know none of them keep their hash."""
+        content: dict[str, Any] = handler(self)
+        if self.measure == measurements.DEFAULT:
+            del content["measure"]
+        if "subspaces" not in self.measure:
+            del content["information_cutoff"]
+        return content
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """What a training cell stores."""
+        return measurements.training_variables(self.measure)
+
+    @abstractmethod
+    def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
+        """This optimiser on a batch."""
+
+    def recorded_steps(self) -> tuple[int, ...]:
+        """The steps that are recorded."""
+        return recorded_steps(self.steps, self.records)
+
+    def mode_factors(self, eigenvalues: np.ndarray, learning_rate: float, steps: Any) -> np.ndarray:
+        """p_k(λ) of the linearised model, r(k) = p_k(Θ) r(0): (1 − ηλ)^k unless overridden.
+
+        Args:
+            eigenvalues: λ ≥ 0, shape (n,).
+            learning_rate: η.
+            steps: k, shape (steps,).
+
+        Returns:
+            Shape (steps, n).
+        """
+        return dynamics.mode_factors(eigenvalues, learning_rate, steps)
+
+    def mean_residual_norm(
+        self, ntk: np.ndarray, nngp: np.ndarray, targets: np.ndarray, learning_rate: float, steps: Any
+    ) -> np.ndarray:
+        """(E‖r(k)‖²)^½ of the linearised model over initial outputs f₀ ~ N(0, K) and the optimiser's noise.
+
+        Args:
+            ntk: Θ, shape (n, n), symmetric.
+            nngp: K, shape (n, n); zeros for a centred network.
+            targets: y, shape (n,), or (n, K) for K outputs, whose kernels are Θ ⊗ I_K and K ⊗ I_K.
+            learning_rate: η.
+            steps: k, shape (steps,).
+
+        Returns:
+            Shape (steps,); inf where it overflows.
+
+        Source: by modes, as in `dynamics.mean_residual_norm`.
+        """
+        eigenvalues, vectors = np.linalg.eigh(ntk)
+        spread = np.maximum(np.einsum("ij,ij->j", vectors, nngp @ vectors), 0.0)
+        outputs = targets.size // len(ntk)
+        power = outputs * spread + np.square(vectors.T @ targets).reshape(len(ntk), -1).sum(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            decayed = np.square(self.mode_factors(eigenvalues, learning_rate, steps)) @ power
+            norms = np.sqrt(decayed + outputs * self.floor(eigenvalues, learning_rate, steps))
+        return np.where(np.isnan(norms), np.inf, norms)
+
+    def rate_per_step(self, eigenvalues: np.ndarray, learning_rate: float) -> float:
+        """Late-time decay rate of ‖r‖ per step in the linearised model; NaN where noise ends the decay."""
+        return float(dynamics.rate_per_step(learning_rate, eigenvalues[0]))
+
+    def floor(self, eigenvalues: np.ndarray, learning_rate: float, steps: Any) -> np.ndarray | float:
+        """What noise adds to the mean square of the linearised residual at each step; 0 without noise."""
+        return 0.0
+
+    def gradients_per_step(self, samples: int) -> float:
+        """Cost of a step in full gradients, as the planner counts it."""
+        return 1.0
+
+    @property
+    def skips_between_looks(self) -> bool:
+        """Whether it computes no more between two looks than `held_layer` leaves to do."""
+        return False
+
+    @property
+    def replays(self) -> bool:
+        """Whether a GPU takes its steps between two looks as a captured graph (`engine.cuda_graphs`)."""
+        return False
+
+    @property
+    def parameter_arrays(self) -> int:
+        """Arrays as large as the parameters that the optimiser holds beside them."""
+        return 0
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one number."""
+        return 8 if self.dtype == "float64" else 4
+
+    @property
+    def rounding_floor(self) -> float:
+        """Relative residual below which rounding rules: 1e-13 in float64, 1e-7 in float32."""
+        return 1e-13 if self.dtype == "float64" else 1e-7
+
+
+@functools.lru_cache(maxsize=64)
+def recorded_steps(steps: int, records: int) -> tuple[int, ...]:
+    """At most `records` log-spaced integers from 0 to `steps`, both included.
+
+    >>> recorded_steps(1000, 5)
+    (0, 1, 10, 100, 1000)
+    """
+    if records >= steps + 1:
+        return tuple(range(steps + 1))
+    low, high = records - 1, 4 * records + 2
+    while low < high:  # the most log-spaced points whose distinct roundings still fit
+        middle = (low + high + 1) // 2
+        if len(_log_spaced(steps, middle)) <= records - 1:
+            low = middle
+        else:
+            high = middle - 1
+    return (0, *(int(step) for step in _log_spaced(steps, low)))
+
+
+def _log_spaced(steps: int, points: int) -> np.ndarray:
+    return np.unique(
+        np.rint(np.geomspace(1, steps, max(points, 1)) if points > 1 else [steps]).astype(np.int64)
+    )

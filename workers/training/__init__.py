@@ -1,0 +1,1 @@
+"""One block of cells, trained and measured."""

@@ -1,0 +1,319 @@
+"""One block of cells, trained and measured."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import xarray as xr
+
+from widesweep.workers.data import Data, Dimensions
+from widesweep.workers.engine import matmul
+from widesweep.workers.engine.compiled import lanczos
+from widesweep.workers.engine.device import resolved
+from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.parameters import initial_parameters
+from widesweep.workers.engine.sync_steps import runs
+from widesweep.workers.measurements import OBSERVABLES, needs
+from widesweep.workers.measurements.record import Record
+from widesweep.workers.networks.network import Network
+from widesweep.workers.optimizers.optimizer import Stepper, Training
+from widesweep.workers.training import checkpoint as checkpoints
+from widesweep.workers.training import costs
+from widesweep.workers.training.checkpoint import FINISHED, Batch, Flush, Ledger, States
+from widesweep.workers.training.step_window import Sight, at_once
+from widesweep.workers.variable import DIVERGED, DONE
+
+DIVERGENCE = 1e6  # ‖r‖ / ‖r(0)‖ from which a cell counts as diverged
+BATCH_BYTES = 4 * 2**20  # weights of a batch that stay near the core; a batch holds at least one cell
+POLL_S = 0.1  # longest time without a look for an interrupt
+NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # how torch and CUDA tell it
+
+
+@dataclass(frozen=True)
+class TrainingBlock:
+    """Cells of one width and depth: a run of seeds, each at every learning rate.
+
+    Attributes:
+        width: neurons in each hidden layer.
+        depth: hidden layers.
+        seeds: cell seeds.
+        learning_rates: as in the config.
+        learning_rates_absolute: η of each, in the loss's own units.
+        steps: recorded steps, ascending from 0.
+        network: its config.
+        training: its config.
+        seed: the config's seed.
+        memory_bytes: what the block may use.
+        device: a torch device, or "auto" for a GPU where one is.
+        threads: cores that the block may use.
+        split: batches are so many times smaller, and fewer train at once, after the memory ran out.
+    """
+
+    width: int
+    depth: int
+    seeds: tuple[int, ...]
+    learning_rates: tuple[float, ...]
+    learning_rates_absolute: tuple[float, ...]
+    steps: tuple[int, ...]
+    network: Network
+    training: Training
+    seed: int = 0
+    memory_bytes: int = 2**30
+    device: str = "auto"
+    threads: int = 1
+    split: int = 1
+
+
+def prepare(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> None:
+    """Loads machine code of a CPU's steps and records that such cells use: once in a process, for seconds."""
+    if "norms" in needs(training.measure):
+        lanczos.load(np.dtype(training.dtype))
+    if not costs.has_compiled_passes(network, width, depth, size):
+        return
+    from widesweep.workers.engine.compiled import segment, sync_step
+
+    sync_step.load(np.dtype(training.dtype))
+    if training.skips_between_looks:
+        segment.load(np.dtype(training.dtype))
+
+
+def run(
+    block: TrainingBlock,
+    data: Data,
+    flush: Flush | None = None,
+    checkpoint: Mapping[str, np.ndarray] | None = None,
+) -> xr.Dataset:
+    """Trains a block's cells and measures them at its recorded steps.
+
+    A cell's numbers depend on its coordinates and the config alone: cells are split into batches by memory,
+    and each batch runs on one core, so that neither batch nor thread count changes a bit; nor does an end
+    in the middle, if training goes on from the checkpoint of the last flush.
+
+    Args:
+        block: the cells.
+        data: training points.
+        flush: is given what is measured so far and a checkpoint whenever it says that it is due, and once
+            more when the calling thread is interrupted.
+        checkpoint: of the same cells, as `flush` was given it; default: training begins at step 0.
+
+    Returns:
+        `block.training.variables` with dims (seed, learning_rate, step, layer, mode), `status` without step;
+        attributes `wall_s`, `device`, `threads`.
+
+    Raises:
+        MemoryError: a batch does not fit; a larger `block.split` makes batches smaller.
+        KeyboardInterrupt: the calling thread was interrupted; the last flush holds all that was done.
+    """
+    began = time.perf_counter()
+    device = resolved(block.device)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    ledger, states = _ledger(block, data.y.size, flush, checkpoint)
+    batches = list(_batches(block, data, device, ledger.steps, states))
+    parallel = max(1, min(block.threads // block.split, len(batches)))
+    intra = max(1, block.threads // parallel)
+    matmul.set_threads(intra if parallel == 1 else 1)
+    with ThreadPoolExecutor(parallel, initializer=torch.set_num_threads, initargs=(intra,)) as pool:
+        train = partial(_train_batch, block, data, device, ledger)
+        _finish(ledger, [pool.submit(train, batch) for batch in batches])
+    measured = records(block, ledger.results, data.y.size)
+    wall_s = time.perf_counter() - began
+    return measured.assign_attrs(wall_s=wall_s, device=str(device), threads=block.threads)
+
+
+def _finish(ledger: Ledger, futures: list[Future[None]]) -> None:
+    """Waits for all batches; at an interrupt or a defect each of them stops at its next look."""
+    waiting = set(futures)
+    try:
+        while waiting:
+            ended, waiting = wait(waiting, POLL_S, FIRST_EXCEPTION)
+            for each in ended:
+                each.result()
+    except BaseException as error:
+        ledger.stop(flush=isinstance(error, KeyboardInterrupt))
+        if isinstance(error, RuntimeError) and any(word in str(error) for word in NO_MEMORY):
+            raise MemoryError(str(error).splitlines()[0]) from error
+        raise
+
+
+def records(block: TrainingBlock, results: Mapping[str, np.ndarray], modes: int) -> xr.Dataset:
+    """Arrays by cell as variables of a block; of a flush's results, what is not measured yet is fill.
+
+    Args:
+        block: the cells.
+        results: as `Flush.write` is given them: by variable, shape (cells, …).
+        modes: training outputs, samples times outputs.
+    """
+    shape = (len(block.seeds), len(block.learning_rates))
+    coords = {
+        "seed": list(block.seeds),
+        "learning_rate": list(block.learning_rates),
+        "step": list(block.steps),
+        "layer": range(1, block.depth + 2),
+    }
+    variables = {
+        v.name: (v.dims[2:], results[v.name].reshape(*shape, *results[v.name].shape[1:]))
+        for v in block.training.variables
+    }
+    if any("mode" in v.dims for v in block.training.variables):
+        coords["mode"] = range(1, modes + 1)
+    return xr.Dataset(variables, coords)
+
+
+def _ledger(
+    block: TrainingBlock, modes: int, flush: Flush | None, checkpoint: Mapping[str, np.ndarray] | None
+) -> tuple[Ledger, States | None]:
+    """What is measured before the first batch starts, and what its cells go on from."""
+    cells = len(block.seeds) * len(block.learning_rates)
+    if checkpoint is None:
+        return Ledger(_empty(block, cells, modes), np.zeros(cells, dtype=np.int64), flush), None
+    results, steps, states = checkpoints.opened(checkpoint)
+    return Ledger(results, steps, flush), states
+
+
+def _empty(block: TrainingBlock, cells: int, modes: int) -> dict[str, np.ndarray]:
+    sizes = {"step": len(block.steps), "layer": block.depth + 1, "mode": modes}
+    return {
+        v.name: np.full([cells, *(sizes[d] for d in v.dims[4:])], v.fill_value, dtype=v.dtype)
+        for v in block.training.variables
+    }
+
+
+def _batches(
+    block: TrainingBlock, data: Data, device: torch.device, steps: np.ndarray, states: States | None
+) -> Iterator[Batch]:
+    """Unfinished cells, those at one step together: bounded by memory, by cache on a CPU, shared by cores."""
+    samples, inputs = data.x.shape
+    size, rates = Dimensions(samples, inputs, data.outputs, len(data.test_x)), len(block.learning_rates)
+    cell = costs.memory_bytes(block.network, block.training, block.width, block.depth, size)
+    seeds = max(1, int(block.memory_bytes / block.threads / (rates * cell)))
+    if device.type == "cpu":
+        parameters = block.network.parameters(block.width, block.depth, inputs, data.outputs)
+        weights = rates * block.training.itemsize * parameters
+        seeds = min(seeds, max(1, BATCH_BYTES // weights), math.ceil(len(block.seeds) / block.threads))
+    most = max(1, seeds * rates // block.split)
+    for step in np.unique(steps[steps != FINISHED])[::-1]:
+        cells = np.flatnonzero(steps == step)
+        for first in range(0, len(cells), most):
+            chosen = cells[first : first + most]
+            yield Batch(chosen, states.of(chosen) if states is not None and step else None)
+
+
+def _train_batch(
+    block: TrainingBlock, data: Data, device: torch.device, ledger: Ledger, batch: Batch
+) -> None:
+    """Trains cells as one batch, from their start or from their states."""
+    ledger.begin(batch)
+    rates = len(block.learning_rates)
+    used, start_of = np.unique(batch.cells // rates, return_inverse=True)
+    start = _start(block, data, device, tuple(block.seeds[s] for s in used))
+    ensemble = start.batch(start_of, np.asarray(block.learning_rates_absolute)[batch.cells % rates])
+    ledger.finish(batch, _train(block, ensemble, start, batch, ledger))
+
+
+def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[int, ...]) -> Start:
+    dtype = getattr(torch, block.training.dtype)
+    layers = block.network.layers(block.width, block.depth, data.x.shape[1], data.outputs)
+    coordinates = [(block.seed, block.width, block.depth, seed) for seed in seeds]
+    points = (
+        torch.as_tensor(p, dtype=dtype, device=device)
+        for p in (data.x, data.y.ravel(), data.test_x, data.test_y.ravel())
+    )
+    return Start(
+        network=block.network,
+        training=block.training,
+        layers=layers,
+        coordinates=coordinates,
+        parameters=[initial_parameters(layers, each, dtype, device) for each in coordinates],
+        points=Points(*points),
+    )
+
+
+def _train(
+    block: TrainingBlock, ensemble: Ensemble, start: Start, batch: Batch, ledger: Ledger
+) -> dict[str, np.ndarray]:
+    """The loop over looks; arrays (cells, …) by variable.
+
+    Cells leave the batch when they diverge (their later records stay NaN) or when their residual has reached
+    the rounding floor (their later records repeat the last).
+    """
+    results = {name: values[batch.cells] for name, values in ledger.results.items()}
+    results["status"][:] = DONE
+    place = np.arange(len(ensemble))  # of each cell of the batch among the results
+    recorded = {step: k for k, step in enumerate(block.steps)}
+    stepper = block.training.stepper(ensemble, start)
+    initial = _restored(ensemble, stepper, batch)
+    for looks in runs(block.steps, batch.step, at_once(block.training, ensemble, stepper)):
+        first = looks.pairs[0][0]
+        ledger.look(batch, results, partial(_states, ensemble, stepper, batch.cells[place], initial, first))
+        sight = Sight(ensemble, stepper, start, looks)
+        for k, (step, following) in enumerate(looks.pairs):
+            norm = sight.residuals[k].square().sum(1).sqrt().to("cpu", torch.float64).numpy()
+            initial = norm if step == 0 else initial
+            sound = norm <= DIVERGENCE * initial
+            results["status"][place[~sound]] = DIVERGED
+            place, initial, norm = place[sound], initial[sound], norm[sound]
+            sight.keep(sound)
+            if step in recorded and len(place):
+                record = Record(ensemble, sight.residuals[k], start, step, sight.kernel(k))
+                _record(record, results, place, recorded[step], reads_weights=True)
+                if following == step + 1 and stepper.leaves_the_look:
+                    sight.advance(step, following)
+                _record(record, results, place, recorded[step], reads_weights=False)
+                moving = norm > block.training.rounding_floor * initial
+                _repeat_last(results, place[~moving], recorded[step])
+                place, initial = place[moving], initial[moving]
+                sight.keep(moving)
+            if not len(place) or step == following:
+                return results
+            sight.advance(step, following)
+    return results
+
+
+def _states(
+    ensemble: Ensemble, stepper: Stepper, cells: np.ndarray, initial: np.ndarray, step: int
+) -> States:
+    """All that a batch's next look depends on, beside the config."""
+    arrays = {"step": np.full(len(cells), step, dtype=np.int64), "initial": initial.copy()}
+    for name, tensor in _moving(ensemble, stepper):
+        arrays[name] = tensor.to("cpu", copy=True).contiguous().numpy()
+    return States(cells, arrays)
+
+
+def _restored(ensemble: Ensemble, stepper: Stepper, batch: Batch) -> np.ndarray:
+    """Puts a batch and its optimiser where its states say; ‖r(0)‖ of its cells, inf where unknown yet."""
+    if batch.states is None:
+        return np.full(len(ensemble), np.inf)
+    for name, tensor in _moving(ensemble, stepper):
+        tensor.copy_(torch.from_numpy(np.array(batch.states.arrays[name])))
+    return np.array(batch.states.arrays["initial"])
+
+
+def _moving(ensemble: Ensemble, stepper: Stepper) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors (B, …) that training changes, by name."""
+    for kind, tensors in (("parameter", ensemble.trained.tensors), ("optimizer", stepper.state)):
+        for k, tensor in enumerate(tensors):
+            yield f"{kind}.{k}", tensor
+
+
+def _record(
+    record: Record, results: dict[str, np.ndarray], place: np.ndarray, k: int, *, reads_weights: bool
+) -> None:
+    """Measures what reads weights, or what does not."""
+    chosen = (OBSERVABLES[name] for name in record.start.training.measure)
+    for observable in (each for each in chosen if each.reads_weights == reads_weights):
+        for variable, tensor in zip(observable.variables, observable.measure(record), strict=True):
+            results[variable.name][place, k] = tensor.to("cpu", torch.float64).numpy()
+
+
+def _repeat_last(results: dict[str, np.ndarray], place: np.ndarray, k: int) -> None:
+    for name, values in results.items():
+        if name != "status":
+            values[place, k + 1 :] = values[place, k : k + 1]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from widesweep.analysis.analysis_result import Study, analyze, examine
+from widesweep.analysis.analysis_result import AnalysisResult, analyze, examine
 from widesweep.analysis.errors import AnalysisError, NoScheduler, NotASweep, NotWritable
 from widesweep.analysis.reading.sweep import open_sweep
 from widesweep.analysis.report.text_table import table
 
 __all__ = [
     "AnalysisError",
+    "AnalysisResult",
     "NoScheduler",
     "NotASweep",
     "NotWritable",
-    "Study",
     "analyze",
     "examine",
     "open_sweep",

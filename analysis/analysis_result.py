@@ -17,8 +17,8 @@ import zarr
 
 from widesweep.analysis.errors import NoScheduler, NotWritable, first_line
 from widesweep.analysis.laws import VARIABLES, find_all
-from widesweep.analysis.laws.kinds.law_result import Finding
-from widesweep.analysis.reading.cell_summary import Evidence, gather
+from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.reading.cell_summary import CellSummary, gather
 from widesweep.analysis.reading.sweep import open_sweep
 
 SCHEDULER_TIMEOUT = "15s"
@@ -39,7 +39,7 @@ _LONG_NAMES = {
 
 
 @dataclass(frozen=True)
-class Study:
+class AnalysisResult:
     """What an analysis found.
 
     Attributes:
@@ -47,16 +47,16 @@ class Study:
         findings: one per law.
     """
 
-    evidence: Evidence
-    findings: tuple[Finding, ...]
+    summary: CellSummary
+    law_results: tuple[LawResult, ...]
 
     @property
     def laws(self) -> dict[str, dict[str, Any]]:
         """The laws as `analyze --json` prints them; what is not a number is None."""
-        return {finding.name: _as_json(finding) for finding in self.findings}
+        return {finding.name: _as_json(finding) for finding in self.law_results}
 
 
-def examine(url: str | Path, scheduler: str | None = None) -> Study:
+def examine(url: str | Path, scheduler: str | None = None) -> AnalysisResult:
     """Analyse a sweep without writing anything; safe while the sweep runs.
 
     Args:
@@ -75,8 +75,8 @@ def examine(url: str | Path, scheduler: str | None = None) -> Study:
     """
     tree = open_sweep(url)
     with _on(scheduler):
-        evidence = gather(tree, VARIABLES)
-    return Study(evidence, tuple(find_all(evidence)))
+        summary = gather(tree, VARIABLES)
+    return AnalysisResult(summary, tuple(find_all(summary)))
 
 
 def analyze(url: str | Path, scheduler: str | None = None) -> dict[str, Any]:
@@ -101,37 +101,37 @@ def analyze(url: str | Path, scheduler: str | None = None) -> dict[str, Any]:
     """
     result = examine(url, scheduler)
     try:
-        if result.evidence.fits is not None:
-            _write(url, "fits", result.evidence.fits)
-        _write(url, "laws", law_table(result.findings))
+        if result.summary.fits is not None:
+            _write(url, "fits", result.summary.fits)
+        _write(url, "laws", law_table(result.law_results))
         _consolidate_again(url)
     except OSError as error:
         raise NotWritable(f"{url}: /fits and /laws cannot be written ({first_line(error)}).") from error
-    return {"laws": result.laws, "cells": result.evidence.counts()}
+    return {"laws": result.laws, "cells": result.summary.counts()}
 
 
-def law_table(findings: tuple[Finding, ...]) -> xr.Dataset:
+def law_table(law_results: tuple[LawResult, ...]) -> xr.Dataset:
     """The group /laws: one entry per law.
 
     >>> dict(law_table(()).sizes)
     {'law': 0}
     """
-    columns: dict[str, list[Any]] = {name: [_number(f, name) for f in findings] for name in LAW_NUMBERS}
-    columns["points"] = [f.points for f in findings]
+    columns: dict[str, list[Any]] = {name: [_number(f, name) for f in law_results] for name in LAW_NUMBERS}
+    columns["points"] = [f.points for f in law_results]
     for name in ("verdict", "note", "title"):
-        columns[name] = [getattr(f, name) for f in findings]
+        columns[name] = [getattr(f, name) for f in law_results]
     dtypes = dict.fromkeys(LAW_NUMBERS, np.float64) | {"points": np.int64}
     variables = {
         name: ("law", np.array(values, dtype=dtypes.get(name, object)), _attributes(name))
         for name, values in columns.items()
     }
-    names = np.array([f.name for f in findings], dtype=object)
+    names = np.array([f.name for f in law_results], dtype=object)
     return xr.Dataset(
         variables, coords={"law": ("law", names, {"long_name": "name of the law", "units": "1"})}
     )
 
 
-def _number(finding: Finding, name: str) -> float:
+def _number(finding: LawResult, name: str) -> float:
     estimate = finding.estimate
     shortcuts = {"slope": estimate.value, "slope_low": estimate.low, "slope_high": estimate.high}
     return shortcuts[name] if name in shortcuts else float(getattr(finding, name))
@@ -141,7 +141,7 @@ def _attributes(name: str) -> dict[str, str]:
     return {"long_name": _LONG_NAMES[name], "units": "1"}
 
 
-def _as_json(finding: Finding) -> dict[str, Any]:
+def _as_json(finding: LawResult) -> dict[str, Any]:
     numbers = {name: _number(finding, name) for name in LAW_NUMBERS}
     row: dict[str, Any] = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
     return row | {"points": finding.points, "verdict": finding.verdict, "note": finding.note}

@@ -26,7 +26,7 @@ from benchmarks.rows import Row, table
 from widesweep.workers.data import Data, DataConfig, Dimensions, load
 from widesweep.workers.engine import matmul, memory_layout
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.initial_state import InitialState, Points
 from widesweep.workers.engine.parameters import initial_parameters
 from widesweep.workers.engine.tangent_kernels import tangent_kernel
 from widesweep.workers.networks import FullyConnected
@@ -231,7 +231,7 @@ def _all_at_once(pool: ThreadPoolExecutor, work: list[Callable[[], None]]) -> No
         each.result()
 
 
-def ensemble(b: TrainingBlock, data: Data) -> tuple[Start, Ensemble]:
+def ensemble(b: TrainingBlock, data: Data) -> tuple[InitialState, Ensemble]:
     """A block's cells at step 0, and the batch of them all at a rate that hardly moves them."""
     dtype = getattr(torch, b.training.dtype)
     layers = NETWORK.layers(b.width, b.depth, data.x.shape[1])
@@ -239,7 +239,9 @@ def ensemble(b: TrainingBlock, data: Data) -> tuple[Start, Ensemble]:
     starts = [initial_parameters(layers, each, dtype, CPU) for each in coordinates]
     x, y = torch.as_tensor(data.x, dtype=dtype), torch.as_tensor(data.y, dtype=dtype)
     points = Points(x, y, x[:0], y[:0])
-    start = Start(NETWORK, GradientDescent(steps=STEPS, records=2), layers, coordinates, starts, points)
+    start = InitialState(
+        NETWORK, GradientDescent(steps=STEPS, records=2), layers, coordinates, starts, points
+    )
     return start, start.batch(np.arange(len(starts)), np.full(len(starts), 1e-6))
 
 

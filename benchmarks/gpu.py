@@ -17,7 +17,7 @@ from benchmarks.rows import Row, table
 from widesweep.pipeline.plan.gpu_cost import PASSES, WEIGHT_PASSES
 from widesweep.workers.data import DataConfig, Dimensions, load
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.initial_state import InitialState, Points
 from widesweep.workers.engine.parameters import initial_parameters
 from widesweep.workers.networks import FullyConnected
 from widesweep.workers.optimizers import GradientDescent
@@ -45,7 +45,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def started(width: int, depth: int, samples: int, cells: int, dtype: str) -> tuple[Start, Ensemble]:
+def started(width: int, depth: int, samples: int, cells: int, dtype: str) -> tuple[InitialState, Ensemble]:
     """So many cells at step 0 on the digits."""
     data, numbers = load(DataConfig(samples=samples)), getattr(torch, dtype)
     training = GradientDescent(steps=STEPS, records=2, dtype=dtype)
@@ -53,7 +53,7 @@ def started(width: int, depth: int, samples: int, cells: int, dtype: str) -> tup
     coordinates = [(0, width, depth, seed) for seed in range(cells)]
     parameters = [initial_parameters(layers, each, numbers, GPU) for each in coordinates]
     x, y = (torch.as_tensor(p, dtype=numbers, device=GPU) for p in (data.x, data.y))
-    start = Start(NETWORK, training, layers, coordinates, parameters, Points(x, y, x[:0], y[:0]))
+    start = InitialState(NETWORK, training, layers, coordinates, parameters, Points(x, y, x[:0], y[:0]))
     return start, start.batch(np.arange(cells), np.full(cells, RATE))
 
 
@@ -79,7 +79,7 @@ def limits(dtype: torch.dtype) -> tuple[float, float]:
     return 2.0 * 8192**3 / product, 2.0 * a.numel() * a.element_size() / copy
 
 
-def least_s(start: Start, cells: int, flops_per_s: float, bytes_per_s: float) -> float:
+def least_s(start: InitialState, cells: int, flops_per_s: float, bytes_per_s: float) -> float:
     """Time of a step that its operations or its bytes need, whichever is longer."""
     _, width, depth, _ = start.coordinates[0]
     samples, inputs = start.points.x.shape

@@ -15,9 +15,9 @@ import torch
 
 from widesweep.workers.data import Data, DataConfig, Dimensions, load
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.initial_state import InitialState, Points
 from widesweep.workers.engine.parameters import initial_parameters
-from widesweep.workers.measurements import DEFAULT, OBSERVABLES
+from widesweep.workers.measurements import DEFAULT, MEASUREMENTS
 from widesweep.workers.measurements.record import Record
 from widesweep.workers.networks import FullyConnected
 from widesweep.workers.optimizers import GradientDescent
@@ -29,9 +29,9 @@ DEPTH, CELLS, TEST_SAMPLES = 2, 4, 16
 PAIRS, LOOKS, STEPS = 5, 6, 30
 CHOICES = {
     "nothing": (),
-    **{name: (name,) for name in OBSERVABLES},
+    **{name: (name,) for name in MEASUREMENTS},
     "the default: " + ", ".join(DEFAULT): DEFAULT,
-    "all of them": tuple(OBSERVABLES),
+    "all of them": tuple(MEASUREMENTS),
 }
 
 
@@ -57,25 +57,25 @@ class Shape:
 SHAPES = (Shape(64, 16), Shape(256, 32), Shape(1024, 64), Shape(256, 16, "class"))
 
 
-def started(data: Data, width: int, names: tuple[str, ...]) -> Start:
+def started(data: Data, width: int, names: tuple[str, ...]) -> InitialState:
     """Four networks of one width at step 0."""
     layers = NETWORK.layers(width, DEPTH, data.x.shape[1], data.outputs)
     coordinates = [(0, width, DEPTH, seed) for seed in range(CELLS)]
     parameters = [initial_parameters(layers, each, torch.float64, CPU) for each in coordinates]
     points = (torch.as_tensor(p) for p in (data.x, data.y.ravel(), data.test_x, data.test_y.ravel()))
     training = GradientDescent(steps=STEPS, measure=names or DEFAULT)
-    return Start(NETWORK, training, layers, coordinates, parameters, Points(*points))
+    return InitialState(NETWORK, training, layers, coordinates, parameters, Points(*points))
 
 
-def look(batch: Ensemble, start: Start, names: tuple[str, ...] = ()) -> None:
+def look(batch: Ensemble, start: InitialState, names: tuple[str, ...] = ()) -> None:
     """A look at a batch, with a record of these measurements."""
     residual = batch.forward() - start.targets
     record = Record(batch, residual, start, 1)
     for name in names:
-        OBSERVABLES[name].measure(record)
+        MEASUREMENTS[name].measure(record)
 
 
-def train(batch: Ensemble, start: Start) -> None:
+def train(batch: Ensemble, start: InitialState) -> None:
     """Steps of gradient descent between two looks."""
     residual = batch.forward() - start.targets
     start.training.stepper(batch, start).advance(residual, 0, STEPS)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from widesweep.analysis.fitting.fit import Estimate
 from widesweep.analysis.laws import weight_drift
-from widesweep.analysis.laws.kinds.law_result import Finding
-from widesweep.analysis.reading.cell_summary import DONE, Evidence
-from widesweep.analysis.reading.requested import NOT_ASKED
+from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.reading.cell_summary import DONE, CellSummary
+from widesweep.analysis.reading.requested import NOT_REQUESTED
 from widesweep.analysis.refine.candidates import Candidates
-from widesweep.analysis.refine.forecasts import Prospect, prospects
+from widesweep.analysis.refine.forecasts import Forecast, forecast_laws
 from widesweep.analysis.refine.rounds import is_reached, next_round
 
 Array = NDArray[np.float64]
@@ -84,14 +84,14 @@ class SyntheticLaw:
         noise = np.sqrt(CORRELATION) * shared + np.sqrt(1 - CORRELATION) * own
         return np.asarray(self.slope * np.log(m) + spread * noise)
 
-    def evidence(self) -> Evidence:
+    def summary(self) -> CellSummary:
         dims = ("width", "depth", "seed", "learning_rate")
-        status = np.where(np.isfinite(self.values), DONE, NOT_ASKED).astype(np.int8)
+        status = np.where(np.isfinite(self.values), DONE, NOT_REQUESTED).astype(np.int8)
         cells = xr.Dataset(
             {"neuron_change_max": (dims, np.exp(self.values)), "status": (dims, status)},
             coords={"width": list(self.widths), "depth": list(self.depths)},
         )
-        return Evidence({"network": {"kind": "two_layer"}}, cells, None, None, xr.Dataset())
+        return CellSummary({"network": {"kind": "two_layer"}}, cells, None, None, xr.Dataset())
 
     def candidates(self) -> Candidates:
         shape = self.cost.shape
@@ -107,7 +107,7 @@ class SyntheticLaw:
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """What one look saw: what was spent so far, the interval, and what had been forecast for both."""
 
     spent: float
@@ -115,15 +115,15 @@ class Look:
     forecast: float = float("nan")
 
 
-def refined(sweep: SyntheticLaw, half_width: float, most_rounds: int = 12) -> Iterator[Look]:
+def refined(sweep: SyntheticLaw, half_width: float, most_rounds: int = 12) -> Iterator[Snapshot]:
     """Looks of a sweep that is refined until its interval is as short as wanted."""
     forecast = float("nan")
     for _ in range(most_rounds):
-        evidence = sweep.evidence()
-        (finding,) = weight_drift.LAW.find(evidence)
-        yield Look(sweep.spent, finding.estimate, forecast)
+        summary = sweep.summary()
+        (finding,) = weight_drift.LAW.find(summary)
+        yield Snapshot(sweep.spent, finding.estimate, forecast)
         candidates = sweep.candidates()
-        (prospect,) = _prospects(sweep, evidence, [finding])
+        (prospect,) = _forecasts(sweep, summary, [finding])
         if prospect.forecast is None or is_reached(prospect.forecast, candidates, half_width):
             return
         step = next_round([prospect.forecast], candidates, [half_width], sweep.spent)
@@ -133,16 +133,16 @@ def refined(sweep: SyntheticLaw, half_width: float, most_rounds: int = 12) -> It
         sweep.add(step.added, step.rates)
 
 
-def _prospects(sweep: SyntheticLaw, evidence: Evidence, findings: list[Finding]) -> list[Prospect]:
+def _forecasts(sweep: SyntheticLaw, summary: CellSummary, law_results: list[LawResult]) -> list[Forecast]:
     widths, depths = (np.asarray(each, dtype=float) for each in (sweep.widths, sweep.depths))
-    return prospects(evidence, findings, widths, depths, {})
+    return forecast_laws(summary, law_results, widths, depths, {})
 
 
-def uniform(sweep: SyntheticLaw, half_width: float) -> Iterator[Look]:
+def uniform(sweep: SyntheticLaw, half_width: float) -> Iterator[Snapshot]:
     """Looks of the same sweep with as many more seeds everywhere, an eighth more each time."""
     while True:
-        (finding,) = weight_drift.LAW.find(sweep.evidence())
-        yield Look(sweep.spent, finding.estimate)
+        (finding,) = weight_drift.LAW.find(sweep.summary())
+        yield Snapshot(sweep.spent, finding.estimate)
         if finding.estimate.half_width <= half_width:
             return
         more = max(1, int(sweep._seeds.max()) // 8)
@@ -153,8 +153,8 @@ def uniform(sweep: SyntheticLaw, half_width: float) -> Iterator[Look]:
 class Race:
     """Both ways to one interval: cost and interval at each look."""
 
-    refined: list[Look]
-    uniform: list[Look]
+    refined: list[Snapshot]
+    uniform: list[Snapshot]
     wanted: float
 
     @property
@@ -171,7 +171,7 @@ class Race:
 def race(seed: int, shrink: float = 0.5, **options: object) -> Race:
     """One synthetic sweep, its interval shrunk by a factor in both ways from the same pilot."""
     one, other = (SyntheticLaw(seed, **options) for _ in range(2))  # type: ignore[arg-type]  # options by name
-    (first,) = weight_drift.LAW.find(one.evidence())
+    (first,) = weight_drift.LAW.find(one.summary())
     wanted = shrink * first.estimate.half_width
     return Race(list(refined(one, wanted)), list(uniform(other, wanted)), wanted)
 
@@ -188,7 +188,7 @@ def figure(races: list[Race], path: str) -> None:
         costs = np.geomspace(30, 2e4, 60)
         at = []
         for each in races:
-            looks: list[Look] = getattr(each, name)
+            looks: list[Snapshot] = getattr(each, name)
             spent = np.array([look.spent for look in looks])
             half = np.array([look.estimate.half_width for look in looks]) / looks[0].estimate.half_width
             axes.plot(spent[1:], half[1:], ".", ms=1.5, alpha=0.25, color=colour)

@@ -27,7 +27,7 @@ MOST_SEEDS = 200
 
 
 def interval(url: str) -> float:
-    found = next(f for f in analysis.examine(url).findings if f.name == LAW)
+    found = next(f for f in analysis.examine(url).law_results if f.name == LAW)
     return float(found.estimate.high - found.estimate.low)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from widesweep.pipeline.commands import explained, fail, leave_lost_cluster, print_json
+from widesweep.pipeline.commands import fail, handle_errors, leave_lost_cluster, print_json
 from widesweep.pipeline.errors import DamagedError, InputError, WidesweepError
 from widesweep.pipeline.launch import app as submit
 
@@ -65,7 +65,7 @@ def _root(
 
 
 @app.command()
-@explained
+@handle_errors
 def plan(
     config: Config,
     settings: Settings = None,
@@ -89,7 +89,7 @@ def plan(
 
 
 @app.command()
-@explained
+@handle_errors
 def run(
     config: Config,
     store: Annotated[
@@ -128,7 +128,7 @@ def _failed(state: dict[str, Any]) -> bool:
 
 
 @app.command()
-@explained
+@handle_errors
 def status(
     store: StoreUrl,
     json: Json = False,
@@ -149,7 +149,7 @@ def status(
 
 
 @app.command()
-@explained
+@handle_errors
 def theory(config: Config, settings: Settings = None, json: Json = False) -> None:
     """Print what theory predicts for a config. Trains nothing."""
     from widesweep.pipeline.config import sweep_config as configs
@@ -163,7 +163,7 @@ def theory(config: Config, settings: Settings = None, json: Json = False) -> Non
 
 
 @app.command()
-@explained
+@handle_errors
 def analyze(
     store: StoreUrl,
     scheduler: Annotated[
@@ -192,7 +192,7 @@ def analyze(
 
 
 @app.command()
-@explained
+@handle_errors
 def refine(
     store: StoreUrl,
     law: Annotated[
@@ -238,7 +238,7 @@ def refine(
 
 
 @app.command()
-@explained
+@handle_errors
 def report(
     store: StoreUrl,
     output: Annotated[

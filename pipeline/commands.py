@@ -18,7 +18,7 @@ INTERRUPTED = 130
 _lost: list[ClusterLostError] = []  # what ended this process's command
 
 
-def explained(command: Callable[P, int | None]) -> Callable[P, None]:
+def handle_errors(command: Callable[P, int | None]) -> Callable[P, None]:
     """Turns what a command returns or raises into its exit code, and an expected error into its message."""
 
     @functools.wraps(command)

@@ -27,11 +27,11 @@ from widesweep.analysis.laws import (
     trajectory,
     weight_drift,
 )
-from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.reading.axes import pooled
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 
-Law = Callable[[Evidence], list[Finding]]
+Law = Callable[[CellSummary], list[LawResult]]
 
 LAWS: tuple[Law, ...] = (  # they see an axis of variants as more learning rates
     convergence.find,
@@ -72,13 +72,13 @@ VARIABLES = (
 )
 
 
-def find_all(evidence: Evidence) -> list[Finding]:
+def find_all(summary: CellSummary) -> list[LawResult]:
     """Every law's findings, in the order of the list; laws that the sweep does not concern are left out.
 
     >>> import xarray as xr
-    >>> find_all(Evidence({}, None, None, None, xr.Dataset()))
+    >>> find_all(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    together = pooled(evidence)
-    findings = [finding for law in LAWS for finding in law(together)]
-    return findings + [finding for law in BY_VARIANT for finding in law(evidence)]
+    together = pooled(summary)
+    law_results = [finding for law in LAWS for finding in law(together)]
+    return law_results + [finding for law in BY_VARIANT for finding in law(summary)]

@@ -13,7 +13,7 @@ from widesweep.analysis.fitting.rates import OK as WINDOW_OK
 from widesweep.analysis.laws.kinds.law_result import (
     INCONCLUSIVE,
     Curve,
-    Finding,
+    LawResult,
     Plot,
     Series,
     judge,
@@ -21,8 +21,8 @@ from widesweep.analysis.laws.kinds.law_result import (
 )
 from widesweep.analysis.laws.kinds.points import constant, coordinates, rate_axis
 from widesweep.analysis.reading.axes import spoken
-from widesweep.analysis.reading.cell_summary import Evidence
-from widesweep.analysis.reading.requested import NOT_ASKED
+from widesweep.analysis.reading.cell_summary import CellSummary
+from widesweep.analysis.reading.requested import NOT_REQUESTED
 
 Array = NDArray[np.float64]
 
@@ -36,47 +36,47 @@ GROUP_RESAMPLES = 400
 SURE = 10.0  # λ_min counts as positive above so many rounding errors
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(summary: CellSummary) -> list[LawResult]:
     """The law's finding; none where nothing was trained or nothing is predicted.
 
     Each depth's ratio of rate to prediction is extrapolated in width; their common limit is the slope of
     the extrapolated rates over the predicted ones, through the origin.
 
     >>> import xarray as xr
-    >>> find(Evidence({}, None, None, None, xr.Dataset()))
+    >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    section = evidence.config.get("training")
+    section = summary.config.get("training")
     optimizer = section.get("optimizer", "gd") if isinstance(section, dict) else "gd"
-    if evidence.fits is None or "rate_predicted" not in evidence.theory or optimizer not in COMPARABLE:
+    if summary.fits is None or "rate_predicted" not in summary.theory or optimizer not in COMPARABLE:
         return []
-    ratio, shared = ratios(evidence)
-    extrapolation = Extrapolation(ratio, _widths(evidence.fits))
+    ratio, shared = ratios(summary)
+    extrapolation = Extrapolation(ratio, _widths(summary.fits))
     if not extrapolation.possible:
-        reason = f"No depth has rates at three widths. {lost_windows(evidence)[1]}"
+        reason = f"No depth has rates at three widths. {lost_windows(summary)[1]}"
         return [undecided(NAME, TITLE, 1.0, reason, int(np.isfinite(ratio).sum()))]
-    return [_finding(evidence, ratio, shared, extrapolation)]
+    return [_law_result(summary, ratio, shared, extrapolation)]
 
 
 def _widths(fits: xr.Dataset) -> Array:
     return np.asarray(fits["width"].values, dtype=np.float64)
 
 
-def _finding(evidence: Evidence, ratio: Array, shared: float, extrapolation: Extrapolation) -> Finding:
-    assert evidence.fits is not None
+def _law_result(summary: CellSummary, ratio: Array, shared: float, extrapolation: Extrapolation) -> LawResult:
+    assert summary.fits is not None
     estimate = fit.bootstrap(extrapolation.values, extrapolation.limit)
     estimate = estimate.widened(float(np.hypot(shared, extrapolation.systematic)))
-    lost, windows = lost_windows(evidence)
+    lost, windows = lost_windows(summary)
     verdict, power = _verdict(estimate, lost)
-    predicted, excluded = _predictions(evidence)
-    widths = _widths(evidence.fits)
-    plot, limits = _plot(ratio, predicted, evidence.fits)
+    predicted, excluded = _predictions(summary)
+    widths = _widths(summary.fits)
+    plot, limits = _plot(ratio, predicted, summary.fits)
     limits_note, r_squared = _log_slope(limits)
     sentences = (
         power, _in_the_interval(extrapolation.systematic, shared), limits_note, excluded,
-        _averaged(evidence.fits), windows,
+        _averaged(summary.fits), windows,
     )  # fmt: skip
-    return Finding(
+    return LawResult(
         NAME, TITLE, estimate, 1.0, 1.0 - TRUSTED, 1.0 + TRUSTED, r_squared, int(np.isfinite(ratio).sum()),
         verdict, " ".join(s for s in sentences if s), plot, _by_width(ratio, widths),
     )  # fmt: skip
@@ -103,36 +103,36 @@ def _averaged(fits: xr.Dataset) -> str:
     return f"{spoken(fits)} are averaged like learning rates." if spoken(fits) else ""
 
 
-def ratios(evidence: Evidence) -> tuple[Array, float]:
+def ratios(summary: CellSummary) -> tuple[Array, float]:
     """Fitted over predicted rate, (width, depth, seed, rate), and the transient's mean relative remainder.
 
     NaN where a cell has no honest window or no prediction.
     """
-    assert evidence.fits is not None
-    predicted, _ = _predictions(evidence)
-    fits = evidence.fits.transpose("width", "depth", "seed", "learning_rate")
+    assert summary.fits is not None
+    predicted, _ = _predictions(summary)
+    fits = summary.fits.transpose("width", "depth", "seed", "learning_rate")
     rate = np.asarray(fits["rate"].values, dtype=np.float64)
     settling = fits["rate_standard_error"].values / np.where(rate > 0, rate, np.nan)
     shared = float(np.nanmean(settling)) if np.isfinite(settling).any() else float("nan")
     return rate / np.where(predicted > 0, predicted, np.nan)[None, :, None, :], shared
 
 
-def lost_windows(evidence: Evidence) -> tuple[float, str]:
+def lost_windows(summary: CellSummary) -> tuple[float, str]:
     """Share of the finished cells without an honest window, and how many have one, in words."""
-    assert evidence.fits is not None
-    flag = np.asarray(evidence.fits["rate_flag"].values)
-    if evidence.cells is not None:
-        status = evidence.cells["status"].transpose(*evidence.fits["rate_flag"].dims).values
-        flag = flag[status != NOT_ASKED]
+    assert summary.fits is not None
+    flag = np.asarray(summary.fits["rate_flag"].values)
+    if summary.cells is not None:
+        status = summary.cells["status"].transpose(*summary.fits["rate_flag"].dims).values
+        flag = flag[status != NOT_REQUESTED]
     return _lost(flag), _windows(flag)
 
 
-def _predictions(evidence: Evidence) -> tuple[Array, str]:
+def _predictions(summary: CellSummary) -> tuple[Array, str]:
     """Predicted rates (depth, rate); NaN where the largest eigenvalue would rule at late times."""
-    assert evidence.fits is not None
-    theory = evidence.theory.sel(depth=evidence.fits["depth"].values)
+    assert summary.fits is not None
+    theory = summary.theory.sel(depth=summary.fits["depth"].values)
     predicted = theory["rate_predicted"].transpose("depth", "learning_rate").values.astype(np.float64)
-    training = evidence.config.get("training")
+    training = summary.config.get("training")
     settings = training if isinstance(training, dict) else {}
     if "lambda_max" not in theory or "lambda_min" not in theory:
         return predicted, ""

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.network_pairs import Pairs, pairs_of
 from widesweep.analysis.laws.kinds.ratio_law import EXACT, RatioLaw, draws_of
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 
 READS = ("initialization/cumulant", "theory/cumulant_predicted")  # in the store; the law's reference says so
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(summary: CellSummary) -> list[LawResult]:
     """One finding for each order that was measured.
 
     >>> import xarray as xr
-    >>> find(Evidence({}, None, None, None, xr.Dataset()))
+    >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    return [law.of_pairs(found, kind, draws_of(evidence)) for law, found, kind in pairs(evidence)]
+    return [law.of_pairs(found, kind, draws_of(summary)) for law, found, kind in pairs(summary)]
 
 
-def pairs(evidence: Evidence) -> list[tuple[RatioLaw, Pairs, str]]:
+def pairs(summary: CellSummary) -> list[tuple[RatioLaw, Pairs, str]]:
     """Of each order that was measured its law, its pairs, and how their prediction was made."""
-    group = evidence.initialization
-    if group is None or "cumulant" not in group or "cumulant_predicted" not in evidence.theory:
+    group = summary.initialization
+    if group is None or "cumulant" not in group or "cumulant_predicted" not in summary.theory:
         return []
-    return [_pairs(evidence, int(order)) for order in group["order"].values if int(order) > 2]
+    return [_pairs(summary, int(order)) for order in group["order"].values if int(order) > 2]
 
 
-def _pairs(evidence: Evidence, order: int) -> tuple[RatioLaw, Pairs, str]:
-    group, expected = evidence.initialization, order / 2 - 1
+def _pairs(summary: CellSummary, order: int) -> tuple[RatioLaw, Pairs, str]:
+    group, expected = summary.initialization, order / 2 - 1
     assert group is not None
     law = RatioLaw(
         name=f"cumulant_{order}",
@@ -39,7 +39,7 @@ def _pairs(evidence: Evidence, order: int) -> tuple[RatioLaw, Pairs, str]:
         variable="cumulant",
         predicted="cumulant_predicted",
     )
-    one, predicted = group.sel(order=order), evidence.theory["cumulant_predicted"]
+    one, predicted = group.sel(order=order), summary.theory["cumulant_predicted"]
     found = pairs_of(group, one["cumulant"], one["cumulant_standard_error"], predicted.sel(order=order))
     return law, found, str(predicted.attrs.get("approximation", EXACT))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.ratio_law import RatioLaw
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.theory import activations
 from widesweep.theory.activations import Activation
 from widesweep.theory.infinite_width.criticality import critical_point
@@ -32,7 +32,7 @@ EXPECTED = {"scale-invariant": 0.0, "K* = 0": -1.0}
 TOLERANCE = 1e-6  # of C_W to its critical value
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(summary: CellSummary) -> list[LawResult]:
     """A finding each for K and ∂∂'K of networks at the critical point of these two classes; none for others.
 
     The expectation is the class's exponent as L → ∞, for K* = 0 that of an odd activation; what is allowed on
@@ -41,20 +41,20 @@ def find(evidence: Evidence) -> list[Finding]:
     Source: Roberts, Yaida and Hanin 2021, arXiv:2106.10165; Hanin 2022, arXiv:2204.01058.
 
     >>> import xarray as xr
-    >>> find(Evidence({}, None, None, None, xr.Dataset()))
+    >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    return [finding for law in laws(evidence) for finding in law.find(evidence)]
+    return [finding for law in laws(summary) for finding in law.find(summary)]
 
 
-def laws(evidence: Evidence) -> list[RatioLaw]:
+def laws(summary: CellSummary) -> list[RatioLaw]:
     """The laws of these networks' class; none for others."""
-    group = evidence.initialization
-    if group is None or evidence.network.get("bias_variance", 0.0):
+    group = summary.initialization
+    if group is None or summary.network.get("bias_variance", 0.0):
         return []
-    activation = _activation(evidence.network.get("activation", "relu"))
+    activation = _activation(summary.network.get("activation", "relu"))
     point = critical_point(activation)
-    variance = evidence.network.get("weight_variance")
+    variance = summary.network.get("weight_variance")
     critical = variance is None or abs(variance - point.weight_variance) <= TOLERANCE * point.weight_variance
     kind = point.universality_class
     if not critical or kind not in EXPECTED:

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from widesweep.analysis.fitting import fit
-from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.points import constant, coordinates
 from widesweep.analysis.laws.kinds.width_law import geometric_bars
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ FEWEST_FOR_TAILS = 29  # rates of which one in ten hardly shows its slowest mode
 NARROWEST = np.log(4.0)  # range of κ below which an exponent says nothing
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(summary: CellSummary) -> list[LawResult]:
     """The law's finding; none where nothing was trained, or the optimiser is another.
 
     y = 1/rate, the late-time steps per e-fold of ‖r‖; x = 1/(ηλ_min) with the cell's own kernel at its last
@@ -41,16 +41,16 @@ def find(evidence: Evidence) -> list[Finding]:
     Source: Nesterov, Introductory Lectures on Convex Optimization, 2004, sections 2.1.5 and 2.2.1.
 
     >>> import xarray as xr
-    >>> find(Evidence({}, None, None, None, xr.Dataset()))
+    >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    section = evidence.config.get("training")
+    section = summary.config.get("training")
     settings = section if isinstance(section, dict) else {}
     optimizer = str(settings.get("optimizer", "gd"))
     relative = settings.get("learning_rate_unit", "relative") == "relative"
-    if evidence.fits is None or evidence.cells is None or optimizer not in EXPECTED or not relative:
+    if summary.fits is None or summary.cells is None or optimizer not in EXPECTED or not relative:
         return []
-    log_y, log_kappa = points(evidence)
+    log_y, log_kappa = points(summary)
     log_x = of_networks(log_kappa)
     weight = np.isfinite(log_y).sum(2).astype(np.float64)
     groups = weight.any(-1)[:, 0]
@@ -74,20 +74,22 @@ def find(evidence: Evidence) -> list[Finding]:
     )
     if np.isfinite(log_y).any(3).sum() < FEWEST_FOR_TAILS:
         note += FEW_RATES
-    plot = _plot(evidence, log_x, log_y, estimate.value)
+    plot = _plot(summary, log_x, log_y, estimate.value)
     return [
-        Finding(NAME, title, estimate, expected, low, high, r_squared, int(weight.sum()), verdict, note, plot)
+        LawResult(
+            NAME, title, estimate, expected, low, high, r_squared, int(weight.sum()), verdict, note, plot
+        )
     ]
 
 
-def points(evidence: Evidence) -> tuple[Array, Array]:
+def points(summary: CellSummary) -> tuple[Array, Array]:
     """log(1/rate) and log κ of each cell, shape (width and depth, 1, seed, rate)."""
-    assert evidence.fits is not None
-    assert evidence.cells is not None
+    assert summary.fits is not None
+    assert summary.cells is not None
     dims = ("width", "depth", "seed", "learning_rate")
-    rates = evidence.fits["rate"].transpose(*dims)
-    rate, eta = rates.values, evidence.cells["learning_rate_absolute"].broadcast_like(rates).values
-    least = evidence.cells["ntk_min_eigenvalue"].transpose(*dims).values
+    rates = summary.fits["rate"].transpose(*dims)
+    rate, eta = rates.values, summary.cells["learning_rate_absolute"].broadcast_like(rates).values
+    least = summary.cells["ntk_min_eigenvalue"].transpose(*dims).values
     with np.errstate(divide="ignore", invalid="ignore"):
         log_kappa = np.where(np.isfinite(rate), -np.log(eta * least), np.nan)
         log_y = np.where(np.isfinite(log_kappa), -np.log(rate), np.nan)
@@ -102,10 +104,10 @@ def of_networks(log_kappa: Array) -> Array:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)[..., None]
 
 
-def _plot(evidence: Evidence, log_x: Array, log_y: Array, slope: float) -> Plot:
-    assert evidence.cells is not None
-    rates, x = evidence.cells["learning_rate"].values, log_x[:, 0, 0]
-    widths, depths = (evidence.cells[name].values for name in ("width", "depth"))
+def _plot(summary: CellSummary, log_x: Array, log_y: Array, slope: float) -> Plot:
+    assert summary.cells is not None
+    rates, x = summary.cells["learning_rate"].values, log_x[:, 0, 0]
+    widths, depths = (summary.cells[name].values for name in ("width", "depth"))
     networks = (("width", np.repeat(widths, len(depths))), ("depth", np.tile(depths, len(widths))))
     series = []
     for r, rate in enumerate(rates):

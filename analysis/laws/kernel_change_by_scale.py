@@ -7,13 +7,13 @@ none at large α: between the two no single exponent holds at a finite width, so
 from __future__ import annotations
 
 from widesweep.analysis.laws.kinds.scale_law import ScaleLaw
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 
 SMOOTH = ("linear", "tanh", "erf", "gelu")
 
 
-def _is_smooth(evidence: Evidence) -> bool:
-    return evidence.network.get("activation", "relu") in SMOOTH
+def _is_smooth(summary: CellSummary) -> bool:
+    return summary.network.get("activation", "relu") in SMOOTH
 
 
 LAW = ScaleLaw(

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.fitting.extrapolation import Extrapolation
-from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.width_law import point_series
 from widesweep.analysis.reading.axes import FRACTION
-from widesweep.analysis.reading.cell_summary import DONE, Evidence
+from widesweep.analysis.reading.cell_summary import DONE, CellSummary
 
 Array = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ SMALLEST = np.log(1.1)  # predicted slow-down below which nothing is compared
 UNCENTERED = "The model is not centred: its first residual is not the labels, and the limit not of one cell."
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(summary: CellSummary) -> list[LawResult]:
     """The law's finding; none where the corrupted fraction is no axis.
 
     T(p) is the step at which 1 % of ‖r(0)‖ is left with a fraction p of the labels corrupted, p₀ the least
@@ -35,10 +35,10 @@ def find(evidence: Evidence) -> list[Finding]:
 
     Source: Arora et al. 2019, arXiv:1901.08584, section 4: true labels lie along the large eigenvalues.
 
-    >>> find(Evidence({}, None, None, None, xr.Dataset()))
+    >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    cells = evidence.cells
+    cells = summary.cells
     if cells is None or FRACTION not in cells.dims or cells.sizes[FRACTION] < 2:
         return []
     if "steps_to_fit" not in cells:
@@ -61,7 +61,7 @@ def find(evidence: Evidence) -> list[Finding]:
     numbers = _numbers(cells, measured, predicted)
     note = " ".join(s for s in (power, lost) if s)
     return [
-        Finding(
+        LawResult(
             NAME, TITLE, estimate, EXPECTED, low, high, float("nan"), used, verdict, note,
             _plot(cells, measured, predicted), numbers,
         )

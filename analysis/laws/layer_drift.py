@@ -5,30 +5,30 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.width_law import WidthLaw
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 
 Array = NDArray[np.float64]
 
 READS = ("training/layer_relative_change", "training/layer_relative_change_frobenius")  # in the store
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(summary: CellSummary) -> list[LawResult]:
     """One law for each layer and norm, at the deepest depth alone: layers are never pooled.
 
-    >>> find(Evidence({}, None, None, None, __import__("xarray").Dataset()))
+    >>> find(CellSummary({}, None, None, None, __import__("xarray").Dataset()))
     []
     """
-    return [finding for each in laws(evidence) for finding in each.find(evidence)]
+    return [finding for each in laws(summary) for finding in each.find(summary)]
 
 
-def laws(evidence: Evidence) -> list[WidthLaw]:
+def laws(summary: CellSummary) -> list[WidthLaw]:
     """The laws of the deepest networks' layers; none where nothing was trained."""
-    if evidence.cells is None or not evidence.cells["depth"].size:
+    if summary.cells is None or not summary.cells["depth"].size:
         return []
-    depth = int(evidence.cells["depth"].max())
-    known = evidence.inputs is not None
+    depth = int(summary.cells["depth"].max())
+    known = summary.inputs is not None
     return [law(h, depth, norm, known) for norm in ("operator", "frobenius") for h in range(1, depth + 2)]
 
 
@@ -61,18 +61,18 @@ def law(layer: int, depth: int, norm: str, inputs_known: bool = True) -> WidthLa
     )
 
 
-def _first_layer_norm(evidence: Evidence, widths: Array) -> tuple[Array, str] | None:
+def _first_layer_norm(summary: CellSummary, widths: Array) -> tuple[Array, str] | None:
     """‖W^(1)(0)‖₂ ≈ √m + √d of an m × d Gaussian matrix, where the law has √m."""
-    inputs = evidence.inputs
+    inputs = summary.inputs
     if inputs is None:
         return None
     factor = 1.0 / (1.0 + np.sqrt(inputs / widths))
     return factor, f"Divided by √m/(√m + √d), as ‖W(0)‖₂ ≈ √m + √d for d = {inputs} inputs"
 
 
-def _first_layer_unknown(evidence: Evidence, widths: Array) -> tuple[Array, str] | None:
+def _first_layer_unknown(summary: CellSummary, widths: Array) -> tuple[Array, str] | None:
     """The same where the number of inputs is not known: up to the smallest width."""
-    if evidence.inputs is not None:
+    if summary.inputs is not None:
         return None
     factor = 1.0 / (1.0 + np.sqrt(widths.min() / widths))
     return factor, "‖W(0)‖₂ ≈ √m + √d, with the number d of inputs not known,"

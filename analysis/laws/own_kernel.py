@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from widesweep.analysis.fitting.fit import Estimate
-from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.points import cell_axes, coordinates
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 
 Array = NDArray[np.float64]
 
@@ -22,21 +22,21 @@ FEWEST_NETWORKS = 6
 COMPARABLE = ("gd", "gradient_flow")
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(summary: CellSummary) -> list[LawResult]:
     """The law's finding; none where nothing was trained or the optimiser is not plain descent.
 
     The slope is the median over networks of rate / (−log(1 − ηλ_min(G))), with the interval of a
     median; learning rates of one network are averaged first.
 
     >>> import xarray as xr
-    >>> find(Evidence({}, None, None, None, xr.Dataset()))
+    >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    training = evidence.config.get("training")
+    training = summary.config.get("training")
     optimizer = training.get("optimizer", "gd") if isinstance(training, dict) else "gd"
-    if evidence.fits is None or optimizer not in COMPARABLE:
+    if summary.fits is None or optimizer not in COMPARABLE:
         return []
-    fits = evidence.fits.transpose("width", "depth", "seed", "learning_rate")
+    fits = summary.fits.transpose("width", "depth", "seed", "learning_rate")
     rate, own = (np.asarray(fits[name].values, dtype=np.float64) for name in ("rate", "rate_own_kernel"))
     ratio = rate / np.where(own > 0, own, np.nan)
     present = np.isfinite(ratio)
@@ -63,7 +63,7 @@ def find(evidence: Evidence) -> list[Finding]:
         if np.isfinite(r).any()
     )
     return [
-        Finding(
+        LawResult(
             NAME,
             TITLE,
             estimate,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import integrate, special
 
 from widesweep.analysis.laws.kinds.width_law import WidthLaw
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 
 Array = NDArray[np.float64]
 
@@ -25,8 +25,8 @@ def largest_half_normal(count: int) -> float:
     return float(value)
 
 
-def _largest_output_weight(evidence: Evidence, widths: Array) -> tuple[Array, str] | None:
-    if evidence.network.get("kind") == "two_layer":
+def _largest_output_weight(summary: CellSummary, widths: Array) -> tuple[Array, str] | None:
+    if summary.network.get("kind") == "two_layer":
         return None  # output weights are signs
     factors = np.array([largest_half_normal(int(m)) for m in widths])
     return factors, "The largest of m Gaussian output weights (E max|a_r|, exact)"

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 
 SCALE, FRACTION = "output_scale", "corrupted_fraction"
 NAMES = {SCALE: "output scales", FRACTION: "corrupted fractions"}
 SYMBOLS = {SCALE: "α", FRACTION: "corrupted"}
 
 
-def pooled(evidence: Evidence) -> Evidence:
+def pooled(summary: CellSummary) -> CellSummary:
     """The same evidence with each pair of variant and learning rate as one entry along `learning_rate`.
 
     Networks of one seed start from the same weights at every α and with all labels, as they do at every
@@ -23,18 +23,18 @@ def pooled(evidence: Evidence) -> Evidence:
 
     >>> coordinates = {"output_scale": [1.0, 2.0, 4.0], "learning_rate": [0.5, 1.0]}
     >>> cells = xr.Dataset({"y": (("output_scale", "learning_rate"), np.eye(3, 2))}, coordinates)
-    >>> pooled(Evidence({}, cells, None, None, xr.Dataset())).cells["output_scale"].values
+    >>> pooled(CellSummary({}, cells, None, None, xr.Dataset())).cells["output_scale"].values
     array([1., 1., 2., 2., 4., 4.])
     """
-    axis = None if evidence.cells is None else _axis(evidence.cells)
-    if evidence.cells is None or axis is None:
-        return evidence
-    values = evidence.cells[axis]
+    axis = None if summary.cells is None else _axis(summary.cells)
+    if summary.cells is None or axis is None:
+        return summary
+    values = summary.cells[axis]
     return replace(
-        evidence,
-        cells=_folded(evidence.cells, values),
-        fits=None if evidence.fits is None else _folded(evidence.fits, values),
-        theory=_folded(evidence.theory, values),
+        summary,
+        cells=_folded(summary.cells, values),
+        fits=None if summary.fits is None else _folded(summary.fits, values),
+        theory=_folded(summary.theory, values),
     )
 
 

@@ -21,7 +21,7 @@ CELL = ("width", "depth", "seed", "learning_rate")
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CellSummary:
     """A sweep reduced to memory.
 
     Attributes:
@@ -64,7 +64,7 @@ class Evidence:
         return cell_counts(group["status"].values)
 
 
-def gather(tree: xr.DataTree, variables: Iterable[str]) -> Evidence:
+def gather(tree: xr.DataTree, variables: Iterable[str]) -> CellSummary:
     """Reduce a sweep to what the laws look at, in one pass of Dask over the records.
 
     Args:
@@ -90,7 +90,7 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> Evidence:
         drawn = _sane(tree["initialization"].to_dataset())
         lazy["initialization"] = told_apart(drawn, tree.attrs.get("asked"), parts=False)
     (loaded,) = compute(lazy)  # type: ignore[no-untyped-call]  # untyped library
-    return Evidence(
+    return CellSummary(
         config, loaded.get("cells"), loaded.get("fits"), loaded.get("initialization"), loaded["theory"]
     )
 

@@ -11,15 +11,15 @@ import numpy as np
 import xarray as xr
 
 PENDING = 0
-NOT_ASKED = 4  # here alone: a pending cell that the sweep never asked for; the store has 0
+NOT_REQUESTED = 4  # here alone: a pending cell that the sweep never asked for; the store has 0
 
 
-def told_apart(group: xr.Dataset, asked: str | None, *, parts: bool) -> xr.Dataset:
+def told_apart(group: xr.Dataset, requested: str | None, *, parts: bool) -> xr.Dataset:
     """The group with `status` 4 for pending cells that nobody asked for, of /training where any was asked.
 
     Args:
         group: /training or /initialization, with `status` as integers.
-        asked: the root's attribute `asked`: JSON of `grid`, values by axis, `parts`, more such grids of
+        asked: the root's attribute `requested`: JSON of `grid`, values by axis, `parts`, more such grids of
             trained cells, and `more_draws`, [width, depth, draws] of random networks; None: all is asked for.
         parts: whether `parts` count, as they do for trained cells; else `more_draws` do. Widths and depths at
             which nothing trains are then left out: laws must not look for the deepest networks there.
@@ -28,14 +28,14 @@ def told_apart(group: xr.Dataset, asked: str | None, *, parts: bool) -> xr.Datas
     >>> told_apart(status, '{"grid": {"width": [8]}, "parts": []}', parts=True).status.values
     array([0], dtype=int8)
     """
-    if asked is None or "status" not in group:
+    if requested is None or "status" not in group:
         return group
-    content = json.loads(asked)
+    content = json.loads(requested)
     status = group["status"]
     drawn = [{"width": [width], "depth": [depth]} for width, depth, _ in content.get("more_draws", ())]
     grids = [content["grid"], *(content["parts"] if parts else drawn)]
     wanted = reduce(lambda one, other: one | other, (_inside(status, grid) for grid in grids))
-    told = status.where(wanted | (status != PENDING), NOT_ASKED).astype(np.int8)
+    told = status.where(wanted | (status != PENDING), NOT_REQUESTED).astype(np.int8)
     group = group.assign(status=told.transpose(*status.dims).assign_attrs(status.attrs))
     return group.isel(_trained(wanted)) if parts else group
 

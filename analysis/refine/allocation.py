@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from widesweep.analysis.refine.candidates import Candidates
 from widesweep.analysis.refine.law_forecast import LawForecast
-from widesweep.analysis.refine.predictive_interval import Outlook
+from widesweep.analysis.refine.predictive_interval import PredictiveInterval
 from widesweep.analysis.refine.program import Program
 
 Array = NDArray[np.float64]
@@ -38,7 +38,7 @@ class Allocation:
     cost_s: float
     half_widths: tuple[float, ...]
     reached: float
-    outlooks: tuple[Outlook, ...] = ()
+    outlooks: tuple[PredictiveInterval, ...] = ()
 
 
 def allocate(

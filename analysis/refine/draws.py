@@ -17,7 +17,7 @@ from widesweep.analysis.laws import (
 )
 from widesweep.analysis.laws.kinds.network_pairs import DEGREES, RESOLVED, Logs, Pairs
 from widesweep.analysis.laws.kinds.ratio_law import EXACT, next_order
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.analysis.refine.candidates import Candidates
 
 Array = NDArray[np.float64]
@@ -101,17 +101,17 @@ class DrawsForecast:
         return np.asarray(self.log_x - (weight * self.log_x).sum((-1, -2), keepdims=True) / total)
 
 
-def drawn_laws(evidence: Evidence) -> dict[str, tuple[float, bool, Pairs, str]]:
+def drawn_laws(summary: CellSummary) -> dict[str, tuple[float, bool, Pairs, str]]:
     """Of each law measured on draws: its exponent, whether x is a depth, its pairs, how they are predicted.
 
     >>> import xarray as xr
-    >>> drawn_laws(Evidence({}, None, None, None, xr.Dataset()))
+    >>> drawn_laws(CellSummary({}, None, None, None, xr.Dataset()))
     {}
     """
     laws = [ntk_variance.LAW, gradient_variance.LAW, output_covariance.LAW]
-    laws += depth_criticality.laws(evidence)
-    found = [(law, *pairs) for law in laws if (pairs := law.pairs(evidence)) is not None]
-    found += cumulants.pairs(evidence)
+    laws += depth_criticality.laws(summary)
+    found = [(law, *pairs) for law in laws if (pairs := law.pairs(summary)) is not None]
+    found += cumulants.pairs(summary)
     return {law.name: (law.expected, law.along_depth, pairs, kind) for law, pairs, kind in found}
 
 

@@ -20,10 +20,10 @@ from widesweep.analysis.laws import (
     pattern_change,
     weight_drift,
 )
-from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.width_law import WidthLaw, finite_size_bend
 from widesweep.analysis.reading.axes import pooled
-from widesweep.analysis.reading.cell_summary import DONE, Evidence
+from widesweep.analysis.reading.cell_summary import DONE, CellSummary
 from widesweep.analysis.refine import draws, obstacles, spread
 from widesweep.analysis.refine.candidates import Candidates
 from widesweep.analysis.refine.law_forecast import LawForecast, LimitForecast, PairsForecast, PowerLawForecast
@@ -44,7 +44,7 @@ SAME_SEEDS = "All seeds agree: there is no spread for more of them to average ou
 
 
 @dataclass(frozen=True)
-class Prospect:
+class Forecast:
     """What may become of a law.
 
     Attributes:
@@ -60,14 +60,14 @@ class Prospect:
     obstacle: str = ""
 
 
-def prospects(
-    evidence: Evidence,
-    findings: Sequence[Finding],
+def forecast_laws(
+    summary: CellSummary,
+    law_results: Sequence[LawResult],
     widths: Array,
     depths: Array,
     goals: dict[str, float],
     condition: Array | None = None,
-) -> list[Prospect]:
+) -> list[Forecast]:
     """One prospect for each finding, in their order.
 
     Args:
@@ -79,28 +79,30 @@ def prospects(
         condition: λ_max/λ_min of the infinite-width kernel at each depth, for laws against it.
 
     >>> import xarray as xr
-    >>> prospects(Evidence({}, None, None, None, xr.Dataset()), [], np.ones(1), np.ones(1), {})
+    >>> forecast_laws(CellSummary({}, None, None, None, xr.Dataset()), [], np.ones(1), np.ones(1), {})
     []
     """
-    evidence = pooled(evidence)  # as the laws in width see an axis of variants
-    laws = {law.name: law for law in _width_laws(evidence)}
+    summary = pooled(summary)  # as the laws in width see an axis of variants
+    laws = {law.name: law for law in _width_laws(summary)}
     found = []
-    for finding in findings:
+    for finding in law_results:
         goal, half = goals.get(finding.name, 0.0), finding.estimate.half_width
         if not np.isfinite(half):
-            found.append(Prospect(finding.name, half, None, f"It has no interval yet. {finding.note}"))
+            found.append(Forecast(finding.name, half, None, f"It has no interval yet. {finding.note}"))
         elif finding.name in laws:
-            found.append(_power_law(laws[finding.name], evidence, finding, widths, depths))
+            found.append(_power_law(laws[finding.name], summary, finding, widths, depths))
         elif finding.name == convergence.NAME:
-            found.append(_limit(evidence, finding, widths, depths, goal))
+            found.append(_limit(summary, finding, widths, depths, goal))
         elif finding.name == iterations.NAME and condition is not None:
-            found.append(_iterations(evidence, finding, widths, depths, condition))
+            found.append(_iterations(summary, finding, widths, depths, condition))
         else:
-            found.append(Prospect(finding.name, half, None, _elsewhere(finding.name)))
+            found.append(Forecast(finding.name, half, None, _elsewhere(finding.name)))
     return found
 
 
-def draw_prospects(evidence: Evidence, findings: Sequence[Finding], where: Candidates) -> list[Prospect]:
+def draw_forecasts(
+    summary: CellSummary, law_results: Sequence[LawResult], where: Candidates
+) -> list[Forecast]:
     """One prospect for each finding that rests on random networks, in their order.
 
     Args:
@@ -111,25 +113,25 @@ def draw_prospects(evidence: Evidence, findings: Sequence[Finding], where: Candi
     >>> import xarray as xr
     >>> one, pair = np.ones(1), np.ones((1, 1))
     >>> where = Candidates(one, one, one, pair[..., None], pair, 0.0 * pair, pair > 0)
-    >>> draw_prospects(Evidence({}, None, None, None, xr.Dataset()), [], where)
+    >>> draw_forecasts(CellSummary({}, None, None, None, xr.Dataset()), [], where)
     []
     """
-    laws, found = draws.drawn_laws(evidence), []
-    for finding in findings:
+    laws, found = draws.drawn_laws(summary), []
+    for finding in law_results:
         half, law = finding.estimate.half_width, laws.get(finding.name)
         if finding.name in (hessian_norm.NORM.name, hessian_norm.GRADIENT.name):
-            found.append(Prospect(finding.name, half, None, EVERY_WEIGHT))
+            found.append(Forecast(finding.name, half, None, EVERY_WEIGHT))
         elif law is not None and not np.isfinite(half):
-            found.append(Prospect(finding.name, half, None, f"It has no interval yet. {finding.note}"))
+            found.append(Forecast(finding.name, half, None, f"It has no interval yet. {finding.note}"))
         elif law is not None:
             obstacle = draws.missed(law[2])
             forecast = None if obstacle else draws.forecast(finding.name, half, law, where)
-            found.append(Prospect(finding.name, half, forecast, obstacle))
+            found.append(Forecast(finding.name, half, forecast, obstacle))
     return found
 
 
-def _width_laws(evidence: Evidence) -> list[WidthLaw]:
-    return [weight_drift.LAW, kernel_drift.LAW, pattern_change.LAW, *layer_drift.laws(evidence)]
+def _width_laws(summary: CellSummary) -> list[WidthLaw]:
+    return [weight_drift.LAW, kernel_drift.LAW, pattern_change.LAW, *layer_drift.laws(summary)]
 
 
 def _elsewhere(name: str) -> str:
@@ -143,47 +145,49 @@ def _elsewhere(name: str) -> str:
     return "No forecast of its interval is known here: give the config more seeds, which a store takes up."
 
 
-def _power_law(law: WidthLaw, evidence: Evidence, finding: Finding, widths: Array, depths: Array) -> Prospect:
-    log_y = law.log_values(evidence)
-    assert evidence.cells is not None
+def _power_law(
+    law: WidthLaw, summary: CellSummary, finding: LawResult, widths: Array, depths: Array
+) -> Forecast:
+    log_y = law.log_values(summary)
+    assert summary.cells is not None
     assert log_y is not None
-    present = np.asarray(evidence.cells["width"].values, dtype=np.float64)
-    own = _depths(evidence) if law.depth is None else np.array([float(law.depth)])
+    present = np.asarray(summary.cells["width"].values, dtype=np.float64)
+    own = _depths(summary) if law.depth is None else np.array([float(law.depth)])
     half = finding.estimate.half_width
     found = spread.estimate(log_y, present, own)
     if found is None:
-        return Prospect(law.name, half, None, SAME_SEEDS)
+        return Forecast(law.name, half, None, SAME_SEEDS)
     bend = obstacles.bent(log_y, np.log(present), found.variance(present, own) * found.averaged, half)
     if bend:
-        return Prospect(law.name, half, None, bend)
+        return Forecast(law.name, half, None, bend)
     forecast = PowerLawForecast(
         law.name, half, np.log(widths), found.variance(widths, depths),
-        _share(evidence, np.isfinite(log_y), own, widths, depths), found.correlation,
+        _share(summary, np.isfinite(log_y), own, widths, depths), found.correlation,
         np.isin(depths, own), np.log1p(finite_size_bend(widths, float(present.min()))),
         found.future(widths, depths),
     )  # fmt: skip
-    return Prospect(law.name, half, forecast)
+    return Forecast(law.name, half, forecast)
 
 
 def _iterations(
-    evidence: Evidence, finding: Finding, widths: Array, depths: Array, condition: Array
-) -> Prospect:
+    summary: CellSummary, finding: LawResult, widths: Array, depths: Array, condition: Array
+) -> Forecast:
     """Points at the measured log κ; at new widths and depths that of theory, shifted as measured ones are."""
-    assert evidence.cells is not None
-    log_y, log_kappa = iterations.points(evidence)
+    assert summary.cells is not None
+    log_y, log_kappa = iterations.points(summary)
     log_x = iterations.of_networks(log_kappa)
     own_kappa = log_kappa - means_over_seeds(log_kappa)[:, :, None]
     log_y = log_y - _slope_to_come(log_y, own_kappa, finding.estimate) * own_kappa
     name, half, x = finding.name, finding.estimate.half_width, log_x[:, 0, 0]
-    present, own = np.asarray(evidence.cells["width"].values, dtype=np.float64), _depths(evidence)
+    present, own = np.asarray(summary.cells["width"].values, dtype=np.float64), _depths(summary)
     order = np.argsort(x)[: int(np.isfinite(x).sum())]
     found = spread.estimate(log_y[order], np.exp(x[order]), np.ones(1), OWN_SPREADS, HEAVY)
     if found is None:
-        return Prospect(name, half, None, SAME_SEEDS)
+        return Forecast(name, half, None, SAME_SEEDS)
     variance = found.variance(np.exp(x[order]), np.ones(1)) * found.averaged
     bend = obstacles.bent(log_y[order], x[order], variance, half, "condition numbers")
     if bend:
-        return Prospect(name, half, None, bend)
+        return Forecast(name, half, None, bend)
     theory = np.broadcast_to(np.log(condition), (len(widths), len(depths)))
     places = np.ix_(np.searchsorted(widths, present), np.searchsorted(depths, own))
     measured = x.reshape(len(present), len(own))
@@ -192,17 +196,17 @@ def _iterations(
     there[places] = np.isfinite(measured)
     every[places] = np.where(there[places], measured, every[places])
     finite = np.isfinite(log_y).reshape(*measured.shape, *log_y.shape[2:])
-    share = _share(evidence, finite, own, widths, depths)
+    share = _share(summary, finite, own, widths, depths)
     level = np.nanmean(means_over_seeds(log_y)[..., 0] - finding.estimate.value * x[:, None])
     per_e_fold = np.exp(level + finding.estimate.value * every)
-    share[(_steps(evidence) < LEAST_E_FOLDS * per_e_fold) & ~there] = 0.0
+    share[(_steps(summary) < LEAST_E_FOLDS * per_e_fold) & ~there] = 0.0
     flat = every.ravel()
     line = PowerLawForecast(
         name, half, flat, found.variance(np.exp(flat), np.ones(1)), share.reshape(-1, 1), found.correlation,
         np.array([True]), np.zeros(len(flat)), found.future(np.exp(flat), np.ones(1)), heavy_tails=True,
     )  # fmt: skip
     degrees = max(float((np.isfinite(own_kappa).sum(2) - 1.0).clip(0.0).sum()), 1.0)
-    return Prospect(name, half, PairsForecast(line, float(np.nansum(own_kappa**2)) / degrees))
+    return Forecast(name, half, PairsForecast(line, float(np.nansum(own_kappa**2)) / degrees))
 
 
 def _slope_to_come(log_y: Array, own_kappa: Array, estimate: Estimate) -> float:
@@ -226,9 +230,9 @@ def _slope_to_come(log_y: Array, own_kappa: Array, estimate: Estimate) -> float:
     return estimate.value + float(np.clip(shift, -estimate.error, estimate.error))
 
 
-def _steps(evidence: Evidence) -> float:
+def _steps(summary: CellSummary) -> float:
     """Of each training; endless where the config does not say."""
-    section = evidence.config.get("training")
+    section = summary.config.get("training")
     return float(section.get("steps", np.inf)) if isinstance(section, dict) else float("inf")
 
 
@@ -238,47 +242,49 @@ def _shift(shift: Array, own: Array, depths: Array) -> Array:
     return np.interp(np.log(depths), np.log(own[known]), np.nanmean(shift[:, known], axis=0))
 
 
-def _limit(evidence: Evidence, finding: Finding, widths: Array, depths: Array, goal: float) -> Prospect:
-    ratio, shared = convergence.ratios(evidence)
+def _limit(summary: CellSummary, finding: LawResult, widths: Array, depths: Array, goal: float) -> Forecast:
+    ratio, shared = convergence.ratios(summary)
     half, name = finding.estimate.half_width, finding.name
-    assert evidence.fits is not None
-    share_lost, note = convergence.lost_windows(evidence)
+    assert summary.fits is not None
+    share_lost, note = convergence.lost_windows(summary)
     lost = obstacles.windows(share_lost, convergence.MOST_LOST, note)
     if lost:
-        return Prospect(name, half, None, lost)
-    present, own = np.asarray(evidence.fits["width"].values, dtype=np.float64), _depths(evidence)
+        return Forecast(name, half, None, lost)
+    present, own = np.asarray(summary.fits["width"].values, dtype=np.float64), _depths(summary)
     fitted = Extrapolation(ratio, present)
     found = spread.estimate(fitted.values, present, own)
     if found is None:
-        return Prospect(name, half, None, SAME_SEEDS)
+        return Forecast(name, half, None, SAME_SEEDS)
     variance = found.variance(widths, depths)
 
     def row(count: Array) -> tuple[Array, float]:
         return limit_weights(count, variance.mean(1), widths)
 
-    share = _share(evidence, np.isfinite(ratio), own, widths, depths)
+    share = _share(summary, np.isfinite(ratio), own, widths, depths)
     forecast = LimitForecast(name, half, variance, share, row, shared, found.future(widths, depths))
     everywhere = np.ones((len(widths), len(depths), 1))
     least = forecast.floor(everywhere)
     parts = f"the transient's remainder is ± {shared:.3f}, the rest is what extrapolation leaves open"
-    return Prospect(name, half, forecast, obstacles.floor(least, goal, parts) if goal > 0 else "")
+    return Forecast(name, half, forecast, obstacles.floor(least, goal, parts) if goal > 0 else "")
 
 
-def _depths(evidence: Evidence) -> Array:
-    assert evidence.cells is not None
-    return np.asarray(evidence.cells["depth"].values, dtype=np.float64)
+def _depths(summary: CellSummary) -> Array:
+    assert summary.cells is not None
+    return np.asarray(summary.cells["depth"].values, dtype=np.float64)
 
 
-def _share(evidence: Evidence, finite: NDArray[np.bool_], own: Array, widths: Array, depths: Array) -> Array:
+def _share(
+    summary: CellSummary, finite: NDArray[np.bool_], own: Array, widths: Array, depths: Array
+) -> Array:
     """Share of finished cells that give the law a number, by pair; the overall one where nothing is yet."""
-    assert evidence.cells is not None
+    assert summary.cells is not None
     status = (
-        evidence.cells["status"].sel(depth=own).transpose("width", "depth", "seed", "learning_rate").values
+        summary.cells["status"].sel(depth=own).transpose("width", "depth", "seed", "learning_rate").values
     )
     ended = (status >= DONE) & (status <= 3)
     good, tried = (finite & ended).sum((2, 3)), ended.sum((2, 3))
     share = np.full((len(widths), len(depths)), good.sum() / max(tried.sum(), 1))
-    present = np.asarray(evidence.cells["width"].values, dtype=np.float64)
+    present = np.asarray(summary.cells["width"].values, dtype=np.float64)
     for i, j in np.argwhere(tried > 0):
         share[np.flatnonzero(widths == present[i])[0], np.flatnonzero(depths == own[j])[0]] = (
             good[i, j] / tried[i, j]

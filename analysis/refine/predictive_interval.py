@@ -15,7 +15,7 @@ OFTEN = 0.9  # how often a forecast is to be as close
 
 
 @dataclass(frozen=True)
-class Outlook:
+class PredictiveInterval:
     """Half-widths that may be measured.
 
     Attributes:
@@ -47,7 +47,7 @@ class Outlook:
         return int(np.ceil(1.0 + (seeds - 1.0) * (reach / np.log1p(CLOSE)) ** 2))
 
 
-def outlook(half_widths: Array) -> Outlook:
+def outlook(half_widths: Array) -> PredictiveInterval:
     """Of half-widths that are drawn from what may be measured, shape (draws,).
 
     >>> outlook(np.linspace(0.9, 1.1, 201))
@@ -56,4 +56,4 @@ def outlook(half_widths: Array) -> Outlook:
     median = float(np.median(half_widths))
     low, high = np.quantile(half_widths, BAND)
     close = np.abs(median / np.maximum(half_widths, 1e-300) - 1.0) <= CLOSE
-    return Outlook(median, float(low), float(high), float(close.mean()))
+    return PredictiveInterval(median, float(low), float(high), float(close.mean()))

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
 
-from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Series
+from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Series
 from widesweep.analysis.report import expectation
-from widesweep.analysis.report.legend import MUTED, Look, columns, entries, looks
+from widesweep.analysis.report.legend import MUTED, Snapshot, columns, entries, looks
 
 INK = "#1a1a1a"
 COLUMN_INCHES = (3.5, 3.1)
@@ -48,7 +48,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def draw(finding: Finding) -> Figure:
+def draw(finding: LawResult) -> Figure:
     """The figure of a finding, one journal column wide, on white.
 
     In SVG, series i is the group `series-i` with its bars in `bars-i` and `caps-i…`, one element a point in
@@ -120,7 +120,7 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _series(axes: Axes, place: int, series: Series, look: Look) -> None:
+def _series(axes: Axes, place: int, series: Series, look: Snapshot) -> None:
     """Points with bars, in their depth's colour and marker."""
     colour, marker = look
     bars = np.stack([series.y - series.low, series.high - series.y]).clip(min=0)
@@ -150,7 +150,7 @@ def _series(axes: Axes, place: int, series: Series, look: Look) -> None:
         line.set_gid(f"bars-{place}")
 
 
-def _curve(axes: Axes, curve: Curve, look: dict[int, Look]) -> None:
+def _curve(axes: Axes, curve: Curve, look: dict[int, Snapshot]) -> None:
     """Theory dashed and dark, the fit solid in its depth's colour, a guide dotted."""
     colour = INK
     if curve.kind == "fit":
@@ -191,7 +191,7 @@ def _ticks(axes: Axes, series: list[Series]) -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
-def _headline(finding: Finding) -> str:
+def _headline(finding: LawResult) -> str:
     """Slope, interval, expectation and verdict in one line."""
     estimate = finding.estimate
     if not np.isfinite(estimate.value):

@@ -27,10 +27,10 @@ MOST_ENTRIES = 6  # beyond which series are told apart by what they share
 LINE_CHARACTERS = 62  # of the legend's type on a journal column
 HANDLE_CHARACTERS = 6
 
-Look = tuple[str, str]  # colour, marker
+Snapshot = tuple[str, str]  # colour, marker
 
 
-def looks(depths: list[int]) -> dict[int, Look]:
+def looks(depths: list[int]) -> dict[int, Snapshot]:
     """Colour and marker of each depth: six that differ, or a scale from dark to light where there are more.
 
     >>> looks([1, 3])[3]
@@ -42,7 +42,7 @@ def looks(depths: list[int]) -> dict[int, Look]:
     return {d: (to_hex(scale[i]), MARKERS[i % len(MARKERS)]) for i, d in enumerate(depths)}
 
 
-def entries(axes: Axes, series: tuple[Series, ...], look: Mapping[int, Look]) -> dict[str, Artist]:
+def entries(axes: Axes, series: tuple[Series, ...], look: Mapping[int, Snapshot]) -> dict[str, Artist]:
     """What the legend says: label to handle.
 
     Args:
@@ -75,7 +75,7 @@ def columns(labels: list[str]) -> int:
     return max(1, min(4, len(labels), LINE_CHARACTERS // (longest + HANDLE_CHARACTERS)))
 
 
-def _by_depth(look: Mapping[int, Look]) -> dict[str, Artist]:
+def _by_depth(look: Mapping[int, Snapshot]) -> dict[str, Artist]:
     """One entry a depth; of many, some from the first to the last."""
     depths = list(look)
     if len(depths) < 2:

@@ -17,7 +17,7 @@ import xarray as xr
 from markupsafe import Markup
 
 from widesweep.analysis.analysis_result import examine
-from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.reading.sweep import AXES, open_sweep
 from widesweep.analysis.report import expectation, figures, point_table
 from widesweep.analysis.report.inline_svg import inline_svg
@@ -77,19 +77,19 @@ def write(
     tree = open_sweep(url)
     folder = Path(output) if output is not None else default_folder(url)
     folder.mkdir(parents=True, exist_ok=True)
-    sections = [_section(finding, folder) for finding in study.findings]
+    sections = [_section(finding, folder) for finding in study.law_results]
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
     page = _template().render(
         policy=_policy(script),
         refresh=Markup(REFRESH.format(refresh_s)) if refresh_s else "",
         script=Markup(script),
-        name=str(study.evidence.config.get("name", "sweep")),
+        name=str(study.summary.config.get("name", "sweep")),
         sections=sections,
-        counts=study.evidence.counts(),
-        config=json.dumps(study.evidence.config, indent=2, ensure_ascii=False),
+        counts=study.summary.counts(),
+        config=json.dumps(study.summary.config, indent=2, ensure_ascii=False),
         provenance=_provenance(tree),
-        faults=_faults(study.evidence.cells),
-        axes=[axis.replace("_", " ") for axis in _axes(study.evidence.cells)],
+        faults=_faults(study.summary.cells),
+        axes=[axis.replace("_", " ") for axis in _axes(study.summary.cells)],
         most_faults=MOST_FAULTS,
         address=str(url),
     )
@@ -144,7 +144,7 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html.j2")
 
 
-def _section(finding: Finding, folder: Path) -> Section:
+def _section(finding: LawResult, folder: Path) -> Section:
     """Draw and save the figure; put the numbers into words."""
     figure = figures.draw(finding)
     figures.save(figure, folder, finding.name)

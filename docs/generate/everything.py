@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 
 from widesweep.analysis.laws import VARIABLES
-from widesweep.analysis.reading.cell_summary import Evidence, gather
+from widesweep.analysis.reading.cell_summary import CellSummary, gather
 from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.predict import prediction
 from widesweep.pipeline.store import schema
-from widesweep.workers.measurements import OBSERVABLES
-from widesweep.workers.random_networks import MEASUREMENTS
+from widesweep.workers.measurements import MEASUREMENTS
+from widesweep.workers.random_networks import STATISTICS
 
 WIDTHS, DEPTHS, SAMPLES = (8, 16, 32), (1, 2, 3), 4
 
@@ -30,8 +30,8 @@ def config() -> SweepConfig:
             "network": {"kind": "fully_connected"},
             "data": {"source": "digits", "samples": SAMPLES, "test_samples": 2},
             "grid": {"width": WIDTHS, "depth": DEPTHS, "seed": 2, "learning_rate": (1.0,)},
-            "training": {"steps": 10, "records": 4, "measure": tuple(OBSERVABLES)},
-            "initialization": {"draws": 1000, "measure": tuple(MEASUREMENTS)},
+            "training": {"steps": 10, "records": 4, "measure": tuple(MEASUREMENTS)},
+            "initialization": {"draws": 1000, "measure": tuple(STATISTICS)},
         }
     )
 
@@ -62,6 +62,6 @@ def _filled(array: schema.Array) -> xr.Variable:
 
 
 @functools.cache
-def evidence() -> Evidence:
+def summary() -> CellSummary:
     """What laws see of the template: every cell pending."""
     return gather(template(), VARIABLES)

@@ -58,7 +58,7 @@ def entries(law: Law) -> Iterator[Entry]:
     elif hasattr(file, "EXPECTED"):
         yield Entry(file.NAME, file.TITLE, file.EXPECTED, file.EXPECTED)
     else:
-        yield from (Entry(f.name, f.title, f.expected, f.expected) for f in law(everything.evidence()))
+        yield from (Entry(f.name, f.title, f.expected, f.expected) for f in law(everything.summary()))
 
 
 def _allowed(owner: Any) -> tuple[float, float]:

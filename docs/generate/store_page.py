@@ -10,8 +10,8 @@ import xarray as xr
 from docs.generate import everything
 from docs.generate.markdown import table
 from widesweep.analysis.analysis_result import law_table
-from widesweep.workers.measurements import DEFAULT, OBSERVABLES
-from widesweep.workers.random_networks import MEASUREMENTS
+from widesweep.workers.measurements import DEFAULT, MEASUREMENTS
+from widesweep.workers.random_networks import STATISTICS
 from widesweep.workers.random_networks.statistics import DEFAULT as DEFAULT_AT_START
 from widesweep.workers.variable import CELL, Variable
 
@@ -39,7 +39,7 @@ def page() -> str:
 def groups() -> dict[str, xr.Dataset]:
     """Every group with everything in it, no value measured."""
     found = {name: tree.to_dataset() for name, tree in everything.template().children.items()}
-    fits = everything.evidence().fits
+    fits = everything.summary().fits
     assert fits is not None
     return found | {"fits": fits, "laws": law_table(())}
 
@@ -57,7 +57,7 @@ def _coordinates() -> str:
 
 def _group(name: str, text: str) -> str:
     group = groups()[name]
-    lists: Mapping[str, Any] = {"training": OBSERVABLES, "initialization": MEASUREMENTS}.get(name, {})
+    lists: Mapping[str, Any] = {"training": MEASUREMENTS, "initialization": STATISTICS}.get(name, {})
     default = DEFAULT if name == "training" else DEFAULT_AT_START
     parts = [f"## `/{name}`\n\n{text}"]
     for measure, each in lists.items():

@@ -18,10 +18,10 @@ from widesweep.pipeline.errors import InputError
 from widesweep.workers.data import DataConfig
 from widesweep.workers.networks import FullyConnected, NetworkConfig
 from widesweep.workers.optimizers import TrainingConfig
-from widesweep.workers.random_networks import MEASUREMENTS, InitializationConfig
+from widesweep.workers.random_networks import STATISTICS, InitializationConfig
 
 if TYPE_CHECKING:
-    from widesweep.pipeline.plan.requested import Asked
+    from widesweep.pipeline.plan.requested import Requested
 
 NOT_IN_HASH = ("name", "store", "compute")
 
@@ -102,7 +102,7 @@ class SweepFile:
     config: SweepConfig
     file: str
     base: Path
-    asked: Asked | None = None
+    requested: Requested | None = None
 
 
 def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:
@@ -226,7 +226,7 @@ def _check_initialization(config: SweepConfig, file: str) -> None:
     """What the measurements on random networks need of network and data."""
     settings = config.initialization
     for name in settings.measure if settings is not None else ():
-        measurement, where = MEASUREMENTS[name], f"{file}, initialization.measure"
+        measurement, where = STATISTICS[name], f"{file}, initialization.measure"
         if not measurement.any_network and not isinstance(config.network.sampled_as, FullyConnected):
             found = f"{name} on a network of kind {config.network.kind}"
             raise InputError(where, found, "it is measured on fully connected networks alone")

@@ -18,7 +18,7 @@ from widesweep.pipeline.execution.worker import Outcome, Sweep
 from widesweep.pipeline.plan import blocks as plans
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.plan import draws, gpu_shares, machine_speed
-from widesweep.pipeline.plan import requested as asking
+from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.plan.blocks import Block, Plan
 from widesweep.pipeline.predict import prediction as predict
 from widesweep.pipeline.store import address as store_address
@@ -111,7 +111,7 @@ def _check_fits(sweep: SweepFile, data: Data | None, address: str | None) -> Non
 
 
 def _trained(sweep: SweepFile) -> np.ndarray:
-    return asking.trained_pairs(sweep.asked, sweep.config)
+    return requests.trained_pairs(sweep.requested, sweep.config)
 
 
 def _gpu_memory(sweep: SweepFile, cluster: Cluster) -> int:
@@ -162,7 +162,7 @@ def _prepare(sweep: SweepFile, url: str, data: Data | None, cores: int, *, repai
         plan = data_source.make_plan(
             sweep, cores, store.seeds_per_block, store.rates_per_block, store.parts_per_block
         )
-        growth.grow(store, plan, predict.predict(sweep.config, data), _index(data), sweep.asked)
+        growth.grow(store, plan, predict.predict(sweep.config, data), _index(data), sweep.requested)
 
 
 def _index(data: Data | None) -> np.ndarray:
@@ -224,7 +224,7 @@ def _run_pending(
                 watch.tell_speed(here=cluster.local and not gpus)
     finally:
         book.close(state)
-        objects.patiently(store.url, lambda: store_create.consolidate(store.url))
+        objects.with_retries(store.url, lambda: store_create.consolidate(store.url))
 
 
 @dataclass(frozen=True)
@@ -242,9 +242,11 @@ class _Wanted:
     @staticmethod
     def of(store: Store) -> _Wanted | None:
         """What a store asks for; None: all of its grid."""
-        if store.asked is None:
+        if store.requested is None:
             return None
-        return _Wanted(store.asked.mask(store.config), draws.parts_asked(store.config, store.pair_draws))
+        return _Wanted(
+            store.requested.mask(store.config), draws.parts_requested(store.config, store.pair_draws)
+        )
 
     def inside(self, block: Block) -> Any:
         """The same of one block, as it holds it."""
@@ -257,8 +259,8 @@ class _Wanted:
 def _block(plan: Plan, index: int, recompute: tuple[int, ...], share: float, wanted: _Wanted | None) -> Block:
     """A block with what of it is to be computed, and its cost for that."""
     block = plan.block(index)
-    asked = wanted.inside(block) if wanted is not None and recompute else ()
-    return replace(block, recompute=recompute, asked=asked, cost_s=block.cost_s * share)
+    requested = wanted.inside(block) if wanted is not None and recompute else ()
+    return replace(block, recompute=recompute, requested=requested, cost_s=block.cost_s * share)
 
 
 def _limited(block: Block, left: frozenset[str], correction: float) -> Block:

@@ -318,11 +318,11 @@ def gpu_memory_bytes() -> int:
     """
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]  # type: ignore[no-untyped-call]  # untyped library
     there = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
-    asked = [_remote_gpu_memory.options(scheduling_strategy=each).remote() for each in there]
+    requested = [_remote_gpu_memory.options(scheduling_strategy=each).remote() for each in there]
     try:
-        return min((found for found in ray.get(asked, timeout=PROBE_S) if found), default=0)
+        return min((found for found in ray.get(requested, timeout=PROBE_S) if found), default=0)
     except exceptions.RayError as error:
-        for task in asked:
+        for task in requested:
             ray.cancel(task, force=True)
         found = f"not every GPU node said its GPU's memory within {PROBE_S:.0f} s ({type(error).__name__})"
         wanted = "a size, such as compute.gpu_memory=16GB, or compute.device=cpu"

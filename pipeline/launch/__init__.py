@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from widesweep.pipeline.commands import explained
+from widesweep.pipeline.commands import handle_errors
 from widesweep.pipeline.launch.kubernetes import submit as kubernetes
 from widesweep.pipeline.launch.ray_jobs import submit as ray
 from widesweep.pipeline.launch.slurm import submit as slurm
@@ -15,4 +15,4 @@ LAUNCHERS: dict[str, Callable[..., int | None]] = {"slurm": slurm, "ray": ray, "
 
 app = typer.Typer(help="Run, analyse and report a sweep on a cluster.", no_args_is_help=True)
 for _name, _submit in LAUNCHERS.items():
-    app.command(_name)(explained(_submit))
+    app.command(_name)(handle_errors(_submit))

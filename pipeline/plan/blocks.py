@@ -70,7 +70,7 @@ class Block:
     recompute: tuple[int, ...] = ()
     part_start: int = 0
     part_stop: int = 0
-    asked: tuple[tuple[bool, ...], ...] | tuple[bool, ...] = ()
+    requested: tuple[tuple[bool, ...], ...] | tuple[bool, ...] = ()
     resume: bool = False
     split: int = 1
     limit_s: float = 0.0

@@ -63,7 +63,7 @@ def draws_s(config: SweepConfig, width: int, depth: int, number: int) -> float:
 def part_s(config: SweepConfig, width: int, depth: int, number: int) -> np.ndarray:
     """Seconds of each part of so many draws of a (width, depth) on one core, shape (parts,)."""
     task = block(config, width, depth, draws=number)
-    measurements = [random_networks.MEASUREMENTS[name] for name in task.initialization.measure]
+    measurements = [random_networks.STATISTICS[name] for name in task.initialization.measure]
     each_s = np.array([each.draw_s(task.case) for each in measurements])
     return np.asarray(each_s @ random_networks.draws_by_part(task))
 
@@ -77,7 +77,7 @@ def growth_s(config: SweepConfig, width: int, depth: int, before: int, after: in
     return float(parts_s.sum() - parts_s[: len(kept)][kept].sum())
 
 
-def parts_asked(config: SweepConfig, pair_draws: np.ndarray) -> np.ndarray:
+def parts_requested(config: SweepConfig, pair_draws: np.ndarray) -> np.ndarray:
     """Which parts each pair draws, shape (widths, depths, parts).
 
     Args:
@@ -131,7 +131,7 @@ def stored_values(config: SweepConfig) -> int:
     if settings is None:
         return 0
     statistics: list[int] = [
-        random_networks.MEASUREMENTS[name].statistics(settings) for name in settings.measure
+        random_networks.STATISTICS[name].statistics(settings) for name in settings.measure
     ]
     values = len(random_networks.variables(settings)) * len(settings.orders)
     return values + parts(config) * (random_networks.GROUPS * sum(statistics) + 1)

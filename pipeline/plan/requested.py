@@ -2,7 +2,7 @@
 
 A store's arrays cover a full grid. Until a sweep is refined every cell of it is asked for. Refining asks for
 more seeds at some widths and depths alone; the arrays grow to the smallest grid around all of them, and the
-root's attribute `asked` says which cells of that are meant. The others stay pending, are never computed, and
+attribute `requested` of the root says which cells of that are meant. The others are never computed, and
 count as nothing. The same holds for random networks: the arrays have room for the most draws of any pair.
 """
 
@@ -19,7 +19,7 @@ from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.plan import draws as sampling
 
 ATTRIBUTE = "asked"
-NOT_ASKED = 4  # stands for "pending, but nobody asked" where states are counted; no store holds it
+NOT_REQUESTED = 4  # stands for "pending, but nobody asked" where states are counted; no store holds it
 AXES = ("width", "depth", "output_scale", "corrupted_fraction", "seed", "learning_rate")
 
 Part = tuple[tuple[str, tuple[float, ...]], ...]
@@ -27,7 +27,7 @@ Draws = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Requested:
     """A union of grids.
 
     Attributes:
@@ -60,7 +60,7 @@ class Asked:
             found[place] = max(found[place], draws)
         return found
 
-    def with_more(self, parts: tuple[Part, ...], more: tuple[Draws, ...] = ()) -> Asked:
+    def with_more(self, parts: tuple[Part, ...], more: tuple[Draws, ...] = ()) -> Requested:
         """The same and more parts, each once, and more draws of some pairs."""
         most = {(width, depth): 0 for width, depth, _ in (*self.more, *more)}
         for width, depth, draws in (*self.more, *more):
@@ -74,20 +74,20 @@ class Asked:
         return json.dumps(content | {"draws": self.draws, "more_draws": self.more})
 
 
-def of_config(config: SweepConfig) -> Asked:
+def of_config(config: SweepConfig) -> Requested:
     """All that a config asks for."""
     axes = values(config)
     if config.variant_axis is None:
         del axes["output_scale"]
-    return Asked(part(axes), draws=sampling.draws(config))
+    return Requested(part(axes), draws=sampling.draws(config))
 
 
-def read(attributes: Mapping[str, Any], config: SweepConfig) -> Asked | None:
+def read(attributes: Mapping[str, Any], config: SweepConfig) -> Requested | None:
     """What a store's root says; None where all of its grid is asked for."""
     if ATTRIBUTE not in attributes:
         return None
     content = json.loads(attributes[ATTRIBUTE])
-    return Asked(
+    return Requested(
         part(content["grid"]),
         tuple(part(each) for each in content["parts"]),
         content.get("draws", sampling.draws(config)),  # an older store has as many everywhere
@@ -95,14 +95,14 @@ def read(attributes: Mapping[str, Any], config: SweepConfig) -> Asked | None:
     )
 
 
-def pair_draws(asked: Asked | None, config: SweepConfig) -> np.ndarray:
+def pair_draws(requested: Requested | None, config: SweepConfig) -> np.ndarray:
     """Random networks that each pair draws, shape (widths, depths), in a store that asks for so much."""
-    return (asked or of_config(config)).pair_draws(config)
+    return (requested or of_config(config)).pair_draws(config)
 
 
-def trained_pairs(asked: Asked | None, config: SweepConfig) -> np.ndarray:
+def trained_pairs(requested: Requested | None, config: SweepConfig) -> np.ndarray:
     """Which pairs train, shape (widths, depths)."""
-    return np.asarray((asked or of_config(config)).mask(config).any((2, 3, 4)))
+    return np.asarray((requested or of_config(config)).mask(config).any((2, 3, 4)))
 
 
 def part(axes: Mapping[str, Any]) -> Part:

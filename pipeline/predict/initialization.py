@@ -31,7 +31,7 @@ def predict(config: SweepConfig, x: np.ndarray | None) -> tuple[dict[str, np.nda
     for name in config.initialization.measure:
         rows = [
             [
-                random_networks.MEASUREMENTS[name].predict(draws.block(config, width, depth, x).case)
+                random_networks.STATISTICS[name].predict(draws.block(config, width, depth, x).case)
                 for depth in config.grid.depth
             ]
             for width in config.grid.width

@@ -10,7 +10,7 @@ from widesweep.analysis.refine.candidates import Candidates, between_and_beyond
 from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.plan import cost, data
 from widesweep.pipeline.plan import draws as sampling
-from widesweep.pipeline.plan import requested as asking
+from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.refine import measured_cost
 from widesweep.pipeline.refine.measured_cost import Blocks, Correction
 from widesweep.pipeline.store.reader import Store
@@ -62,7 +62,7 @@ def of_seeds(sweep: SweepFile, store: Store, *, deeper: bool) -> Candidates | No
     config = sweep.config
     if config.training is None:
         return None
-    trained = asking.trained_pairs(store.asked, config)
+    trained = requests.trained_pairs(store.requested, config)
     widths = _sizes(store, "width", trained, grows=True)
     depths = _sizes(store, "depth", trained, grows=deeper)
     costs = cost.estimate(_on(config, widths, depths), data.data_dimensions(sweep))
@@ -70,7 +70,7 @@ def of_seeds(sweep: SweepFile, store: Store, *, deeper: bool) -> Candidates | No
     found = measured_cost.correction(widths, depths, _trained_blocks(store, costs, widths, depths))
     block_s = (found.block_s + found.factor * costs.batch_s) / (store.seeds_per_block or 1)
     allowed = costs.seed_bytes <= config.compute.memory_bytes
-    seeds = _seeds_asked(store, widths, depths)
+    seeds = _seeds_requested(store, widths, depths)
     each_s = found.factor * costs.seed_s / rates
     return Candidates(widths, depths, np.sort(config.grid.learning_rates), seeds, each_s, block_s, allowed)
 
@@ -80,7 +80,7 @@ def of_draws(sweep: SweepFile, store: Store) -> DrawPlaces | None:
 
     Beyond the largest L/n that was drawn tails are heavier than any measured spread can tell.
     """
-    config, asked = sweep.config, store.asked or asking.of_config(sweep.config)
+    config, requested = sweep.config, store.requested or requests.of_config(sweep.config)
     if config.initialization is None:
         return None
     drawn = store.pair_draws > 0
@@ -88,7 +88,7 @@ def of_draws(sweep: SweepFile, store: Store) -> DrawPlaces | None:
     depths = _sizes(store, "depth", drawn, grows=True)
     wide = _on(config, widths, depths)
     draws = _spread(store, widths, depths, store.pair_draws).astype(np.int64)
-    unit = max(1, asked.draws // UNITS)
+    unit = max(1, requested.draws // UNITS)
     unit_s = np.array([[sampling.draws_s(wide, int(m), int(d), unit) for d in depths] for m in widths])
     found = measured_cost.correction(widths, depths, _drawn_blocks(store, widths, depths))
     ratio = depths / widths[:, None]
@@ -105,8 +105,8 @@ def _sizes(store: Store, axis: str, used: np.ndarray, *, grows: bool) -> np.ndar
     there = there[np.any(used, axis=1 if axis == "width" else 0)]
     if not grows:
         return np.sort(there)
-    asked = store.asked or asking.of_config(store.config)
-    new = between_and_beyond(np.array(dict(asked.grid)[axis]))  # not between those of earlier rounds
+    requested = store.requested or requests.of_config(store.config)
+    new = between_and_beyond(np.array(dict(requested.grid)[axis]))  # not between those of earlier rounds
     possible = store.config.network.allowed_depths() if axis == "depth" else None
     return np.union1d(there, new if possible is None else new[np.isin(new, possible)])
 
@@ -137,11 +137,11 @@ def _spread(store: Store, widths: np.ndarray, depths: np.ndarray, values: np.nda
     return found
 
 
-def _seeds_asked(store: Store, widths: np.ndarray, depths: np.ndarray) -> np.ndarray:
+def _seeds_requested(store: Store, widths: np.ndarray, depths: np.ndarray) -> np.ndarray:
     """Seeds already asked for at each candidate, shape (widths, depths, learning rates)."""
-    asked = store.asked or asking.of_config(store.config)
+    requested = store.requested or requests.of_config(store.config)
     order = np.argsort(store.config.grid.learning_rates)
-    return _spread(store, widths, depths, asked.mask(store.config).any(2).sum(2)[..., order])
+    return _spread(store, widths, depths, requested.mask(store.config).any(2).sum(2)[..., order])
 
 
 def _trained_blocks(store: Store, costs: cost.Costs, widths: np.ndarray, depths: np.ndarray) -> Blocks:

@@ -12,7 +12,7 @@ from widesweep.analysis.refine.allocation import Allocation
 from widesweep.analysis.refine.candidates import Candidates
 from widesweep.analysis.refine.law_forecast import LawForecast
 from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
-from widesweep.pipeline.plan import requested as asking
+from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.plan.requested import Draws, Part
 from widesweep.pipeline.refine.design_space import DrawPlaces
 from widesweep.pipeline.store.reader import Store
@@ -61,7 +61,7 @@ class Proposal:
 
 def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Sequence[Step]) -> Proposal:
     """Which seeds and draws some steps mean: at each pair the first seeds that were not asked for yet."""
-    asked = store.asked or asking.of_config(store.config)
+    requested = store.requested or requests.of_config(store.config)
     groups: list[dict[str, Any]] = []
     parts: list[Part] = []
     more: list[Draws] = []
@@ -84,8 +84,8 @@ def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Seq
         for name, each, s in after
         if s.places is None and where is not None and not each.is_sure
     }
-    asked = asked.with_more(tuple(parts), tuple(more))
-    grown = replace(sweep, config=_around(store.config, parts, more), asked=asked)
+    requested = requested.with_more(tuple(parts), tuple(more))
+    grown = replace(sweep, config=_around(store.config, parts, more), requested=requested)
     cost_s = sum(group["cost_s"] for group in groups)
     return Proposal(groups, grown, cells, cost_s, intervals, bands, needed)
 
@@ -98,14 +98,14 @@ def _fewest(where: Candidates) -> float:
 
 def again(sweep: SweepFile, text: str) -> SweepFile:
     """The sweep of a round that was recorded with what it asks for, whether or not the store knows of it."""
-    asked = asking.read({asking.ATTRIBUTE: text}, sweep.config)
-    assert asked is not None
-    return replace(sweep, config=_around(sweep.config, asked.parts, asked.more), asked=asked)
+    requested = requests.read({requests.ATTRIBUTE: text}, sweep.config)
+    assert requested is not None
+    return replace(sweep, config=_around(sweep.config, requested.parts, requested.more), requested=requested)
 
 
 def seeds_s(store: Store, where: Candidates, added: Allocation) -> np.ndarray:
     """Core seconds of seeds, shape (widths, depths): a block that gets few costs a full one's overhead."""
-    mask, found = _asked_cells(store), np.zeros(added.added.shape)
+    mask, found = _requested_cells(store), np.zeros(added.added.shape)
     for w, d in np.argwhere(added.added > 0).tolist():
         seeds = _seeds_by_rate(store.config, mask, where, added, w, d)
         blocks_s = where.block_s[w, d] * (store.seeds_per_block or 1) * len(_blocks(store, seeds))
@@ -115,14 +115,14 @@ def seeds_s(store: Store, where: Candidates, added: Allocation) -> np.ndarray:
 
 def _seeds(store: Store, step: Step, where: Candidates) -> tuple[list[dict[str, Any]], list[Part]]:
     """Groups of seeds, and the same as parts of the grid."""
-    groups, parts, added, mask = [], [], step.allocation, _asked_cells(store)
+    groups, parts, added, mask = [], [], step.allocation, _requested_cells(store)
     cost_s = seeds_s(store, where, added)
     for w, d in np.argwhere(added.added > 0).tolist():
         width, depth, count = int(where.widths[w]), int(where.depths[d]), int(added.added[w, d])
         by_rate = _seeds_by_rate(store.config, mask, where, added, w, d)
         for rate, seeds in by_rate.items():
             axes = {"width": (width,), "depth": (depth,), "seed": seeds, "learning_rate": (rate,)}
-            parts.append(asking.part(axes))
+            parts.append(requests.part(axes))
         pair_s, there = float(cost_s[w, d]), int(where.seeds[w, d].max())
         told = f"{there} seeds there" if there else "a new width and depth"
         why = f"{told}; {pair_s / count:.2g} s a seed; {_why(where, step, w, d)}"
@@ -145,10 +145,10 @@ def _draws(step: Step, places: DrawPlaces) -> tuple[list[dict[str, Any]], list[D
     return groups, more
 
 
-def _asked_cells(store: Store) -> np.ndarray:
+def _requested_cells(store: Store) -> np.ndarray:
     """Which cells are asked for, shape (widths, depths, seeds, learning rates)."""
-    asked = store.asked or asking.of_config(store.config)
-    return np.asarray(asked.mask(store.config).any(2))
+    requested = store.requested or requests.of_config(store.config)
+    return np.asarray(requested.mask(store.config).any(2))
 
 
 def _seeds_by_rate(
@@ -191,8 +191,8 @@ def _next_seeds(
 
 def _around(config: SweepConfig, parts: Sequence[Part], more: Sequence[Draws]) -> SweepConfig:
     """The smallest grid around all that is asked for, in the store's order, new values last."""
-    axes = asking.values(config)
-    wanted = [*parts, *(asking.part({"width": (w,), "depth": (d,)}) for w, d, _ in more)]
+    axes = requests.values(config)
+    wanted = [*parts, *(requests.part({"width": (w,), "depth": (d,)}) for w, d, _ in more)]
     for part in wanted:
         for axis, values in part:
             axes[axis] += [value for value in values if value not in set(axes[axis])]

@@ -20,7 +20,7 @@ class Record:
     Attributes:
         url: the store.
         rounds: of each its `goal`, `known`, `proposed`, `interval_forecast`, `interval_band`,
-            `seeds_for_forecast`, `cost_forecast_s`, `state`; while it runs `asked`, what the store
+            `seeds_for_forecast`, `cost_forecast_s`, `state`; while it runs `requested`, what the store
             asks for with it; once it is done `cost_s` and `found`; and `interrupted`, how often another
             driver took it up.
     """
@@ -71,7 +71,7 @@ class Record:
         }
         group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         objects.put(self.url, {KEY: json.dumps(group, indent=2).encode()})
-        objects.patiently(self.url, lambda: template.consolidate(self.url))
+        objects.with_retries(self.url, lambda: template.consolidate(self.url))
 
 
 def read(url: str) -> Record:

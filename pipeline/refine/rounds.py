@@ -21,7 +21,7 @@ from widesweep.pipeline.refine.design_space import DrawPlaces
 from widesweep.pipeline.refine.goal import Goal
 from widesweep.pipeline.refine.proposal import Proposal, Step
 from widesweep.pipeline.refine.record import Record
-from widesweep.pipeline.refine.snapshot import Look, look_at, refinable
+from widesweep.pipeline.refine.snapshot import Snapshot, look_at, refinable
 from widesweep.pipeline.store import address as store_address
 from widesweep.pipeline.store.growth import GROWING
 from widesweep.pipeline.store.reader import Store
@@ -77,7 +77,7 @@ def refine(url: str, goal: Goal, address: str | None = None, *, dry_run: bool = 
     return _result(look, mine, stopped)
 
 
-def _next(look: Look, goal: Goal, mine: list[dict[str, Any]]) -> tuple[Proposal | None, str]:
+def _next(look: Snapshot, goal: Goal, mine: list[dict[str, Any]]) -> tuple[Proposal | None, str]:
     """The next round, or why there is none."""
     if not look.tightenable:
         return None, "nothing here can be tightened by more cells"
@@ -95,7 +95,7 @@ def _next(look: Look, goal: Goal, mine: list[dict[str, Any]]) -> tuple[Proposal 
     return proposal.propose(look.sweep, look.store, look.seeds, steps), ""
 
 
-def _steps(look: Look, mine: list[dict[str, Any]], left_s: float | None) -> list[Step]:
+def _steps(look: Snapshot, mine: list[dict[str, Any]], left_s: float | None) -> list[Step]:
     """Seeds for the laws on trained cells, draws for those on random networks; each gets half of a budget."""
     seeds, draws = look.open_of(draws=False), look.open_of(draws=True)
     own_s = left_s if left_s is None or not (seeds and draws) else left_s / 2
@@ -108,7 +108,7 @@ def _steps(look: Look, mine: list[dict[str, Any]], left_s: float | None) -> list
 
 
 def _seed_steps(
-    look: Look,
+    look: Snapshot,
     where: Candidates,
     laws: list[LawForecast],
     spent_s: float,
@@ -124,7 +124,9 @@ def _seed_steps(
     return [] if found is None else [Step(found, laws)]
 
 
-def _draw_steps(look: Look, places: DrawPlaces, laws: list[LawForecast], left_s: float | None) -> list[Step]:
+def _draw_steps(
+    look: Snapshot, places: DrawPlaces, laws: list[LawForecast], left_s: float | None
+) -> list[Step]:
     """All draws at once: their spread is known from 64 groups, and a part that is not full is drawn anew."""
     goals = [look.goals[law.name] for law in laws]
     found = _within(
@@ -173,11 +175,11 @@ def _spent_on_seeds(mine: list[dict[str, Any]]) -> float:
     return spent_s
 
 
-def _round(look: Look, step: Proposal, goal: Goal, book: Record, address: str | None) -> None:
+def _round(look: Snapshot, step: Proposal, goal: Goal, book: Record, address: str | None) -> None:
     """Records a round and runs it; what comes out is recorded after the next look."""
     _say(len(book.of(goal)) + 1, step)
-    assert step.sweep.asked is not None
-    before = {"core_s_before": _core_s(look.store.url), "asked": step.sweep.asked.text()}
+    assert step.sweep.requested is not None
+    before = {"core_s_before": _core_s(look.store.url), "asked": step.sweep.requested.text()}
     book.begin({"goal": goal.record(), "known": look.known, **before, **_shown(step)})
     run(step.sweep, look.store.url, address)
 
@@ -194,7 +196,7 @@ def _shown(step: Proposal) -> dict[str, Any]:
     }
 
 
-def _result(look: Look, mine: list[dict[str, Any]], stopped: str) -> dict[str, Any]:
+def _result(look: Snapshot, mine: list[dict[str, Any]], stopped: str) -> dict[str, Any]:
     before = mine[0]["known"] if mine else look.known
     laws = {
         each.name: {
@@ -204,7 +206,7 @@ def _result(look: Look, mine: list[dict[str, Any]], stopped: str) -> dict[str, A
             "reached": each.forecast is not None and each.forecast not in look.open and not each.obstacle,
             "obstacle": each.obstacle or None,
         }
-        for each in look.prospects
+        for each in look.forecasts
     }
     cost_s = sum(each.get("cost_s", 0.0) for each in mine)
     return {"store": look.store.url, "laws": laws, "rounds": mine, "cost_s": cost_s, "stopped": stopped}

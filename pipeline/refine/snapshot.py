@@ -12,11 +12,11 @@ import numpy as np
 
 from widesweep import analysis
 from widesweep.analysis.laws import iterations
-from widesweep.analysis.laws.kinds.law_result import Finding
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.analysis.refine.candidates import Candidates
 from widesweep.analysis.refine.draws import DrawsForecast
-from widesweep.analysis.refine.forecasts import Prospect, draw_prospects, prospects
+from widesweep.analysis.refine.forecasts import Forecast, draw_forecasts, forecast_laws
 from widesweep.analysis.refine.law_forecast import LawForecast
 from widesweep.analysis.refine.rounds import is_reached
 from widesweep.pipeline.config.sweep_config import SweepFile
@@ -33,14 +33,14 @@ DEEPER = {iterations.NAME}  # laws on trained cells of all depths, whose x depen
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """What is known.
 
     Attributes:
         store: as it is.
         sweep: its config.
         known: slope and interval of each law, for the record.
-        prospects: of the same laws.
+        forecasts: of the same laws.
         seeds: where seeds may go; None: nothing trains.
         draws: where random networks may be drawn; None: none are.
         goals: half-width wanted, by law.
@@ -49,7 +49,7 @@ class Look:
     store: Store
     sweep: SweepFile
     known: dict[str, dict[str, float]]
-    prospects: list[Prospect]
+    forecasts: list[Forecast]
     seeds: Candidates | None
     draws: DrawPlaces | None
     goals: dict[str, float]
@@ -57,7 +57,7 @@ class Look:
     @property
     def tightenable(self) -> list[LawForecast]:
         """Laws in whose way nothing stands."""
-        return [p.forecast for p in self.prospects if p.forecast is not None and not p.obstacle]
+        return [p.forecast for p in self.forecasts if p.forecast is not None and not p.obstacle]
 
     @property
     def open(self) -> list[LawForecast]:
@@ -83,10 +83,10 @@ def refinable(store: Store) -> SweepFile:
     if len(store.config.variants) > 1:
         found = f"it has an axis {store.config.variant_axis}"
         raise InputError(store.url, found, "a sweep with one value of it", NOTHING)
-    return SweepFile(store.config, store.url, Path.cwd(), store.asked)
+    return SweepFile(store.config, store.url, Path.cwd(), store.requested)
 
 
-def look_at(url: str, goal: Goal, mine: Sequence[dict[str, Any]]) -> Look:
+def look_at(url: str, goal: Goal, mine: Sequence[dict[str, Any]]) -> Snapshot:
     """Fits the laws as they are and says what more seeds and draws would do.
 
     Args:
@@ -99,34 +99,35 @@ def look_at(url: str, goal: Goal, mine: Sequence[dict[str, Any]]) -> Look:
     """
     store = Store(url)
     sweep = refinable(store)
-    study = analysis.examine(url)
-    findings = _chosen(url, study.findings, goal.laws)
-    half = {f.name: f.estimate.half_width for f in findings if np.isfinite(f.estimate.half_width)}
+    analysis_result = analysis.examine(url)
+    law_results = _chosen(url, analysis_result.law_results, goal.laws)
+    half = {f.name: f.estimate.half_width for f in law_results if np.isfinite(f.estimate.half_width)}
     goals = {name: _goal(name, now, goal, mine) for name, now in half.items()}
     deeper = bool(goal.laws) and set(goal.laws) <= DEEPER
     seeds, draws = design_space.of_seeds(sweep, store, deeper=deeper), design_space.of_draws(sweep, store)
-    found = _prospects(sweep, study.evidence, findings, seeds, draws, goals)
+    found = _forecasts(sweep, analysis_result.summary, law_results, seeds, draws, goals)
     known = {
-        f.name: {"slope": f.estimate.value, "low": f.estimate.low, "high": f.estimate.high} for f in findings
+        f.name: {"slope": f.estimate.value, "low": f.estimate.low, "high": f.estimate.high}
+        for f in law_results
     }
-    return Look(store, sweep, known, found, seeds, draws, goals)
+    return Snapshot(store, sweep, known, found, seeds, draws, goals)
 
 
-def _prospects(
+def _forecasts(
     sweep: SweepFile,
-    evidence: Evidence,
-    findings: Sequence[Finding],
+    summary: CellSummary,
+    law_results: Sequence[LawResult],
     seeds: Candidates | None,
     draws: DrawPlaces | None,
     goals: dict[str, float],
-) -> list[Prospect]:
+) -> list[Forecast]:
     """One for each finding, in their order: on random networks, or on trained cells."""
-    drawn = draw_prospects(evidence, findings, draws.candidates) if draws is not None else []
-    rest = [f for f in findings if f.name not in {each.name for each in drawn}]
+    drawn = draw_forecasts(summary, law_results, draws.candidates) if draws is not None else []
+    rest = [f for f in law_results if f.name not in {each.name for each in drawn}]
     if seeds is not None:
         condition = _condition(sweep, seeds.depths) if any(f.name in DEEPER for f in rest) else None
-        drawn = drawn + prospects(evidence, rest, seeds.widths, seeds.depths, goals, condition)
-    order = [finding.name for finding in findings]
+        drawn = drawn + forecast_laws(summary, rest, seeds.widths, seeds.depths, goals, condition)
+    order = [finding.name for finding in law_results]
     return sorted(drawn, key=lambda each: order.index(each.name))
 
 
@@ -141,15 +142,15 @@ def _condition(sweep: SweepFile, depths: np.ndarray) -> np.ndarray:
     return np.array([high / max(low, 1e-300) for low, high in ends])
 
 
-def _chosen(url: str, findings: Sequence[Finding], names: Sequence[str]) -> list[Finding]:
+def _chosen(url: str, law_results: Sequence[LawResult], names: Sequence[str]) -> list[LawResult]:
     """The findings of the laws that are wanted; all where none is named."""
-    every = [f.name for f in findings]
+    every = [f.name for f in law_results]
     for name in names:
         if name not in every:
             near = difflib.get_close_matches(name, every, n=1)
             hint = f"the nearest is {near[0]}" if near else f"it has {', '.join(every)}"
             raise InputError(f"--law {name}", f"{url} has no such law", hint, NOTHING)
-    return [f for f in findings if not names or f.name in names]
+    return [f for f in law_results if not names or f.name in names]
 
 
 def _goal(name: str, now: float, goal: Goal, mine: Sequence[dict[str, Any]]) -> float:

@@ -68,7 +68,7 @@ def exists(url: str) -> bool:
         from widesweep.pipeline.store import objects  # which needs this module
 
         system, path = filesystem(url)
-        return objects.patiently(url, lambda: bool(system.exists(f"{path}/zarr.json")))
+        return objects.with_retries(url, lambda: bool(system.exists(f"{path}/zarr.json")))
     return (local_path(url) / "zarr.json").is_file()
 
 

@@ -52,7 +52,7 @@ class ChunkWriter:
     def __init__(self, url: str) -> None:
         """Opens every measured array of the store."""
         self._url = url
-        arrays = objects.patiently(url, lambda: _open_arrays(url))
+        arrays = objects.with_retries(url, lambda: _open_arrays(url))
         self._failures = {kind: each.pop("failure", None) for kind, each in arrays.items()}
         self._arrays = arrays
 
@@ -79,12 +79,12 @@ class ChunkWriter:
         region = _region(block, array)
         status = self._read(array, region)
         failed = np.isin(status, block.recompute or (PENDING,))
-        if block.asked:
-            failed &= np.array(block.asked, dtype=bool)
+        if block.requested:
+            failed &= np.array(block.requested, dtype=bool)
         if texts is not None:
             kept = np.asarray(self._read(texts, region), dtype=object)
             kept[failed] = reason
-            objects.patiently(self._url, lambda: texts.set_basic_selection(region, kept))
+            objects.with_retries(self._url, lambda: texts.set_basic_selection(region, kept))
         values = np.where(failed, FAILED, status).astype(array.dtype)
         _put(self._url, [(_key(block.kind, "status", array, region), _encode(array, values))])
 
@@ -93,7 +93,7 @@ class ChunkWriter:
         array = self._arrays[block.kind]["status"]
         status = self._of_block(array, block)
         wanted = np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)
-        return wanted & np.array(block.asked, dtype=bool) if block.asked else wanted
+        return wanted & np.array(block.requested, dtype=bool) if block.requested else wanted
 
     def stored(self, block: Block) -> dict[str, np.ndarray]:
         """What the store holds of a block, by variable, without the axes on which a block is one value."""
@@ -106,7 +106,7 @@ class ChunkWriter:
     def parts(self, width: int, depth: int) -> dict[str, np.ndarray]:
         """What the store holds of all parts of a (width, depth), by variable."""
         return {
-            name: np.asarray(objects.patiently(self._url, partial(_pick, array, width, depth)))
+            name: np.asarray(objects.with_retries(self._url, partial(_pick, array, width, depth)))
             for name, array in self._arrays["parts"].items()
         }
 
@@ -119,12 +119,12 @@ class ChunkWriter:
         kept = np.asarray(self._read(texts, region), dtype=object)
         kept[status.reshape(kept.shape) != FAILED] = ""
         if any(kept.ravel()):
-            objects.patiently(self._url, lambda: texts.set_basic_selection(region, kept))
+            objects.with_retries(self._url, lambda: texts.set_basic_selection(region, kept))
         else:
             objects.delete(self._url, [_key(block.kind, "failure", texts, region)])
 
     def _read(self, array: Any, region: tuple[slice, ...]) -> np.ndarray:
-        return np.asarray(objects.patiently(self._url, lambda: array[region]))
+        return np.asarray(objects.with_retries(self._url, lambda: array[region]))
 
     def _encoded(self, block: Block, measured: xr.Dataset) -> Iterator[tuple[str, bytes]]:
         for name, array in self._arrays[block.kind].items():
@@ -151,7 +151,7 @@ def read_all(url: str, array: Any) -> np.ndarray:
         DamagedError: a chunk is not what was written; names it.
     """
     if tuple(map(type, array.compressors)) != tuple(map(type, COMPRESSORS)):
-        return np.asarray(objects.patiently(url, lambda: array[...]))  # of another hand
+        return np.asarray(objects.with_retries(url, lambda: array[...]))  # of another hand
     values = np.full(array.shape, array.fill_value, dtype=array.dtype)
     counts = [math.ceil(length / chunk) for length, chunk in zip(array.shape, array.chunks, strict=True)]
     places = {"/".join((array.path, "c", *map(str, n))): n for n in itertools.product(*map(range, counts))}

@@ -22,9 +22,9 @@ from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.config.sweep_config import NOT_IN_HASH, SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import draws as sampling
-from widesweep.pipeline.plan import requested as asking
+from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.plan.blocks import Plan
-from widesweep.pipeline.plan.requested import AXES, Asked
+from widesweep.pipeline.plan.requested import AXES, Requested
 from widesweep.pipeline.predict.prediction import Prediction
 from widesweep.pipeline.store import address, objects, part_growth, schema, template
 from widesweep.pipeline.store.reader import Store
@@ -39,7 +39,7 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
         InputError: the configs differ in more than a grid that grows; shows the keys.
     """
     theirs, ours = store.config, sweep.config
-    lines = _differences(ours, theirs if store.asked is None else _as_asked(theirs, store.asked))
+    lines = _differences(ours, theirs if store.requested is None else _as_requested(theirs, store.requested))
     if lines:
         shown = ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
         wanted = f"the store holds another sweep; {shown}"
@@ -51,10 +51,10 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
     axes = {axis: _joined(_values(theirs, axis), _values(ours, axis)) for axis in AXES}
     scales = axes.pop("output_scale")
     grid = {axis: _as_written(axis, values) for axis, values in axes.items()}
-    merged, asked = _with_axes(ours, grid, scales), _asked(sweep, store)
-    if asked is not None and asked.draws:
-        merged = sampling.with_draws(merged, int(asked.pair_draws(merged).max()))
-    return replace(sweep, config=merged, asked=asked)
+    merged, requested = _with_axes(ours, grid, scales), _requested(sweep, store)
+    if requested is not None and requested.draws:
+        merged = sampling.with_draws(merged, int(requested.pair_draws(merged).max()))
+    return replace(sweep, config=merged, requested=requested)
 
 
 def is_needed(sweep: SweepFile, store: Store) -> bool:
@@ -64,31 +64,31 @@ def is_needed(sweep: SweepFile, store: Store) -> bool:
     )
     if sampling.draws(sweep.config) != sampling.draws(store.config) or not store.has_parts:
         return True
-    return ours != theirs or sweep.asked != store.asked or bool(store.attributes.get(GROWING))
+    return ours != theirs or sweep.requested != store.requested or bool(store.attributes.get(GROWING))
 
 
-def _as_asked(config: SweepConfig, asked: Asked) -> SweepConfig:
+def _as_requested(config: SweepConfig, requested: Requested) -> SweepConfig:
     """The config of a refined sweep as its user wrote it: without what refining added."""
-    axes = dict(asked.grid)
+    axes = dict(requested.grid)
     grid = {axis: _as_written(axis, axes[axis]) for axis in AXES if axis in axes and axis != "output_scale"}
     written = _with_axes(config, grid, axes.get("output_scale", ()))
-    return sampling.with_draws(written, asked.draws) if asked.draws else written
+    return sampling.with_draws(written, requested.draws) if requested.draws else written
 
 
-def _asked(sweep: SweepFile, store: Store) -> Asked | None:
+def _requested(sweep: SweepFile, store: Store) -> Requested | None:
     """What is asked for from now on; None: the whole grid, as long as nothing was refined."""
-    if store.asked is None:
-        return sweep.asked
-    if sweep.asked is not None:
-        return sweep.asked.with_more(store.asked.parts, store.asked.more)
-    before, ours = dict(store.asked.grid), dict(asking.of_config(sweep.config).grid)
+    if store.requested is None:
+        return sweep.requested
+    if sweep.requested is not None:
+        return sweep.requested.with_more(store.requested.parts, store.requested.more)
+    before, ours = dict(store.requested.grid), dict(requests.of_config(sweep.config).grid)
     grid = {axis: _joined(before.get(axis, ()), ours[axis]) for axis in ours}
-    draws = max(store.asked.draws, sampling.draws(sweep.config))
-    return replace(store.asked, grid=asking.part(grid), draws=draws)
+    draws = max(store.requested.draws, sampling.draws(sweep.config))
+    return replace(store.requested, grid=requests.part(grid), draws=draws)
 
 
 def grow(
-    store: Store, plan: Plan, prediction: Prediction, index: np.ndarray, asked: Asked | None = None
+    store: Store, plan: Plan, prediction: Prediction, index: np.ndarray, requested: Requested | None = None
 ) -> None:
     """Makes room for the new cells; may be interrupted at any moment and done again.
 
@@ -96,15 +96,15 @@ def grow(
     written; then metadata are gathered again, which shows the new grid to readers at once.
     """
     groups = schema.groups(plan, prediction, index)
-    objects.patiently(store.url, lambda: _grow_run(store, plan))
-    part_growth.reopen(store, plan.config, asking.pair_draws(asked, plan.config))
-    _set_root(store.url, plan.config, asked, growing=True)
+    objects.with_retries(store.url, lambda: _grow_run(store, plan))
+    part_growth.reopen(store, plan.config, requests.pair_draws(requested, plan.config))
+    _set_root(store.url, plan.config, requested, growing=True)
     part_growth.add(store, groups)
     for name, group in groups.items():
         for array in group.arrays if name != "run" else ():
-            objects.patiently(store.url, partial(_fit, store.url, name, array))
-    objects.patiently(store.url, lambda: template.consolidate(store.url))
-    _set_root(store.url, plan.config, asked, growing=False)
+            objects.with_retries(store.url, partial(_fit, store.url, name, array))
+    objects.with_retries(store.url, lambda: template.consolidate(store.url))
+    _set_root(store.url, plan.config, requested, growing=False)
 
 
 def _fit(url: str, group: str, wanted: schema.Array) -> None:
@@ -144,11 +144,11 @@ def _grow_run(store: Store, plan: Plan) -> None:
         array[...] = new
 
 
-def _set_root(url: str, config: SweepConfig, asked: Asked | None, *, growing: bool) -> None:
+def _set_root(url: str, config: SweepConfig, requested: Requested | None, *, growing: bool) -> None:
     """Changes the root's attributes and leaves the gathered metadata beside them."""
     metadata = json.loads(objects.get(url, "zarr.json") or b"{}")
     attributes = metadata["attributes"] | {"config": config.json_text(), "config_hash": config.hash}
-    attributes |= {asking.ATTRIBUTE: asked.text()} if asked is not None else {}
+    attributes |= {requests.ATTRIBUTE: requested.text()} if requested is not None else {}
     attributes.pop(GROWING, None)
     metadata["attributes"] = attributes | ({GROWING: True} if growing else {})
     objects.put(url, {"zarr.json": json.dumps(metadata, indent=2).encode()})

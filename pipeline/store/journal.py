@@ -41,7 +41,7 @@ class Journal:
     def __init__(self, url: str) -> None:
         """Says that a run begins; elapsed time adds up over runs."""
         self._url = url
-        self._group: Any = objects.patiently(url, lambda: _open(url))
+        self._group: Any = objects.with_retries(url, lambda: _open(url))
         before: dict[str, Any] = dict(self._group.attrs.asdict())
         self._elapsed_before_s = float(before.get("elapsed_s", 0.0))
         self._arrays = {v.name: self._group[v.name] for v in BLOCK_VARIABLES if v.name in self._group}
@@ -102,12 +102,12 @@ class Journal:
             "core_s": self._core_s,
             "remaining_s": self.remaining_s,
         }
-        objects.patiently(self._url, lambda: self._group.update_attributes(values))
+        objects.with_retries(self._url, lambda: self._group.update_attributes(values))
 
     def _write_blocks(self) -> None:
         for name, values in self._values.items():
             if values.size:
-                objects.patiently(self._url, partial(self._arrays[name].set_basic_selection, ..., values))
+                objects.with_retries(self._url, partial(self._arrays[name].set_basic_selection, ..., values))
 
 
 def _open(url: str) -> Any:

@@ -79,7 +79,7 @@ def array(url: str, parent: zarr.Group, name: str) -> Any:
 def _told(url: str, node: str, opened: Callable[[], Any]) -> Any:
     """What was opened; why it could not be, in words."""
     try:
-        return objects.patiently(url, opened)
+        return objects.with_retries(url, opened)
     except (KeyError, FileNotFoundError, IsADirectoryError):
         raise InputError(url, f"{node} is gone", WANTED, NEXT_STEP) from None
     except OSError:

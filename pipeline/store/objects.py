@@ -28,7 +28,7 @@ _CLIENTS = ("botocore", "aiobotocore", "aiohttp", "urllib3", "gcsfs", "azure")
 T = TypeVar("T")
 
 
-def patiently(url: str, action: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+def with_retries(url: str, action: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
     """What an action on a store returns; tried again while a remote store's server does not answer.
 
     Raises:
@@ -61,7 +61,7 @@ def is_transient(url: str, error: Exception) -> bool:
 
 
 def lend_patience(url: str) -> None:
-    """Lets this process's other readers of an S3 store, which know nothing of `patiently`, wait as long.
+    """Lets this process's other readers of an S3 store, which know nothing of `with_retries`, wait as long.
 
     They are botocore's own retries, by the environment variables that it reads; the user's values rule.
     """
@@ -73,7 +73,7 @@ def lend_patience(url: str) -> None:
 def get(url: str, key: str) -> bytes | None:
     """An object's bytes; None where there is none."""
     try:
-        return patiently(url, lambda: _read(url, key))
+        return with_retries(url, lambda: _read(url, key))
     except FileNotFoundError:
         return None
 
@@ -88,7 +88,7 @@ def get_many(url: str, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     system, path = address.filesystem(url)
     for first in range(0, len(keys), MANY):
         names = {f"{path}/{key}": key for key in keys[first : first + MANY]}
-        found = patiently(url, partial(_cat_those_there, system, list(names)))
+        found = with_retries(url, partial(_cat_those_there, system, list(names)))
         yield from ((names[name], bytes(content)) for name, content in found.items())
 
 
@@ -97,10 +97,10 @@ def put(url: str, files: Mapping[str, bytes], patience_s: float = PATIENCE_S) ->
     if not address.is_remote(url):
         root = address.local_path(url)
         for key, content in files.items():
-            patiently(url, partial(_replace, root / key, [content]))
+            with_retries(url, partial(_replace, root / key, [content]))
         return
     system, path = address.filesystem(url)
-    patiently(
+    with_retries(
         url, lambda: system.pipe({f"{path}/{key}": content for key, content in files.items()}), patience_s
     )
 
@@ -108,16 +108,16 @@ def put(url: str, files: Mapping[str, bytes], patience_s: float = PATIENCE_S) ->
 def put_parts(url: str, key: str, parts: Sequence[bytes | memoryview]) -> None:
     """Puts one object of many parts, which are never joined on a disk's way; whole or not at all."""
     if not address.is_remote(url):
-        patiently(url, partial(_replace, address.local_path(url) / key, parts))
+        with_retries(url, partial(_replace, address.local_path(url) / key, parts))
         return
     system, path = address.filesystem(url)
-    patiently(url, partial(_upload, system, f"{path}/{key}", parts))
+    with_retries(url, partial(_upload, system, f"{path}/{key}", parts))
 
 
 def put_new(url: str, key: str, content: bytes) -> bool:
     """Puts an object where none is; False where one is. Of many that try, one succeeds."""
     try:
-        patiently(url, lambda: _create(url, key, content))
+        with_retries(url, lambda: _create(url, key, content))
     except FileExistsError:
         return get(url, key) == content  # an answer that was lost on the way: it was ours
     return True
@@ -127,13 +127,13 @@ def delete(url: str, keys: Iterable[str]) -> None:
     """Deletes objects; those that are not there are no error."""
     for key in keys:
         with contextlib.suppress(FileNotFoundError):
-            patiently(url, partial(_remove, url, key))
+            with_retries(url, partial(_remove, url, key))
 
 
 def names(url: str, folder: str) -> list[str]:
     """Names of the objects directly in a folder, unordered; none where there is no folder."""
     try:
-        return patiently(url, lambda: _list(url, folder))
+        return with_retries(url, lambda: _list(url, folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -146,7 +146,7 @@ def keys_below(url: str, folder: str) -> list[str]:
             file.relative_to(root).as_posix() for file in (root / folder).rglob("*") if file.is_file()
         )
     system, path = address.filesystem(url)
-    found = patiently(url, lambda: system.find(f"{path}/{folder}"))
+    found = with_retries(url, lambda: system.find(f"{path}/{folder}"))
     return sorted(str(key).removeprefix(f"{path}/") for key in found)
 
 

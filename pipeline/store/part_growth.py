@@ -35,7 +35,7 @@ def reopen(store: Store, config: SweepConfig, pair_draws: np.ndarray) -> None:
             _make_pending(parts, changed)
             _make_pending(parts, grown[..., None] & _without_sums(store))
 
-    objects.patiently(store.url, write)
+    objects.with_retries(store.url, write)
 
 
 def add(store: Store, groups: dict[str, Group]) -> None:
@@ -53,7 +53,7 @@ def add(store: Store, groups: dict[str, Group]) -> None:
         values[: pairs.shape[0], : pairs.shape[1]] = old
         status[...] = values
 
-    objects.patiently(store.url, write)
+    objects.with_retries(store.url, write)
 
 
 def _make_pending(status: zarr.Array, chosen: np.ndarray) -> None:  # type: ignore[type-arg]  # of any metadata

@@ -48,7 +48,7 @@ class Store:
                 url, "there is no store", "STORE is what `widesweep run` printed", "Nothing was read."
             )
         try:
-            self._root = objects.patiently(url, lambda: _open(url, ""))
+            self._root = objects.with_retries(url, lambda: _open(url, ""))
             self.attributes: dict[str, Any] = dict(self._root.attrs)
             schema = self.attributes["schema_version"]
             if schema != store_schema.SCHEMA_VERSION:
@@ -56,7 +56,7 @@ class Store:
                     url, f"its schema is {schema}", f"this code reads schema {store_schema.SCHEMA_VERSION}"
                 )
             self.config: SweepConfig = configs.from_json(self.attributes["config"])
-            self.asked = requested.read(self.attributes, self.config)
+            self.requested = requested.read(self.attributes, self.config)
             self._groups: dict[str, Any] = {name: _open(url, name) for name in STORED if name in self._root}
         except (KeyError, ValueError, TypeError, OSError) as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
@@ -87,7 +87,7 @@ class Store:
     @property
     def pair_draws(self) -> np.ndarray:
         """Random networks that each pair of width and depth draws, shape (widths, depths)."""
-        return requested.pair_draws(self.asked, self.config)
+        return requested.pair_draws(self.requested, self.config)
 
     @property
     def plan_shape(self) -> tuple[int, int, int, int, int]:
@@ -114,20 +114,20 @@ class Store:
     def mixed_blocks(self, *states: int) -> set[int]:
         """Numbers of the blocks with cells in these states and cells in others."""
         inside = self._count_in_blocks(states)
-        others = self._count_in_blocks({*STATES.values(), requested.NOT_ASKED} - set(states))
+        others = self._count_in_blocks({*STATES.values(), requested.NOT_REQUESTED} - set(states))
         return set(np.flatnonzero((inside > 0) & (others > 0)).tolist())
 
     def finished_blocks(self) -> np.ndarray:
         """Whether each block of the plan is finished, shape (blocks,)."""
         return np.asarray(self._count_in_blocks([PENDING]) == 0)
 
-    def asked_blocks(self) -> np.ndarray:
+    def requested_blocks(self) -> np.ndarray:
         """Whether any cell of each block of the plan is asked for, shape (blocks,)."""
         return np.asarray(self._count_in_blocks(STATES.values()) > 0)
 
     def shares(self, *states: int) -> np.ndarray:
         """Share of each block's cells that are in these states, shape (blocks,)."""
-        every = self._count_in_blocks({*STATES.values(), requested.NOT_ASKED})
+        every = self._count_in_blocks({*STATES.values(), requested.NOT_REQUESTED})
         return np.asarray(self._count_in_blocks(states) / every)
 
     def failures(self, most: int) -> dict[str, str]:
@@ -149,18 +149,18 @@ class Store:
     def training_status(self) -> np.ndarray:
         """Status of each cell, shape (widths, depths, variants, seeds, learning rates).
 
-        A pending cell that is not asked for has a state of its own, `NOT_ASKED`, and counts as nothing.
+        A pending cell that is not asked for has a state of its own, `NOT_REQUESTED`, and counts as nothing.
         """
         grid, variants = self.config.grid, len(self.config.variants)
         shape = (len(grid.width), len(grid.depth), variants, len(grid.seeds), len(grid.learning_rates))
         status = _padded(self._with_variants(self._read("training", "status")), shape)
-        return status if self.asked is None else _told(status, self.asked.mask(self.config))
+        return status if self.requested is None else _told(status, self.requested.mask(self.config))
 
     def initialization_status(self) -> np.ndarray:
         """Status of the random networks, shape (widths, depths)."""
         shape = (len(self.config.grid.width), len(self.config.grid.depth))
         status = _padded(self._read("initialization", "status"), shape)
-        return status if self.asked is None else _told(status, self.pair_draws > 0)
+        return status if self.requested is None else _told(status, self.pair_draws > 0)
 
     def part_status(self) -> np.ndarray:
         """Status of the random networks' draws, shape (widths, depths, parts); else the pair's."""
@@ -169,9 +169,9 @@ class Store:
         if "parts" not in self._groups:
             return np.broadcast_to(pairs[..., None], shape)
         status = _padded(self._read("parts", "status"), shape)
-        if self.asked is None:
+        if self.requested is None:
             return status
-        return _told(status, draws.parts_asked(self.config, self.pair_draws))
+        return _told(status, draws.parts_requested(self.config, self.pair_draws))
 
     def unpooled_pairs(self) -> list[tuple[int, int]]:
         """(width, depth) indices whose draws are all stored, and what they say is not."""
@@ -211,7 +211,7 @@ class Store:
 
     def run_attributes(self) -> dict[str, Any]:
         """What the driver last said of itself, read afresh."""
-        group = objects.patiently(self.url, lambda: _open(self.url, "run"))
+        group = objects.with_retries(self.url, lambda: _open(self.url, "run"))
         return dict(group.attrs)
 
     def _count_in_blocks(self, states: Iterable[int]) -> np.ndarray:
@@ -239,7 +239,7 @@ class Store:
         if name == "status" and part is ...:
             return self._status(group)
         try:
-            return np.asarray(objects.patiently(self.url, lambda: self._array(group, name)[part]))
+            return np.asarray(objects.with_retries(self.url, lambda: self._array(group, name)[part]))
         except (ValueError, RuntimeError, TypeError):
             if found := repair.find(self.url):
                 raise DamagedError(self.url, found) from None
@@ -292,7 +292,7 @@ def counts(status: np.ndarray) -> dict[str, int]:
 
 def _told(status: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Status with pending cells that nobody asked for told apart."""
-    return np.where((status == PENDING) & ~wanted, requested.NOT_ASKED, status)
+    return np.where((status == PENDING) & ~wanted, requested.NOT_REQUESTED, status)
 
 
 def _padded(status: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

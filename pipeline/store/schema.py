@@ -67,7 +67,7 @@ COORDINATES = {
         f"{name}_statistic": Variable(
             f"{name}_statistic", (f"{name}_statistic",), f"place of a statistic of {name}", dtype="int64"
         )
-        for name in random_networks.MEASUREMENTS
+        for name in random_networks.STATISTICS
     },
     "sample": Variable("sample", ("sample",), "row of the source that the training point is", dtype="int64"),
     "sample_other": Variable(
@@ -177,7 +177,7 @@ def _initialization_values(plan: Plan, index: np.ndarray) -> dict[str, Any]:
     values: dict[str, Any] = {"order": settings.orders, "part": range(plan.parts)}
     values["group"] = range(random_networks.GROUPS)
     for name in settings.measure:
-        statistics = random_networks.MEASUREMENTS[name].statistics(settings)
+        statistics = random_networks.STATISTICS[name].statistics(settings)
         values[f"{name}_statistic"] = range(statistics)
     if "joint_cumulants" in settings.measure:
         values["point"] = values["point_other"] = index[list(settings.points)]

@@ -25,7 +25,7 @@ def status(url: str) -> dict[str, Any]:
     """
     store = Store(url, snapshot=True)
     run = store.run_attributes()
-    finished = store.finished_blocks()[store.asked_blocks()]
+    finished = store.finished_blocks()[store.requested_blocks()]
     running = is_running(run)
     result: dict[str, Any] = {
         "name": store.config.name,

@@ -43,14 +43,14 @@ from widesweep.analysis.laws import (
     weight_drift,
 )
 from widesweep.analysis.laws.kinds import subspace_decay
-from widesweep.analysis.laws.kinds.law_result import INCONSISTENT, Finding
+from widesweep.analysis.laws.kinds.law_result import INCONSISTENT, LawResult
 from widesweep.analysis.laws.kinds.ratio_law import NEXT_ORDER, RatioLaw
 from widesweep.analysis.laws.kinds.width_law import WidthLaw, finite_size_bend
-from widesweep.analysis.reading.cell_summary import CELL, Evidence
+from widesweep.analysis.reading.cell_summary import CELL, CellSummary
 from widesweep.theory.activations import RELU, TANH
 from widesweep.theory.infinite_width.depth import finite_width_means
 
-Draw = Callable[[int, bool], tuple[Finding, float]]
+Draw = Callable[[int, bool], tuple[LawResult, float]]
 
 WIDTHS, DEPTHS, SEEDS, RATES = (64, 128, 256, 512), (1, 2), 6, (0.5, 1.0)
 SHAPE = (len(WIDTHS), len(DEPTHS), SEEDS, len(RATES))
@@ -107,31 +107,33 @@ def cells(**variables: np.ndarray) -> xr.Dataset:
     return xr.Dataset(found, {name: list(values) for name, values in coordinates.items()})
 
 
-def in_width(law: WidthLaw, seed: int, edge: bool) -> tuple[Finding, float]:
+def in_width(law: WidthLaw, seed: int, edge: bool) -> tuple[LawResult, float]:
     """m^slope; at the edge times the largest finite-size factor that is allowed."""
     m = np.array(WIDTHS, dtype=float)
     log_y = law.allowed[1] * np.log(m)
     if edge:
         log_y = log_y - np.log1p(finite_size_bend(m, m.min()))
     config = {"network": {"kind": "two_layer"}, "data": {"source": "digits"}}
-    facts = Evidence(config, None, None, None, xr.Dataset())
+    facts = CellSummary(config, None, None, None, xr.Dataset())
     if law.known_factor and (known := law.known_factor(facts, m)):
         log_y = log_y + np.log(known[0])
     values = np.exp(log_y[:, None, None, None] + noise(generator_of(law.name, seed)))
     grid = cells(**{law.variable: values})
     if law.layer is not None:
         grid[law.variable] = grid[law.variable].expand_dims(layer=[law.layer])
-    (found,) = law.find(Evidence(config, grid, None, None, xr.Dataset()))
+    (found,) = law.find(CellSummary(config, grid, None, None, xr.Dataset()))
     return found, law.allowed[1]
 
 
-def by_scale(law: movement_by_scale.ScaleLaw, seed: int, edge: bool) -> tuple[Finding, float]:
+def by_scale(law: movement_by_scale.ScaleLaw, seed: int, edge: bool) -> tuple[LawResult, float]:
     """1/α; at the edge times 1 + c/α, c as large as the kernel's change allows."""
     sweep = ScaleSweep(own=0.1, correction=0.25 if edge else 0.0, seed=seed)
-    return law.find(sweep.evidence())[0], -1.0
+    return law.find(sweep.summary())[0], -1.0
 
 
-def on_pairs(law: RatioLaw, truth: np.ndarray, slope: float, seed: int, edge: bool) -> tuple[Finding, float]:
+def on_pairs(
+    law: RatioLaw, truth: np.ndarray, slope: float, seed: int, edge: bool
+) -> tuple[LawResult, float]:
     """Exact values with the errors of a jackknife; without a prediction, at the edge times 1 + c·L/n."""
     ratio = np.array(PAIR_DEPTHS) / np.array(PAIR_WIDTHS)[:, None]
     measured = (
@@ -143,7 +145,7 @@ def on_pairs(law: RatioLaw, truth: np.ndarray, slope: float, seed: int, edge: bo
 
 def random_networks(
     variable: str, truth: np.ndarray, predicted: np.ndarray, seed: int, known: bool, **network: object
-) -> Evidence:
+) -> CellSummary:
     """Measured values 5 % about the truth, and standard errors that are themselves estimated."""
     generator = generator_of(f"{variable} {predicted.flat[0]}", seed)
     place, coordinates = ("width", "depth"), {"width": list(PAIR_WIDTHS), "depth": list(PAIR_DEPTHS)}
@@ -160,10 +162,10 @@ def random_networks(
     theory = xr.Dataset(coords=coordinates)
     if known:
         theory[f"{variable}_predicted"] = (place, predicted, {"approximation": "exact"})
-    return Evidence({"network": {"activation": "relu", **network}}, None, None, group, theory)
+    return CellSummary({"network": {"activation": "relu", **network}}, None, None, group, theory)
 
 
-def of_cumulants(order: int, seed: int, edge: bool) -> tuple[Finding, float]:
+def of_cumulants(order: int, seed: int, edge: bool) -> tuple[LawResult, float]:
     """κ of one order about the exact values."""
     exact = np.array(
         [[synthetic.relu_cumulants(m, d, (order,))[0] for d in PAIR_DEPTHS] for m in PAIR_WIDTHS]
@@ -173,17 +175,17 @@ def of_cumulants(order: int, seed: int, edge: bool) -> tuple[Finding, float]:
     group, theory = (each.expand_dims(order=[order]) for each in (facts.initialization, facts.theory))
     group["status"] = facts.initialization["status"]
     theory["cumulant_predicted"].attrs["approximation"] = "exact"
-    (found,) = cumulants.find(Evidence(facts.config, None, None, group, theory))
+    (found,) = cumulants.find(CellSummary(facts.config, None, None, group, theory))
     return found, (found.expected_low + found.expected_high) / 2
 
 
-def exact_ratio(law: RatioLaw, truth: np.ndarray, seed: int, edge: bool) -> tuple[Finding, float]:
+def exact_ratio(law: RatioLaw, truth: np.ndarray, seed: int, edge: bool) -> tuple[LawResult, float]:
     """The middle of what is allowed is the slope of the exact values on these pairs."""
     found, _ = on_pairs(law, truth, 1.0, seed, edge)
     return found, (found.expected_low + found.expected_high) / 2
 
 
-def in_depth(name: str, seed: int, edge: bool) -> tuple[Finding, float]:
+def in_depth(name: str, seed: int, edge: bool) -> tuple[LawResult, float]:
     """tanh at criticality about its recursion."""
     variable, _ = depth_criticality.VARIABLES[name]
     truth = tanh_means("kernel" if name == depth_criticality.NAME else "derivative")
@@ -207,7 +209,7 @@ def deficits(generator: np.random.Generator, off: float) -> np.ndarray:
     return np.asarray(1.0 + off + terms[0] + terms[1])
 
 
-def late_rates(seed: int, edge: bool) -> tuple[Finding, float]:
+def late_rates(seed: int, edge: bool) -> tuple[LawResult, float]:
     """Rates that reach the limit's through drawn corrections, with a remainder of the transient of 1 %."""
     generator = generator_of(convergence.NAME, seed)
     off, settling = (convergence.TRUSTED if edge else 0.0), 0.01
@@ -224,11 +226,11 @@ def late_rates(seed: int, edge: bool) -> tuple[Finding, float]:
         rate=rate, rate_standard_error=settling * np.abs(rate), rate_flag=np.zeros(SHAPE, dtype=np.int8)
     )
     theory = xr.Dataset({"rate_predicted": predicted})
-    (found,) = convergence.find(Evidence({}, cells(), fits, None, theory))
+    (found,) = convergence.find(CellSummary({}, cells(), fits, None, theory))
     return found, 1.0 + off
 
 
-def own_rates(seed: int, edge: bool) -> tuple[Finding, float]:
+def own_rates(seed: int, edge: bool) -> tuple[LawResult, float]:
     """Rates about those of each network's own kernel, some of them far below."""
     generator = generator_of(own_kernel.NAME, seed)
     truth = 1.0 - own_kernel.TOLERANCE if edge else 1.0
@@ -236,22 +238,22 @@ def own_rates(seed: int, edge: bool) -> tuple[Finding, float]:
     spread = np.where(generator.random((*SHAPE[:3], 1)) < 0.1, 0.3, 0.03)
     rate = own * truth * np.exp(spread * generator.standard_normal((*SHAPE[:3], 1)))
     (found,) = own_kernel.find(
-        Evidence({}, cells(), cells(rate=rate, rate_own_kernel=own), None, xr.Dataset())
+        CellSummary({}, cells(), cells(rate=rate, rate_own_kernel=own), None, xr.Dataset())
     )
     return found, truth
 
 
-def of_subspaces(law: subspace_decay.SubspaceDecay, seed: int, edge: bool) -> tuple[Finding, float]:
+def of_subspaces(law: subspace_decay.SubspaceDecay, seed: int, edge: bool) -> tuple[LawResult, float]:
     """Decays at the cut-off's own; at the edge as far beyond it as a kernel that moves may be."""
     generator = generator_of(law.name, seed)
     outwards = -1.0 if law.space == "information" else 1.0
     truth = 1.0 + outwards * subspace_decay.TOLERANCE if edge else 1.0
     decay = truth * np.exp(0.2 * generator.standard_normal((*SHAPE[:3], 1))) * np.ones(SHAPE)
-    (found,) = law.find(Evidence({}, cells(**{law.name: decay}), None, None, xr.Dataset()))
+    (found,) = law.find(CellSummary({}, cells(**{law.name: decay}), None, None, xr.Dataset()))
     return found, truth
 
 
-def of_iterations(optimizer: str, seed: int, edge: bool) -> tuple[Finding, float]:
+def of_iterations(optimizer: str, seed: int, edge: bool) -> tuple[LawResult, float]:
     """Rates (ηλ_min)^power of networks whose own λ_min scatters by 15 % about those of their kind."""
     generator = generator_of(optimizer, seed)
     power = iterations.EXPECTED[optimizer] + (iterations.TOLERANCE if edge else 0.0)
@@ -261,22 +263,22 @@ def of_iterations(optimizer: str, seed: int, edge: bool) -> tuple[Finding, float
     grid = cells(ntk_min_eigenvalue=least)
     grid["learning_rate_absolute"] = (("width", "depth", "learning_rate"), np.ones((*SHAPE[:2], SHAPE[3])))
     config = {"training": {"optimizer": optimizer}}
-    (found,) = iterations.find(Evidence(config, grid, cells(rate=rate), None, xr.Dataset()))
+    (found,) = iterations.find(CellSummary(config, grid, cells(rate=rate), None, xr.Dataset()))
     return found, power
 
 
-def of_labels(seed: int, edge: bool) -> tuple[Finding, float]:
+def of_labels(seed: int, edge: bool) -> tuple[LawResult, float]:
     """Slow-downs that reach the limit's through drawn corrections."""
     truth = 1.0 + (label_corruption.TRUSTED if edge else 0.0)
     correction = tuple(deficits(generator_of(label_corruption.NAME, seed), 0.0)[:, 0] - 1.0)
-    (found,) = label_corruption.find(LabelSweep(slope=truth, corrections=correction, seed=seed).evidence())
+    (found,) = label_corruption.find(LabelSweep(slope=truth, corrections=correction, seed=seed).summary())
     return found, truth
 
 
 def _width_laws() -> Iterator[WidthLaw]:
     config = {"data": {"source": "digits"}}
     yield from (weight_drift.LAW, kernel_drift.LAW, pattern_change.LAW)
-    yield from layer_drift.laws(Evidence(config, cells(), None, None, xr.Dataset()))
+    yield from layer_drift.laws(CellSummary(config, cells(), None, None, xr.Dataset()))
     yield from (linearization.LAW, held_out_linearization.LAW, trajectory.LAW)
 
 

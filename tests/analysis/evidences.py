@@ -9,11 +9,11 @@ import xarray as xr
 from tests.analysis import synthetic
 from tests.analysis.synthetic import SyntheticSweep
 from widesweep.analysis.laws import VARIABLES
-from widesweep.analysis.laws.kinds.law_result import Finding
-from widesweep.analysis.reading.cell_summary import Evidence, gather
+from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.reading.cell_summary import CellSummary, gather
 
 
-def evidence(sweep: SyntheticSweep) -> Evidence:
+def summary(sweep: SyntheticSweep) -> CellSummary:
     """What `gather` makes of the sweep."""
     groups = {
         "/": xr.Dataset(attrs={"config": json.dumps(synthetic._config(sweep))}),
@@ -26,6 +26,6 @@ def evidence(sweep: SyntheticSweep) -> Evidence:
     return gather(xr.DataTree.from_dict(groups), VARIABLES)
 
 
-def by_name(findings: list[Finding]) -> dict[str, Finding]:
+def by_name(law_results: list[LawResult]) -> dict[str, LawResult]:
     """Findings by the name of their law."""
-    return {finding.name: finding for finding in findings}
+    return {finding.name: finding for finding in law_results}

@@ -13,14 +13,14 @@ from tests.analysis import synthetic
 from tests.analysis.evidences import by_name
 from tests.analysis.synthetic import CELL, SyntheticSweep
 from widesweep.analysis.laws import VARIABLES, find_all
-from widesweep.analysis.laws.kinds.law_result import Finding
-from widesweep.analysis.reading.cell_summary import Evidence, gather
+from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.reading.cell_summary import CellSummary, gather
 from widesweep.analysis.reading.derived import derived
 
 SWEEP = SyntheticSweep()
 
 
-def found(training: xr.Dataset, theory: xr.Dataset | None = None, **config: Any) -> dict[str, Finding]:
+def found(training: xr.Dataset, theory: xr.Dataset | None = None, **config: Any) -> dict[str, LawResult]:
     """What the laws say of a sweep that was made here."""
     resolved = {**synthetic._config(SWEEP), **config}
     groups = {"/": xr.Dataset(attrs={"config": json.dumps(resolved)}), "/training": training}
@@ -107,7 +107,7 @@ def test_parts_of_the_residual_decay_on_their_sides_of_the_cut_off(
     assert laws["nuisance_decay"].estimate.value == pytest.approx(multiples[1], rel=1e-10)
 
 
-def conditioned(power: float, optimizer: str) -> dict[str, Finding]:
+def conditioned(power: float, optimizer: str) -> dict[str, LawResult]:
     """Rates κ^−power of cells whose κ varies with the depth."""
     sweep = SyntheticSweep(depths=(1, 2, 3, 4), modes=1, layers=False)
     training = synthetic.training(sweep)
@@ -126,9 +126,9 @@ def conditioned(power: float, optimizer: str) -> dict[str, Finding]:
         "/training": training,
         "/theory": synthetic.theory(sweep),
     }
-    evidence = gather(xr.DataTree.from_dict(groups), VARIABLES)
+    summary = gather(xr.DataTree.from_dict(groups), VARIABLES)
     rates = xr.DataArray(rate, dims=CELL, coords={d: training[d] for d in CELL})
-    facts = Evidence(evidence.config, evidence.cells, evidence.fits.assign(rate=rates), None, evidence.theory)  # type: ignore[union-attr]
+    facts = CellSummary(summary.config, summary.cells, summary.fits.assign(rate=rates), None, summary.theory)  # type: ignore[union-attr]
     return by_name(find_all(facts))
 
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from widesweep.analysis.fitting.fit import Estimate
-from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge
+from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge
 from widesweep.analysis.report import expectation, figures, point_table, text_table
 from widesweep.analysis.report.inline_svg import inline_svg
 
@@ -18,8 +18,8 @@ X = np.array([64.0, 128.0, 256.0])
 ESTIMATE = Estimate(-0.5, 0.02, -0.54, -0.46, 20.0)
 
 
-def finding(plot: Plot, low: float = -0.6, high: float = -0.4, expected: float = -0.5) -> Finding:
-    return Finding("a_law", "A law", ESTIMATE, expected, low, high, 0.99, 9, "consistent", "", plot)
+def finding(plot: Plot, low: float = -0.6, high: float = -0.4, expected: float = -0.5) -> LawResult:
+    return LawResult("a_law", "A law", ESTIMATE, expected, low, high, 0.99, 9, "consistent", "", plot)
 
 
 def grid(depths: int, widths: int, rates: int) -> Plot:

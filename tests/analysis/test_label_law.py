@@ -12,8 +12,8 @@ import xarray as xr
 from tests.analysis import synthetic
 from tests.analysis.synthetic import SyntheticSweep
 from widesweep.analysis.laws import VARIABLES, label_corruption
-from widesweep.analysis.laws.kinds.law_result import Finding
-from widesweep.analysis.reading.cell_summary import Evidence, gather
+from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.reading.cell_summary import CellSummary, gather
 
 DIMS = ("width", "depth", "corrupted_fraction", "seed", "learning_rate")
 LIMIT = {0.0: 30.0, 0.25: 44.0, 0.5: 57.0}  # steps to 1 % in the limit, at η = 1
@@ -40,7 +40,7 @@ class LabelSweep:
     short: tuple[tuple[int, ...], ...] = ()
     seed: int = 0
 
-    def evidence(self) -> Evidence:
+    def summary(self) -> CellSummary:
         noise = np.random.default_rng([self.seed, 11])
         smaller = (self.widths[0] / np.array(self.widths)).reshape(-1, 1, 1, 1, 1)
         limit = np.array(self.limit).reshape(1, 1, -1, 1, 1)
@@ -64,10 +64,10 @@ class LabelSweep:
                 "seed": range(self.seeds), "learning_rate": list(self.rates),
             },
         )  # fmt: skip
-        return Evidence({}, cells, None, None, xr.Dataset())
+        return CellSummary({}, cells, None, None, xr.Dataset())
 
-    def found(self) -> Finding:
-        return label_corruption.find(self.evidence())[0]
+    def found(self) -> LawResult:
+        return label_corruption.find(self.summary())[0]
 
 
 @pytest.mark.parametrize("deficit", [0.0, 0.2])
@@ -102,7 +102,7 @@ def test_two_widths_and_labels_alike_are_inconclusive() -> None:
     assert "less than 10 %" in alike.note
 
 
-def recorded(*, centered: bool = True) -> Evidence:
+def recorded(*, centered: bool = True) -> CellSummary:
     """A sweep whose residuals are e^{−k/τ}, τ = 10 for true and 20 for corrupted labels."""
     sweep = SyntheticSweep(depths=(1,), rates=(1.0,))
     training, theory = synthetic.training(sweep), synthetic.theory(sweep)

@@ -13,9 +13,9 @@ from widesweep.analysis.laws import (
     ntk_variance,
     output_covariance,
 )
-from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.ratio_law import RatioLaw
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.theory.activations import RELU, TANH
 from widesweep.theory.finite_width import fluctuations
 from widesweep.theory.infinite_width.depth import finite_width_means
@@ -34,9 +34,9 @@ def exact(name: str, width: int, depth: int) -> float:
     return fluctuations.squared_output_covariance(widths, RELU)
 
 
-def evidence(
+def summary(
     variable: str, truth: np.ndarray, predicted: np.ndarray | None, *, noise: float, seed: int = 0
-) -> Evidence:
+) -> CellSummary:
     """A sweep that measured `truth` with relative errors `noise`; `network` as in the config."""
     draws = np.random.default_rng(seed).standard_normal(truth.shape)
     coordinates = {"width": list(WIDTHS), "depth": list(DEPTHS)}
@@ -51,7 +51,7 @@ def evidence(
     theory = xr.Dataset(coords=coordinates)
     if predicted is not None:
         theory[f"{variable}_predicted"] = (PLACE, predicted, {"approximation": "exact"})
-    return Evidence({"network": {"activation": "relu"}}, None, None, group, theory)
+    return CellSummary({"network": {"activation": "relu"}}, None, None, group, theory)
 
 
 def grid(function: object) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_exact_values_are_consistent_and_another_power_is_not(
     """Measured values about the exact ones; and, as the control, those times (L/n)^0.15."""
     truth = grid(lambda width, depth: exact(variable, width, depth))
     ratio = grid(lambda width, depth: depth / width)
-    (found,) = LAWS[variable].find(evidence(variable, truth * ratio**power, truth, noise=0.01))
+    (found,) = LAWS[variable].find(summary(variable, truth * ratio**power, truth, noise=0.01))
     assert found.verdict == verdict
     assert found.expected == 1.0
     assert found.points == 16
@@ -87,15 +87,15 @@ def test_the_hessian_is_judged_by_its_order_alone(law: RatioLaw, power: float, v
     """No constant is predicted: ½ L/n (1 + L/n) is consistent; (L/n)^1.6 and a constant are not."""
     ratio = grid(lambda width, depth: depth / width)
     truth = 0.5 * ratio**power * (1.0 + ratio)
-    (found,) = law.find(evidence(law.variable, truth, None, noise=0.02))
+    (found,) = law.find(summary(law.variable, truth, None, noise=0.02))
     assert found.verdict == verdict
     assert "order alone" in found.note
 
 
 def depth_findings(
     activation: str, variable: str, truth: np.ndarray, predicted: np.ndarray, **network: object
-) -> list[Finding]:
-    facts = evidence(variable, truth, predicted, noise=0.002)
+) -> list[LawResult]:
+    facts = summary(variable, truth, predicted, noise=0.002)
     facts.config["network"] = {"activation": activation, **network}
     return depth_criticality.find(facts)
 
@@ -131,6 +131,6 @@ def test_networks_off_criticality_have_no_law_of_depth() -> None:
 def test_draws_that_resolve_nothing_are_inconclusive() -> None:
     """Relative errors of 50 %: no pair stands out of its error, and the note says so."""
     truth = grid(lambda width, depth: exact("ntk_variance", width, depth))
-    (found,) = ntk_variance.LAW.find(evidence("ntk_variance", truth, truth, noise=0.5))
+    (found,) = ntk_variance.LAW.find(summary("ntk_variance", truth, truth, noise=0.5))
     assert found.verdict == "inconclusive"
     assert "Draws resolve 0" in found.note

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.refinement import SyntheticLaw, race, refined
-from tests.analysis.evidences import evidence
+from tests.analysis.evidences import summary
 from tests.analysis.synthetic import SyntheticSweep
 from tests.tolerances import EXACT, MONTE_CARLO_SE
 from widesweep.analysis.fitting import fit
@@ -15,7 +15,7 @@ from widesweep.analysis.laws import find_all, weight_drift
 from widesweep.analysis.refine import obstacles, spread
 from widesweep.analysis.refine.allocation import allocate
 from widesweep.analysis.refine.candidates import Candidates
-from widesweep.analysis.refine.forecasts import Prospect, prospects
+from widesweep.analysis.refine.forecasts import Forecast, forecast_laws
 from widesweep.analysis.refine.law_forecast import PowerLawForecast
 
 WIDTHS = 2.0 ** np.arange(6, 10)
@@ -167,12 +167,12 @@ def test_groups_that_differ_keep_their_own_variance() -> None:
     assert np.median(found.prior_degrees) < 10
 
 
-def prospect(sweep: SyntheticSweep, name: str, goal: float = 0.0) -> Prospect:
+def prospect(sweep: SyntheticSweep, name: str, goal: float = 0.0) -> Forecast:
     """What may become of one law of a synthetic sweep."""
-    found = evidence(sweep)
+    found = summary(sweep)
     each = [f for f in find_all(found) if f.name == name]
     widths, depths = (np.array(axis, dtype=float) for axis in (sweep.widths, sweep.depths))
-    return prospects(found, each, widths, depths, {name: goal})[0]
+    return forecast_laws(found, each, widths, depths, {name: goal})[0]
 
 
 def test_a_clean_power_law_has_no_obstacle() -> None:
@@ -242,7 +242,7 @@ def test_looking_and_stopping_keeps_the_coverage() -> None:
     covered, forecasts = [], []
     for seed in range(1000):
         sweep = SyntheticLaw(seed)
-        (first,) = weight_drift.LAW.find(sweep.evidence())
+        (first,) = weight_drift.LAW.find(sweep.summary())
         looks = list(refined(sweep, 0.5 * first.estimate.half_width))
         last = looks[-1].estimate
         covered.append(last.low <= sweep.slope <= last.high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.analysis.evidences import evidence
+from tests.analysis.evidences import summary
 from tests.analysis.synthetic import SyntheticSweep
 from tests.tolerances import EXACT
 from widesweep.analysis.laws import find_all
@@ -14,7 +14,7 @@ from widesweep.analysis.refine import draws, forecasts
 from widesweep.analysis.refine.allocation import allocate
 from widesweep.analysis.refine.candidates import Candidates, between_and_beyond
 from widesweep.analysis.refine.draws import DrawsForecast
-from widesweep.analysis.refine.forecasts import draw_prospects
+from widesweep.analysis.refine.forecasts import draw_forecasts
 from widesweep.analysis.refine.law_forecast import PairsForecast, PowerLawForecast
 from widesweep.analysis.refine.spread import Future
 
@@ -103,15 +103,15 @@ def test_no_design_of_draws_is_cheaper() -> None:
 def test_laws_of_draws_have_prospects_on_a_sweep() -> None:
     """The interval forecast at the draws there is the law's own."""
     sweep = SyntheticSweep()
-    known = evidence(sweep)
+    known = summary(sweep)
     widths, depths = (np.array(axis, dtype=float) for axis in (sweep.widths, sweep.depths))
     shape = (len(widths), len(depths))
     where = Candidates(
         widths, depths, np.ones(1), np.full((*shape, 1), 16.0), np.ones(shape), np.zeros(shape),
         np.ones(shape) > 0,
     )  # fmt: skip
-    findings = [f for f in find_all(known) if f.name in ("cumulant_4", "weight_drift")]
-    (found,) = draw_prospects(known, findings, where)
+    law_results = [f for f in find_all(known) if f.name in ("cumulant_4", "weight_drift")]
+    (found,) = draw_forecasts(known, law_results, where)
     assert found.name == "cumulant_4"
     assert found.forecast is not None
     assert abs(float(found.forecast.half_width(where.seeds)) / found.half_width - 1.0) < 1e-6

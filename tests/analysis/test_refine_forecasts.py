@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from tests.analysis.synthetic import late_rates
 from widesweep.analysis.fitting.fit import Estimate
 from widesweep.analysis.laws import convergence, iterations, weight_drift
-from widesweep.analysis.laws.kinds.law_result import Finding
+from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.network_pairs import Logs, Pairs
 from widesweep.analysis.laws.kinds.ratio_law import EXACT
-from widesweep.analysis.reading.cell_summary import DONE, Evidence
-from widesweep.analysis.reading.requested import NOT_ASKED
+from widesweep.analysis.reading.cell_summary import DONE, CellSummary
+from widesweep.analysis.reading.requested import NOT_REQUESTED
 from widesweep.analysis.refine import draws, rounds
-from widesweep.analysis.refine import forecasts as law_prospects
+from widesweep.analysis.refine import forecasts as law_forecasts
 from widesweep.analysis.refine.allocation import Allocation
 from widesweep.analysis.refine.candidates import Candidates, between_and_beyond
-from widesweep.analysis.refine.forecasts import Prospect, prospects
+from widesweep.analysis.refine.forecasts import Forecast, forecast_laws
 from widesweep.analysis.refine.law_forecast import PairsForecast
-from widesweep.analysis.refine.predictive_interval import Outlook
+from widesweep.analysis.refine.predictive_interval import PredictiveInterval
 from widesweep.analysis.refine.rounds import next_round
 
 Array = NDArray[np.float64]
@@ -100,13 +100,13 @@ class Pilot:
             self.own[w, d, :n] = generators[1].standard_normal(n)
         self.values = self.sigma[..., None] * self.values
 
-    def evidence(self) -> Evidence:
+    def summary(self) -> CellSummary:
         dims = ("width", "depth", "seed", "learning_rate")
         values, x = self.values[..., None], self.x[..., None, None]
         there = np.isfinite(values)
         coords = {"width": self.axes[0], "depth": self.axes[1], "learning_rate": [1.0]}
         cells = xr.Dataset(
-            {"status": (dims, np.where(there, DONE, NOT_ASKED).astype(np.int8))}, coords=coords
+            {"status": (dims, np.where(there, DONE, NOT_REQUESTED).astype(np.int8))}, coords=coords
         )
         fits, theory = None, xr.Dataset()
         if self.law == "weight_drift":
@@ -129,7 +129,7 @@ class Pilot:
             predicted = np.full((len(self.axes[1]), 1), 0.02)
             theory = xr.Dataset({"rate_predicted": (("depth", "learning_rate"), predicted)}, coords=coords)
         config = {"network": {"kind": "two_layer"}, "training": {"optimizer": "gd", "steps": STEPS}}
-        return Evidence(config, cells, fits, None, theory)
+        return CellSummary(config, cells, fits, None, theory)
 
     def candidates(self) -> Candidates:
         seeds, shape = self.count[..., None].astype(float), self.count.shape
@@ -137,11 +137,11 @@ class Pilot:
             *self.axes, np.ones(1), seeds, self.cost, np.zeros(shape), np.ones(shape, dtype=bool)
         )
 
-    def look(self) -> tuple[Finding, Prospect]:
-        evidence = self.evidence()
-        (finding,) = LAWS[self.law](evidence)
+    def look(self) -> tuple[LawResult, Forecast]:
+        summary = self.summary()
+        (finding,) = LAWS[self.law](summary)
         condition = np.exp(self.x[0]) if self.is_deep else None
-        return finding, prospects(evidence, [finding], *self.axes, {}, condition)[0]
+        return finding, forecast_laws(summary, [finding], *self.axes, {}, condition)[0]
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def first_round(sweep: Pilot) -> Round | None:
     own = nearest_variance(sweep)
     sweep.add(step.added)
     naive = standard_error(sweep, own)
-    (after,) = LAWS[sweep.law](sweep.evidence())
+    (after,) = LAWS[sweep.law](sweep.summary())
     half, told = after.estimate.half_width, step.outlooks[0]
     return Round(step, told.median / half, 1.96 * naive / half, told.low <= half <= told.high)
 
@@ -278,9 +278,9 @@ def test_a_pilot_that_is_too_small_says_how_many_seeds_would_do() -> None:
     assert close(np.array([each.ratio for each in enough])) >= 0.85
 
 
-def rounds_of(sweep: Pilot) -> list[tuple[Outlook, Estimate]]:
+def rounds_of(sweep: Pilot) -> list[tuple[PredictiveInterval, Estimate]]:
     """Every round until the interval is halved: what was foreseen, and what measured."""
-    found: list[tuple[Outlook, Estimate]] = []
+    found: list[tuple[PredictiveInterval, Estimate]] = []
     finding, prospect = sweep.look()
     goal, spent_s = 0.5 * finding.estimate.half_width, 0.0
     for _ in range(20):
@@ -295,7 +295,7 @@ def rounds_of(sweep: Pilot) -> list[tuple[Outlook, Estimate]]:
     return found
 
 
-def all_rounds(runs: int, **options: object) -> list[tuple[Outlook, float]]:
+def all_rounds(runs: int, **options: object) -> list[tuple[PredictiveInterval, float]]:
     """Those of so many sweeps: what was foreseen, and half-widths measured."""
     each = (rounds_of(Pilot(seed, **options)) for seed in range(runs))  # type: ignore[arg-type]  # options by name
     return [(told, after.half_width) for found in each for told, after in found]
@@ -308,7 +308,7 @@ def test_a_forecast_of_heavy_tails_is_told_where_it_holds(monkeypatch: pytest.Mo
     assert len(told) > 0.2 * len(found)
     assert close(told) >= 0.9
     assert np.mean([each.low <= half <= each.high for each, half in found]) >= 0.85
-    monkeypatch.setattr(law_prospects, "HEAVY", 0.0)
+    monkeypatch.setattr(law_forecasts, "HEAVY", 0.0)
     normal = all_rounds(30, law="iterations", present=DEEP)
     assert np.mean([each.is_sure for each, _ in normal]) > np.mean([each.is_sure for each, _ in found])
     assert close(np.array([each.median / half for each, half in normal if each.is_sure])) < close(told)

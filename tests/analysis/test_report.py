@@ -80,8 +80,8 @@ def test_ids_are_told_apart(page: Path) -> None:
     ids = [a["id"] for a in attributes if "id" in a]
     of_points = [i for i in ids if "-series-" in str(i)]
     assert len(of_points) == len(set(of_points)) > 0
-    asked = {str(a["xlink:href"])[1:] for a in attributes if str(a.get("xlink:href")).startswith("#")}
-    assert asked <= {str(i) for i in ids}
+    requested = {str(a["xlink:href"])[1:] for a in attributes if str(a.get("xlink:href")).startswith("#")}
+    assert requested <= {str(i) for i in ids}
     assert set(re.findall(r"url\(#([^)]+)\)", page.read_text())) <= {str(i) for i in ids}
 
 

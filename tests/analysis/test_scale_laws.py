@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.analysis.evidences import by_name, evidence
+from tests.analysis.evidences import by_name, summary
 from tests.analysis.synthetic import SyntheticSweep
 from widesweep.analysis.laws import find_all, kernel_change_by_scale, movement_by_scale
-from widesweep.analysis.laws.kinds.law_result import Finding
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.analysis.report import figures
 
 DIMS = ("width", "depth", "output_scale", "seed", "learning_rate")
@@ -45,7 +45,7 @@ class ScaleSweep:
     left: Mapping[float, float] = field(default_factory=dict)
     seed: int = 0
 
-    def evidence(self) -> Evidence:
+    def summary(self) -> CellSummary:
         noise = np.random.default_rng(self.seed)
         alpha = np.asarray(self.scales).reshape(1, 1, -1, 1, 1)
         shape = (len(self.widths), 1, alpha.size, self.seeds, len(self.rates))
@@ -74,11 +74,11 @@ class ScaleSweep:
             "network": {"activation": self.activation, "centered": self.centered},
             "training": {"learning_rate_unit": self.unit},
         }
-        return Evidence(config, cells, None, None, xr.Dataset())
+        return CellSummary(config, cells, None, None, xr.Dataset())
 
 
-def found(**changes: object) -> dict[str, Finding]:
-    return by_name(find_all(ScaleSweep(**changes).evidence()))  # type: ignore[arg-type]
+def found(**changes: object) -> dict[str, LawResult]:
+    return by_name(find_all(ScaleSweep(**changes).summary()))  # type: ignore[arg-type]
 
 
 def test_a_centred_model_that_moves_like_one_over_alpha_is_consistent() -> None:
@@ -153,13 +153,13 @@ def test_two_scales_are_inconclusive_and_no_axis_is_no_law() -> None:
     laws = found(scales=(1.0, 2.0))
     assert laws["movement_by_scale"].verdict == "inconclusive"
     assert "2 output scales" in laws["movement_by_scale"].note
-    assert not movement_by_scale.LAW.find(evidence(SyntheticSweep()))
-    assert not kernel_change_by_scale.LAW.find(evidence(SyntheticSweep()))
+    assert not movement_by_scale.LAW.find(summary(SyntheticSweep()))
+    assert not kernel_change_by_scale.LAW.find(summary(SyntheticSweep()))
 
 
 def test_widths_and_learning_rates_have_amplitudes_of_their_own() -> None:
     """Two widths and two rates: one slope, a series for each, and cells that are missing do no harm."""
-    sweep = ScaleSweep(widths=(64, 256), rates=(0.5, 1.0)).evidence()
+    sweep = ScaleSweep(widths=(64, 256), rates=(0.5, 1.0)).summary()
     assert sweep.cells is not None
     cells = sweep.cells * xr.DataArray([1.0, 7.0], dims="width")
     cells["status"] = sweep.cells["status"]
@@ -172,7 +172,7 @@ def test_widths_and_learning_rates_have_amplitudes_of_their_own() -> None:
 
 def test_laws_in_width_pool_the_axis() -> None:
     """A sweep copied to three α, amplitudes falling like 1/α: one's slopes from three times the cells."""
-    plain = evidence(SyntheticSweep())
+    plain = summary(SyntheticSweep())
     axis = xr.DataArray([1.0, 2.0, 4.0], dims="output_scale", coords={"output_scale": [1.0, 2.0, 4.0]})
     assert plain.cells is not None
     assert plain.fits is not None

@@ -17,8 +17,8 @@ from widesweep.analysis import laws
 from widesweep.analysis.laws import Law
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.config.sweep_config import SweepConfig
-from widesweep.workers.measurements import OBSERVABLES
-from widesweep.workers.random_networks import MEASUREMENTS
+from widesweep.workers.measurements import MEASUREMENTS
+from widesweep.workers.random_networks import STATISTICS
 from widesweep.workers.variable import Variable
 
 
@@ -70,7 +70,7 @@ def test_every_variable_of_a_store_is_there() -> None:
         assert f"## `/{group}`" in page
         for name in {*map(str, dataset.data_vars), *map(str, dataset.coords)}:
             assert all(shown[name]), f"{group}: {name}"
-    listed = [*OBSERVABLES.values(), *MEASUREMENTS.values()]
+    listed = [*MEASUREMENTS.values(), *STATISTICS.values()]
     names = [v.name for each in listed for v in each.variables]
     assert len(names) > 40
     assert set(names) <= set(shown)
@@ -103,7 +103,7 @@ def test_every_law_is_there_with_its_variables_and_expectation(law: Law) -> None
 def test_every_finding_of_a_sweep_has_its_row() -> None:
     """The second route: names and slopes as `find_all` gives them, on a sweep in which nothing ran."""
     page = law_page.page()
-    findings = laws.find_all(everything.evidence())
+    findings = laws.find_all(everything.summary())
     assert len(findings) > 10
     for finding in findings:
         row = next(line for line in page.splitlines() if finding.name in line and finding.title in line)

@@ -36,14 +36,14 @@ def is_loopback(address: str) -> bool:
     return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
 
 
-@pytest.mark.parametrize("asked", [None, pytest.param("1", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("requested", [None, pytest.param("1", marks=pytest.mark.slow)])
 def test_a_local_sweep_listens_on_the_loopback_address_alone(
-    asked: str | None, write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    requested: str | None, write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every socket of the driver, of Ray and of the workers; with Ray's own variable others too (control)."""
     monkeypatch.delenv(CLUSTERS, raising=False)
-    if asked is not None:
-        monkeypatch.setenv(CLUSTERS, asked)
+    if requested is not None:
+        monkeypatch.setenv(CLUSTERS, requested)
     path = write_config(grid={"seed": 400, "width": [128], "depth": [3]}, training={"steps": 4000})
     driver = start("run", str(path), "--store", str(tmp_path / "a.zarr"))
     try:
@@ -56,4 +56,4 @@ def test_a_local_sweep_listens_on_the_loopback_address_alone(
         driver.terminate()
         driver.communicate(timeout=60)
     assert len(seen) >= LISTENERS, seen
-    assert all(is_loopback(address) for _, address in seen) is (asked is None), seen
+    assert all(is_loopback(address) for _, address in seen) is (requested is None), seen

@@ -31,9 +31,9 @@ SIZES = {"training": None, "network": {"activation": "tanh"}}
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 512 draws, so that a few thousand make several."""
     for name in ("cumulants", "ntk_diagonal"):
-        measurement = random_networks.MEASUREMENTS[name]
+        measurement = random_networks.STATISTICS[name]
         monkeypatch.setitem(
-            random_networks.MEASUREMENTS, name, _with_parts(measurement, 512 if name == "cumulants" else 1024)
+            random_networks.STATISTICS, name, _with_parts(measurement, 512 if name == "cumulants" else 1024)
         )
 
 

@@ -74,7 +74,7 @@ def sweep(write_config: Write, tmp_path: Path, trained: list[Cell]) -> tuple[Pat
 
 
 def interval(url: str, law: str = "weight_drift") -> float:
-    found = next(f for f in analysis.examine(url).findings if f.name == law)
+    found = next(f for f in analysis.examine(url).law_results if f.name == law)
     return found.estimate.high - found.estimate.low
 
 
@@ -91,7 +91,7 @@ def test_an_interval_is_reached_by_cells_that_are_trained_once(
     old = set(sweep_config.load(path).config.grid.seeds)
     assert not {c for c in trained if c[2] in old and c[0] in (8, 16, 32)}
     store = Store(url)
-    assert store.asked is not None
+    assert store.requested is not None
     assert store.cell_counts() == {"done": 48 + len(trained), "diverged": 0, "failed": 0, "pending": 0}
     laws = analysis.analyze(url)
     assert laws["cells"]["pending"] == 0
@@ -190,11 +190,11 @@ def test_a_driver_killed_in_a_round_is_taken_up_by_the_same_command(
     command = ("--law", "weight_drift", "--interval", str(wanted), "--json")
     before = Store(killed).cell_counts()["done"]
     with driver("refine", killed, *command) as process:
-        wait_until(lambda: before < done(killed) < asked(killed), what="a block of the round")
+        wait_until(lambda: before < done(killed) < requested(killed), what="a block of the round")
         process.kill()
         process.wait()
         left = done(killed)
-    assert before < left < asked(killed)
+    assert before < left < requested(killed)
     assert record.read(killed).unfinished is not None
     found = json.loads(finish(start("refine", killed, *command)))
     undisturbed = json.loads(finish(start("refine", calm, *command)))
@@ -213,7 +213,7 @@ def done(url: str) -> int:
     return Store(url).cell_counts()["done"]
 
 
-def asked(url: str) -> int:
+def requested(url: str) -> int:
     counts = Store(url).cell_counts()
     return counts["done"] + counts["pending"]
 

@@ -36,8 +36,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
     from dataclasses import replace
 
     parts: list[tuple[int, int, int]] = []
-    cumulants = replace(random_networks.MEASUREMENTS["cumulants"], part_draws=lambda case: 1024)
-    monkeypatch.setitem(random_networks.MEASUREMENTS, "cumulants", cumulants)
+    cumulants = replace(random_networks.STATISTICS["cumulants"], part_draws=lambda case: 1024)
+    monkeypatch.setitem(random_networks.STATISTICS, "cumulants", cumulants)
     real = random_networks.sample
 
     def counted(block: Any, numbers: Any) -> Any:

@@ -11,9 +11,9 @@ import xarray as xr
 
 from widesweep.analysis.laws import cumulants
 from widesweep.analysis.laws.kinds.network_pairs import Logs
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.analysis.refine.candidates import Candidates, between_and_beyond
-from widesweep.analysis.refine.forecasts import draw_prospects
+from widesweep.analysis.refine.forecasts import draw_forecasts
 from widesweep.analysis.refine.rounds import is_reached
 from widesweep.pipeline.refine import rounds
 from widesweep.pipeline.refine.design_space import UNITS, DrawPlaces
@@ -57,14 +57,14 @@ class Networks:
         found = drawn(self.seed, *place, int(self.draws[w, d]))
         self.value[w, d], self.error[w, d] = found.cumulant.values, found.cumulant_standard_error.values
 
-    def evidence(self) -> Evidence:
+    def summary(self) -> CellSummary:
         dims = ("width", "depth", "order")
         coords = {"width": self.widths, "depth": self.depths, "order": [4]}
         status = np.where(self.draws > 0, DONE, 0)
         group = {"cumulant": (dims, self.value), "cumulant_standard_error": (dims, self.error)}
         measured = xr.Dataset({**group, "status": (dims[:2], status)}, coords)
         predicted = xr.Dataset({"cumulant_predicted": (dims, self.theory)}, coords)
-        return Evidence({}, None, None, measured, predicted)
+        return CellSummary({}, None, None, measured, predicted)
 
     def places(self) -> DrawPlaces:
         unit, shape, ratio = FIRST_DRAWS // UNITS, self.draws.shape, self.depths / self.widths[:, None]
@@ -82,12 +82,12 @@ def refined(seed: int, shrink: float = 0.5) -> tuple[float, float, float, list[f
     networks = Networks(seed)
     wanted, forecast, forecasts = 0.0, np.nan, []
     for _ in range(MOST_LOOKS):
-        evidence, places = networks.evidence(), networks.places()
-        (finding,) = cumulants.find(evidence)
-        half = finding.estimate.half_width
+        summary, places = networks.summary(), networks.places()
+        (law_result,) = cumulants.find(summary)
+        half = law_result.estimate.half_width
         wanted = wanted or shrink * half
         forecasts.append(forecast / half)
-        (prospect,) = draw_prospects(evidence, [finding], places.candidates)
+        (prospect,) = draw_forecasts(summary, [law_result], places.candidates)
         if prospect.forecast is None or is_reached(prospect.forecast, places.candidates, wanted):
             break
         look = cast("Any", SimpleNamespace(goals={prospect.name: wanted}))
@@ -96,8 +96,8 @@ def refined(seed: int, shrink: float = 0.5) -> tuple[float, float, float, list[f
         networks.draws = places.after(step.allocation.added)
         for w, d in np.argwhere(step.allocation.added > 0):
             networks.draw(int(w), int(d))
-    ((_, pairs, _),) = cumulants.pairs(evidence)
-    return finding.estimate.value, half, Logs(pairs).bent, forecasts[1:]
+    ((_, pairs, _),) = cumulants.pairs(summary)
+    return law_result.estimate.value, half, Logs(pairs).bent, forecasts[1:]
 
 
 @pytest.mark.slow

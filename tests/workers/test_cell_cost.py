@@ -15,7 +15,7 @@ from widesweep.workers.engine import matmul
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.parameters import initial_parameters
 from widesweep.workers.engine.tangent_kernels import tangent_kernel
-from widesweep.workers.measurements import OBSERVABLES, quantities
+from widesweep.workers.measurements import MEASUREMENTS, quantities
 from widesweep.workers.measurements import needs as needed
 from widesweep.workers.networks import FullyConnected, TwoLayer
 from widesweep.workers.networks.network import Network
@@ -33,8 +33,8 @@ def flops(*names: str) -> float:
 def test_a_record_of_the_loss_alone_costs_nothing_and_every_other_one_something() -> None:
     """Zero operations beside the step; each measurement's own, and no more memory than all together."""
     assert flops("loss") == 0.0
-    assert all(flops(name) > 0 for name in OBSERVABLES if name != "loss")
-    few, everything = (GradientDescent(steps=1, measure=each) for each in (("loss",), tuple(OBSERVABLES)))
+    assert all(flops(name) > 0 for name in MEASUREMENTS if name != "loss")
+    few, everything = (GradientDescent(steps=1, measure=each) for each in (("loss",), tuple(MEASUREMENTS)))
     assert memory_bytes(NETWORK, few, 64, 3, SIZE) < memory_bytes(NETWORK, everything, 64, 3, SIZE)
 
 
@@ -46,7 +46,7 @@ def test_what_measurements_share_is_counted_once() -> None:
 
 def test_every_need_is_a_quantity_that_is_counted() -> None:
     """No measurement names what the model does not know, and no quantity is without a reader."""
-    assert set(needed(tuple(OBSERVABLES))) == set(quantities.QUANTITIES)
+    assert set(needed(tuple(MEASUREMENTS))) == set(quantities.QUANTITIES)
 
 
 @pytest.fixture

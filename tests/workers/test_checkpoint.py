@@ -12,7 +12,7 @@ import pytest
 
 from tests.workers.blocks import block, sphere
 from widesweep.workers.data import Data, DataConfig, load
-from widesweep.workers.measurements import OBSERVABLES
+from widesweep.workers.measurements import MEASUREMENTS
 from widesweep.workers.networks import FullyConnected, RandomFeatures, ResNet
 from widesweep.workers.optimizers import (
     GradientDescent,
@@ -77,7 +77,7 @@ def test_every_flush_leads_to_the_same_bits(optimizer: Any) -> None:
 def test_every_measurement_goes_on_too(network: Any) -> None:
     """All measurements, centred networks, biases, layers that do not train."""
     data = load(DataConfig(source="sphere", samples=5, test_samples=3, inputs=4, seed=3))
-    training_ = GradientDescent(steps=40, records=5, measure=tuple(OBSERVABLES))
+    training_ = GradientDescent(steps=40, records=5, measure=tuple(MEASUREMENTS))
     b = block(network, width=8, depth=1 if network.allowed_depths() else 2, training=training_)
     checked_from_every_flush(b, data)
 

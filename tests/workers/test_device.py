@@ -8,7 +8,7 @@ import torch
 
 from tests.workers.blocks import assert_same_bits, block, sphere
 from widesweep.workers.engine import device
-from widesweep.workers.measurements import OBSERVABLES
+from widesweep.workers.measurements import MEASUREMENTS
 from widesweep.workers.networks import FullyConnected, ResNet
 from widesweep.workers.networks.network import Network
 from widesweep.workers.optimizers import (
@@ -28,7 +28,7 @@ GPU_AGREEMENT = 1e-9  # float64 on a GPU against float64 on a CPU, after 200 ste
 RATES = (0.005, 0.01)
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA on this machine")
 RELU, STEPS = FullyConnected(), {"steps": 200, "records": 12}
-EVERYTHING = tuple(OBSERVABLES)
+EVERYTHING = tuple(MEASUREMENTS)
 BLOCKS: dict[str, tuple[Network, Training, int]] = {
     "relu": (RELU, GradientDescent(**STEPS), 1),
     "tanh": (FullyConnected(activation="tanh"), GradientDescent(**STEPS), 1),

@@ -9,7 +9,7 @@ import torch
 from tests.tolerances import EXACT
 from widesweep.workers.engine import input_space_update
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.initial_state import InitialState, Points
 from widesweep.workers.engine.parameters import initial_parameters
 from widesweep.workers.networks import FullyConnected, TwoLayer
 from widesweep.workers.networks.network import Network
@@ -25,7 +25,7 @@ CASES = (
 )
 
 
-def start_of(network: Network, samples: int, inputs: int, depth: int) -> Start:
+def start_of(network: Network, samples: int, inputs: int, depth: int) -> InitialState:
     """Three networks of width 6 on random unit points."""
     x = torch.from_numpy(np.random.default_rng(1).normal(size=(samples, inputs)))
     x /= x.norm(dim=1, keepdim=True)
@@ -34,10 +34,10 @@ def start_of(network: Network, samples: int, inputs: int, depth: int) -> Start:
     coordinates = [(0, 6, depth, seed) for seed in range(3)]
     starts = [initial_parameters(layers, c, torch.float64, torch.device("cpu")) for c in coordinates]
     training = GradientDescent(steps=STEPS)
-    return Start(network, training, layers, coordinates, starts, Points(x, y, x[:0], y[:0]))
+    return InitialState(network, training, layers, coordinates, starts, Points(x, y, x[:0], y[:0]))
 
 
-def stretched(start: Start) -> Ensemble:
+def stretched(start: InitialState) -> Ensemble:
     """As training does it: the first step from the unit cotangents, the others within one stretch."""
     batch = start.batch(np.arange(3), np.full(3, 0.02))
     residual = batch.forward() - start.targets
@@ -46,7 +46,7 @@ def stretched(start: Start) -> Ensemble:
     return batch
 
 
-def step_by_step(start: Start) -> Ensemble:
+def step_by_step(start: InitialState) -> Ensemble:
     """One look a step: nothing is held."""
     batch = start.batch(np.arange(3), np.full(3, 0.02))
     for _ in range(STEPS):
@@ -77,7 +77,7 @@ def test_a_wrong_gram_matrix_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
     start = start_of(CASES[0], 4, 9, 2)
     right, begin = stretched(start), input_space_update._begin
 
-    def without_bias(ensemble: Ensemble) -> input_space_update.HeldLayer:
+    def without_bias(ensemble: Ensemble) -> input_space_update.InputSpaceUpdate:
         layer = begin(ensemble)
         layer.gram.sub_(ensemble.layers[0].bias_scale ** 2)
         return layer

@@ -14,7 +14,7 @@ from tests.workers import reference_measurements, reference_optimizers
 from tests.workers.blocks import assert_same_bits, block, sphere, start_parameters
 from widesweep.theory.infinite_width.kernels import fully_connected_kernels
 from widesweep.theory.infinite_width.resnet import resnet_kernels
-from widesweep.workers.measurements import DEFAULT, OBSERVABLES, TRAINING_VARIABLES, training_variables
+from widesweep.workers.measurements import DEFAULT, MEASUREMENTS, TRAINING_VARIABLES, training_variables
 from widesweep.workers.networks import FullyConnected, RandomFeatures, ResNet, TwoLayer
 from widesweep.workers.networks.network import Network
 from widesweep.workers.optimizers import GradientDescent, GradientFlow, Nesterov
@@ -22,11 +22,11 @@ from widesweep.workers.training.block_training import TrainingBlock, run
 
 STEPS, CUTOFF = 5, 0.3
 EVERYTHING = GradientDescent(
-    steps=STEPS, records=STEPS + 1, measure=tuple(OBSERVABLES), information_cutoff=CUTOFF
+    steps=STEPS, records=STEPS + 1, measure=tuple(MEASUREMENTS), information_cutoff=CUTOFF
 )
 ZERO = 1e-4  # in units of the labels: 1e-10 of it is what rounding leaves of differences of outputs
 DATA = sphere(test_samples=3)
-NEW = {v.name for v in training_variables(tuple(OBSERVABLES))} - {v.name for v in TRAINING_VARIABLES}
+NEW = {v.name for v in training_variables(tuple(MEASUREMENTS))} - {v.name for v in TRAINING_VARIABLES}
 NETWORKS = [
     FullyConnected(activation="tanh", weight_variance=1.7, bias_variance=0.3),
     FullyConnected(weight_variance=2.0, output_scale=2.0, centered=True),
@@ -72,7 +72,7 @@ def test_a_wrong_learning_rate_is_seen_in_every_measurement_of_the_path() -> Non
     """Negative control: against a path of 1.0001 times the learning rate all that moves disagrees."""
     b, measured = measured_block(NETWORKS[0], 3)
     wrong = disagreeing(measured.isel(seed=0, learning_rate=0), second_route(b, 0, 0.05 * 1.0001, 3))
-    conditions = {v.name for v in OBSERVABLES["du_conditions"].variables}
+    conditions = {v.name for v in MEASUREMENTS["du_conditions"].variables}
     assert wrong == NEW - conditions - {"information_rank"} - {
         f"label_{space}_norm" for space in ("information", "nuisance")
     }
@@ -160,7 +160,7 @@ def test_numbers_do_not_depend_on_what_else_is_measured(outputs: int) -> None:
     steps = {"training": EVERYTHING.model_copy(update={"steps": 6, "records": 7})}
     everything = run(block(network, 9, 2, **rates, **steps), data)
     assert_same_bits(few, everything)
-    for name in OBSERVABLES:
+    for name in MEASUREMENTS:
         alone = GradientDescent(steps=6, records=7, measure=(name,), information_cutoff=CUTOFF)
         result = run(block(network, 9, 2, **rates, training=alone), data)
         assert set(result.data_vars) == {v.name for v in alone.variables}

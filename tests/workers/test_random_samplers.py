@@ -11,7 +11,7 @@ from tests.workers import weight_matrices
 from widesweep.workers.networks import FullyConnected
 from widesweep.workers.networks.network import Leaky
 from widesweep.workers.random_networks import (
-    MEASUREMENTS,
+    STATISTICS,
     InitializationBlock,
     InitializationConfig,
     backward,
@@ -135,7 +135,7 @@ def test_measurements_equal_their_exact_values(network: FullyConnected) -> None:
     wider = InitializationBlock(24, 3, network, settings, 0, X)
     found, kinds = run(block), set()
     for name in SCALARS:
-        for key, (value, kind) in MEASUREMENTS[name].predict(block.case).items():
+        for key, (value, kind) in STATISTICS[name].predict(block.case).items():
             variable = {
                 "kernel_predicted": "kernel_mean",
                 "kernel_derivative_predicted": "kernel_derivative_mean",
@@ -144,7 +144,7 @@ def test_measurements_equal_their_exact_values(network: FullyConnected) -> None:
             error = float(found[f"{measured}_standard_error"])
             assert abs(float(found[measured]) - value) < MONTE_CARLO_SE * error, key
             kinds.add(kind)
-            wrong = MEASUREMENTS[name].predict(wider.case)[key][0]
+            wrong = STATISTICS[name].predict(wider.case)[key][0]
             if "variance" in key or "covariance" in key:
                 assert abs(float(found[measured]) - wrong) > MONTE_CARLO_SE * error, key
     assert kinds == {"exact"}
@@ -154,7 +154,7 @@ def test_joint_cumulants_of_one_point_are_those_of_an_output() -> None:
     """The diagonal is κ4/K² and a third of it; the table is symmetric; Cauchy and Schwarz hold across."""
     settings = InitializationConfig(draws=40_000, measure=("joint_cumulants",))
     block = InitializationBlock(16, 2, NETWORKS[0], settings, 0, X)
-    found, predicted = run(block), MEASUREMENTS["joint_cumulants"].predict(block.case)
+    found, predicted = run(block), STATISTICS["joint_cumulants"].predict(block.case)
     for name in ("joint_cumulant", "joint_cumulant_outputs"):
         table, error = found[name].values, found[f"{name}_standard_error"].values
         np.testing.assert_allclose(table, table.T, rtol=EXACT)

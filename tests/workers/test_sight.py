@@ -9,7 +9,7 @@ import pytest
 
 from tests.workers.blocks import block, sphere
 from tests.workers.test_checkpoint import assert_same, checked_from_every_flush
-from widesweep.workers.measurements import MADE_OF_THE_KERNEL, OBSERVABLES, needs
+from widesweep.workers.measurements import MADE_OF_THE_KERNEL, MEASUREMENTS, needs
 from widesweep.workers.networks import FullyConnected, TwoLayer
 from widesweep.workers.optimizers import GradientDescent
 from widesweep.workers.optimizers.gd import _Descent
@@ -17,7 +17,7 @@ from widesweep.workers.training import step_window
 from widesweep.workers.training.block_training import run
 from widesweep.workers.variable import DIVERGED
 
-FROM_THE_KERNEL = tuple(name for name, each in OBSERVABLES.items() if each.reads_the_kernel_alone)
+FROM_THE_KERNEL = tuple(name for name, each in MEASUREMENTS.items() if each.reads_the_kernel_alone)
 RATES = (0.1, 1.2, 5.0)  # the last two leave the batch within some steps
 
 
@@ -54,7 +54,7 @@ def test_they_have_the_bits_of_single_looks(
     assert steps_at_once == [32, 13]
     assert_same(together, alone)
     assert (together.status.sel(learning_rate=5.0) == DIVERGED).all()
-    first = together[next(iter(OBSERVABLES[measure[0]].variables)).name].sel(learning_rate=0.1)
+    first = together[next(iter(MEASUREMENTS[measure[0]].variables)).name].sel(learning_rate=0.1)
     assert (np.diff(first, axis=first.dims.index("step")) != 0.0).all()
 
 

@@ -22,7 +22,7 @@ from widesweep.workers.engine import matmul, memory_layout
 from widesweep.workers.engine.activations import tensor_activation
 from widesweep.workers.engine.compiled import forward_backward, sync_step
 from widesweep.workers.engine.cotangents import Cotangents
-from widesweep.workers.engine.input_space_update import HeldLayer
+from widesweep.workers.engine.input_space_update import InputSpaceUpdate
 from widesweep.workers.engine.parameters import Parameters
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.network import Network
@@ -42,7 +42,7 @@ class Ensemble:
         outputs: αf (minus its start, if centred), shape (B, n·K), sample-major.
         output_count: K.
         lowest_moving: the lowest layer that the forward pass computes; those below are as they were.
-        held_layer: the first layer in a stretch of descent; see `held_layer.held`.
+        held_layer: the first layer in a stretch of descent; see `input_space_update.held`.
         room_to_hold: its arrays, the same in every stretch, once there was one.
         is_compiled: whether its passes are compiled loops.
         width_of_outputs: n·K.
@@ -83,7 +83,7 @@ class Ensemble:
         self.biases = [None if b is None else b[self.start] for b in self.initial_biases]
         self.learning_rates = torch.as_tensor(learning_rates, dtype=x.dtype, device=x.device)[:, None, None]
         self.x = _by_feature(x[None])
-        self.held_layer: HeldLayer | None = None
+        self.input_space_update: InputSpaceUpdate | None = None
         self.lowest_moving = 0
         self.is_compiled = forward_backward.fits(self)
         self._allocate()
@@ -107,7 +107,7 @@ class Ensemble:
         self.inputs = [self.x.expand(len(self), -1, -1), *activations]
         self._scaled = [make(layer.fan_out) if layer.trains else None for layer in self.layers]
         self.output_layer = make(self.output_count)
-        self.room_to_hold: HeldLayer | None = None
+        self.room_to_hold: InputSpaceUpdate | None = None
         self.width_of_outputs = self.x.shape[1] * self.output_count
         weights = sum(layer.fan_in * layer.fan_out for layer in self.layers)
         self.multiplications = len(self) * self.x.shape[1] * weights
@@ -134,8 +134,8 @@ class Ensemble:
         for h in range(self.lowest_moving, len(self.layers)):
             last = h == len(self.layers) - 1
             z = self.output_layer if last else self.pre_activations[h]
-            if h == 0 and self.held_layer is not None:
-                self.held_layer.product(z)
+            if h == 0 and self.input_space_update is not None:
+                self.input_space_update.product(z)
             else:
                 self.product(h, z)
             if not last:
@@ -269,8 +269,8 @@ class Ensemble:
                 self._move(h, torch.mul(cotangents.layers[h], step, out=scaled), target)
 
     def _move(self, h: int, scaled: Tensor, target: Parameters) -> None:
-        if h == 0 and self.held_layer is not None:
-            self.held_layer.moved.add_(scaled)
+        if h == 0 and self.input_space_update is not None:
+            self.input_space_update.moved.add_(scaled)
         else:
             self.subtract_from_layer(h, scaled, target)
 
@@ -314,7 +314,7 @@ class Ensemble:
         other = copy.copy(self)
         other.x = _by_feature(x[None] if x.ndim == 2 else x)
         other.offset = None
-        other.held_layer, other.lowest_moving = None, 0
+        other.input_space_update, other.lowest_moving = None, 0
         other._allocate()
         return other
 

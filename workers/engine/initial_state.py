@@ -34,7 +34,7 @@ class Points:
     test_y: Tensor
 
 
-class Start:
+class InitialState:
     """S networks at initialisation on the training points; each quantity is computed when first asked for.
 
     Attributes:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class HeldLayer:
+class InputSpaceUpdate:
     """A first layer in mid-stretch.
 
     Attributes:
@@ -55,12 +55,12 @@ def held(ensemble: Ensemble, steps: int) -> Iterator[None]:
     lowest = next(h for h, layer in enumerate(ensemble.layers) if layer.trains)
     ensemble.lowest_moving = lowest
     if lowest == 0 and steps >= FEWEST_HELD and _is_cheaper(ensemble):
-        ensemble.held_layer = _begin(ensemble)
+        ensemble.input_space_update = _begin(ensemble)
     try:
         yield
     finally:
         ensemble.lowest_moving = 0
-        layer, ensemble.held_layer = ensemble.held_layer, None
+        layer, ensemble.input_space_update = ensemble.input_space_update, None
         if layer is not None:
             ensemble.subtract_from_layer(0, layer.moved, ensemble.trained)
 
@@ -70,7 +70,7 @@ def _is_cheaper(ensemble: Ensemble) -> bool:
     return len(ensemble.x) == 1 and ensemble.x.shape[1] <= layer.fan_in and not layer.branches
 
 
-def _begin(ensemble: Ensemble) -> HeldLayer:
+def _begin(ensemble: Ensemble) -> InputSpaceUpdate:
     layer = ensemble.room_to_hold
     if layer is None:
         layer = ensemble.room_to_hold = _room(ensemble)
@@ -79,8 +79,8 @@ def _begin(ensemble: Ensemble) -> HeldLayer:
     return layer
 
 
-def _room(ensemble: Ensemble) -> HeldLayer:
+def _room(ensemble: Ensemble) -> InputSpaceUpdate:
     layer, x, gram = ensemble.layers[0], ensemble.x, ensemble.input_gram
     assert gram is not None  # it is cheaper to hold a layer whose inputs all cells share
     base, moved = (memory_layout.by_feature(x, len(ensemble), x.shape[1], layer.fan_out) for _ in range(2))
-    return HeldLayer(base, gram, moved)
+    return InputSpaceUpdate(base, gram, moved)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Start
+from widesweep.workers.engine.initial_state import InitialState
 from widesweep.workers.engine.norms import rows_times
 
 
@@ -26,7 +26,7 @@ class LinearizedState:
     pull: Tensor
 
 
-def linearized_state(start: Start, ensemble: Ensemble, step: int) -> LinearizedState:
+def linearized_state(start: InitialState, ensemble: Ensemble, step: int) -> LinearizedState:
     """u_lin − y = V p_k(Λ) Vᵀ r(0) with the optimiser's own p_k, (1 − ηλ)^k for gradient descent.
 
     For `sgd` and `langevin` it is the mean over batches and noise. Modes whose eigenvalue is no more than
@@ -50,7 +50,7 @@ def linearized_state(start: Start, ensemble: Ensemble, step: int) -> LinearizedS
     return LinearizedState(rows_times(factors * along, back), rows_times(pull * along, back))
 
 
-def _factors(start: Start, ensemble: Ensemble, step: int) -> Tensor:
+def _factors(start: InitialState, ensemble: Ensemble, step: int) -> Tensor:
     """p_k(λ_i) of every cell, shape (B, n·K)."""
     values = start.spectrum[0].to("cpu", torch.float64).numpy()
     rates = ensemble.learning_rates.flatten().to("cpu", torch.float64).tolist()

@@ -1,4 +1,4 @@
-"""What is measured at a recorded step; a new measurement is a file here and a line in `OBSERVABLES`.
+"""What is measured at a recorded step; a new measurement is a file here and a line in `MEASUREMENTS`.
 
 A config names those it wants in `training.measure`; what is not named is neither computed nor stored.
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Observable:
+class Measurement:
     """A measurement: its variables in the store, and how to compute them at a record.
 
     Attributes:
@@ -86,7 +86,7 @@ _MODULES = (
     du_conditions,
     alignment,
 )
-OBSERVABLES = {m.__name__.rpartition(".")[2]: Observable(m.VARIABLES, m.NEEDS, m.measure) for m in _MODULES}
+MEASUREMENTS = {m.__name__.rpartition(".")[2]: Measurement(m.VARIABLES, m.NEEDS, m.measure) for m in _MODULES}
 DEFAULT = ("loss", "kernel", "drift", "patterns")
 
 STATUS = Variable("status", CELL, "state of the cell", dtype="int8", attributes=STATUS_FLAGS)
@@ -101,7 +101,7 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
     >>> chosen(["drift", "loss"])
     ('loss', 'drift')
     """
-    return choices.chosen(names, OBSERVABLES)
+    return choices.chosen(names, MEASUREMENTS)
 
 
 def needs(names: Sequence[str]) -> tuple[str, ...]:
@@ -110,12 +110,12 @@ def needs(names: Sequence[str]) -> tuple[str, ...]:
     >>> needs(["spectrum", "modes"])
     ('unit_cotangents', 'kernel', 'spectrum')
     """
-    return tuple(dict.fromkeys(need for name in chosen(names) for need in OBSERVABLES[name].needs))
+    return tuple(dict.fromkeys(need for name in chosen(names) for need in MEASUREMENTS[name].needs))
 
 
 def training_variables(names: Sequence[str]) -> tuple[Variable, ...]:
     """The variables of these measurements, and the cell's status."""
-    return (*(v for name in chosen(names) for v in OBSERVABLES[name].variables), STATUS)
+    return (*(v for name in chosen(names) for v in MEASUREMENTS[name].variables), STATUS)
 
 
 TRAINING_VARIABLES = training_variables(DEFAULT)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Start
+from widesweep.workers.engine.initial_state import InitialState
 from widesweep.workers.engine.linearized_state import LinearizedState, linearized_state
 from widesweep.workers.engine.norms import eigenpairs
 from widesweep.workers.engine.tangent_kernels import layer_tangent_kernels, tangent_kernel
@@ -18,7 +18,12 @@ class Record:
     """A batch at a recorded step, after its forward pass; n·K outputs lie side by side, sample-major."""
 
     def __init__(
-        self, ensemble: Ensemble, residual: Tensor, start: Start, step: int, kernel: Tensor | None = None
+        self,
+        ensemble: Ensemble,
+        residual: Tensor,
+        start: InitialState,
+        step: int,
+        kernel: Tensor | None = None,
     ) -> None:
         """Looks at a batch and at what it started from.
 

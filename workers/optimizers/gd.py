@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from widesweep.workers.engine.ensemble import Ensemble
-    from widesweep.workers.engine.initial_state import Start
+    from widesweep.workers.engine.initial_state import InitialState
 
 
 class GradientDescent(Training):
@@ -33,7 +33,7 @@ class GradientDescent(Training):
         """Plain descent does."""
         return True
 
-    def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
+    def stepper(self, ensemble: Ensemble, start: InitialState) -> Stepper:
         """Descent in place."""
         return _Descent(ensemble, start)
 
@@ -45,7 +45,7 @@ class _Descent(Stepper):
     own residual.
     """
 
-    def __init__(self, ensemble: Ensemble, start: Start) -> None:
+    def __init__(self, ensemble: Ensemble, start: InitialState) -> None:
         super().__init__(ensemble, start)
         self.replay = Replay(self._step, ensemble.x.device)
 

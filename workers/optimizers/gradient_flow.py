@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from widesweep.workers.engine.ensemble import Ensemble
-    from widesweep.workers.engine.initial_state import Start
+    from widesweep.workers.engine.initial_state import InitialState
 
 Tolerance = Annotated[float, Field(ge=1e-12, le=1e-2, allow_inf_nan=False)]
 
@@ -50,7 +50,7 @@ class GradientFlow(Training):
     optimizer: Literal["gradient_flow"] = "gradient_flow"
     tolerance: Tolerance = 1e-8
 
-    def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
+    def stepper(self, ensemble: Ensemble, start: InitialState) -> Stepper:
         """The flow of a batch."""
         return _Flow(ensemble, start, self.tolerance)
 
@@ -74,7 +74,7 @@ class GradientFlow(Training):
 
 
 class _Flow(Stepper):
-    def __init__(self, ensemble: Ensemble, start: Start, tolerance: float) -> None:
+    def __init__(self, ensemble: Ensemble, start: InitialState, tolerance: float) -> None:
         super().__init__(ensemble, start)
         self.tolerance = tolerance
         self.scale = start.extreme_eigenvalues[1][ensemble.start][:, None, None]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from widesweep.workers.engine.ensemble import Ensemble
-    from widesweep.workers.engine.initial_state import Start
+    from widesweep.workers.engine.initial_state import InitialState
 
 Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -38,7 +38,7 @@ class Langevin(Training):
     optimizer: Literal["langevin"] = "langevin"
     temperature: Temperature
 
-    def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
+    def stepper(self, ensemble: Ensemble, start: InitialState) -> Stepper:
         """Noisy descent on a batch."""
         return _Noisy(ensemble, start, self.temperature)
 
@@ -65,7 +65,7 @@ class Langevin(Training):
 
 
 class _Noisy(Stepper):
-    def __init__(self, ensemble: Ensemble, start: Start, temperature: float) -> None:
+    def __init__(self, ensemble: Ensemble, start: InitialState, temperature: float) -> None:
         super().__init__(ensemble, start)
         self.temperature = temperature
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from widesweep.workers.engine.ensemble import Ensemble
-    from widesweep.workers.engine.initial_state import Start
+    from widesweep.workers.engine.initial_state import InitialState
 
 Momentum = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
@@ -37,11 +37,11 @@ class Nesterov(Training):
     optimizer: Literal["nesterov"] = "nesterov"
     momentum: Literal["optimal"] | Momentum = "optimal"
 
-    def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
+    def stepper(self, ensemble: Ensemble, start: InitialState) -> Stepper:
         """Momentum on a batch, one β for each cell."""
         return _Accelerated(ensemble, start, self._momenta(ensemble, start))
 
-    def _momenta(self, ensemble: Ensemble, start: Start) -> Tensor:
+    def _momenta(self, ensemble: Ensemble, start: InitialState) -> Tensor:
         rates = ensemble.learning_rates
         if self.momentum != "optimal":
             return rates.new_full(rates.shape, self.momentum)
@@ -86,7 +86,7 @@ class Nesterov(Training):
 class _Accelerated(Stepper):
     """Holds the last movement V(k) = θ(k) − θ(k−1); then V(k+1) = βV(k) − η∇L(θ(k) + βV(k))."""
 
-    def __init__(self, ensemble: Ensemble, start: Start, momenta: Tensor) -> None:
+    def __init__(self, ensemble: Ensemble, start: InitialState, momenta: Tensor) -> None:
         super().__init__(ensemble, start)
         self.momenta = momenta
         self.movement = ensemble.zeros()

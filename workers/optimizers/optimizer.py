@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from widesweep.workers.engine.ensemble import Ensemble
-    from widesweep.workers.engine.initial_state import Start
+    from widesweep.workers.engine.initial_state import InitialState
 
 Steps = Annotated[int, Field(ge=1, le=100_000_000, strict=True)]
 Records = Annotated[int, Field(ge=2, le=100_000, strict=True)]
@@ -33,7 +33,7 @@ Records = Annotated[int, Field(ge=2, le=100_000, strict=True)]
 class Stepper(ABC):
     """A batch's optimiser: moves its parameters from one look of the training loop to the next."""
 
-    def __init__(self, ensemble: Ensemble, start: Start) -> None:
+    def __init__(self, ensemble: Ensemble, start: InitialState) -> None:
         """Binds the optimiser to a batch at step 0, before any forward pass."""
         self.ensemble = ensemble
         self.start = start
@@ -127,7 +127,7 @@ class Training(BaseModel, ABC):
         return measurements.training_variables(self.measure)
 
     @abstractmethod
-    def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
+    def stepper(self, ensemble: Ensemble, start: InitialState) -> Stepper:
         """This optimiser on a batch."""
 
     def recorded_steps(self) -> tuple[int, ...]:
@@ -187,7 +187,7 @@ class Training(BaseModel, ABC):
 
     @property
     def skips_between_looks(self) -> bool:
-        """Whether it computes no more between two looks than `held_layer` leaves to do."""
+        """Whether it computes no more between two looks than `input_space_update` leaves to do."""
         return False
 
     @property

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from widesweep.workers.engine.ensemble import Ensemble
-    from widesweep.workers.engine.initial_state import Start
+    from widesweep.workers.engine.initial_state import InitialState
 
 BatchSize = Annotated[int, Field(ge=1, strict=True)]
 
@@ -38,7 +38,7 @@ class StochasticGradientDescent(Training):
     optimizer: Literal["sgd"] = "sgd"
     batch_size: BatchSize
 
-    def stepper(self, ensemble: Ensemble, start: Start) -> Stepper:
+    def stepper(self, ensemble: Ensemble, start: InitialState) -> Stepper:
         """Mini-batches for a batch of cells."""
         return _MiniBatches(ensemble, start, min(self.batch_size, ensemble.x.shape[1]))
 
@@ -54,7 +54,7 @@ class StochasticGradientDescent(Training):
 class _MiniBatches(Stepper):
     """Forward and backward on the chosen points alone, through the batch's own weights."""
 
-    def __init__(self, ensemble: Ensemble, start: Start, size: int) -> None:
+    def __init__(self, ensemble: Ensemble, start: InitialState, size: int) -> None:
         super().__init__(ensemble, start)
         self.size, self.samples = size, ensemble.x.shape[1]
         self.steps_per_epoch = -(-self.samples // size)

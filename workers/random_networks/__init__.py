@@ -19,7 +19,7 @@ from widesweep.workers.networks.network import Network
 from widesweep.workers.random_networks import parts as grid
 from widesweep.workers.random_networks.initialization_config import InitializationConfig
 from widesweep.workers.random_networks.measurement import Case, Measurement
-from widesweep.workers.random_networks.statistics import MEASUREMENTS
+from widesweep.workers.random_networks.statistics import STATISTICS
 from widesweep.workers.seeds import generator
 from widesweep.workers.variable import DONE, STATUS_FLAGS, Variable
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GROUPS",
-    "MEASUREMENTS",
+    "STATISTICS",
     "STATUS",
     "VARIABLES",
     "InitializationBlock",
@@ -80,12 +80,12 @@ class InitializationBlock:
 
 def variables(settings: InitializationConfig) -> tuple[Variable, ...]:
     """What /initialization holds of a (width, depth): the measurements' variables, and its status."""
-    return (*(v for name in settings.measure for v in MEASUREMENTS[name].variables), STATUS)
+    return (*(v for name in settings.measure for v in STATISTICS[name].variables), STATUS)
 
 
 def predicted(settings: InitializationConfig) -> tuple[Variable, ...]:
     """What /theory holds beside them."""
-    return tuple(v for name in settings.measure for v in MEASUREMENTS[name].predicted)
+    return tuple(v for name in settings.measure for v in STATISTICS[name].predicted)
 
 
 def part_variables(settings: InitializationConfig) -> tuple[Variable, ...]:
@@ -108,7 +108,7 @@ def part_count(settings: InitializationConfig, network: Network) -> int:
     """Parts that the draws of a (width, depth) make: those of the measurement with most."""
     case = Case(network.sampled_as, 1, 1, settings)
     return max(
-        grid.count(m.draws(settings), m.part_draws(case)) for m in (MEASUREMENTS[n] for n in settings.measure)
+        grid.count(m.draws(settings), m.part_draws(case)) for m in (STATISTICS[n] for n in settings.measure)
     )
 
 
@@ -117,7 +117,7 @@ def draws_by_part(block: InitializationBlock) -> np.ndarray:
     numbers = range(part_count(block.initialization, block.network))
     return np.array(
         [
-            [int(_sizes(MEASUREMENTS[name], block.case, part).sum()) for part in numbers]
+            [int(_sizes(STATISTICS[name], block.case, part).sum()) for part in numbers]
             for name in block.initialization.measure
         ]
     )
@@ -127,7 +127,7 @@ def draw_s(block: InitializationBlock) -> float:
     """Seconds that all draws of a (width, depth) take on one core, predicted from stated constants."""
     settings = block.initialization
     return math.fsum(
-        m.draws(settings) * m.draw_s(block.case) for m in (MEASUREMENTS[name] for name in settings.measure)
+        m.draws(settings) * m.draw_s(block.case) for m in (STATISTICS[name] for name in settings.measure)
     )
 
 
@@ -178,7 +178,7 @@ def sample(block: InitializationBlock, parts: Iterable[int]) -> xr.Dataset:
 
 def _part_sums(name: str, block: InitializationBlock, part: int) -> np.ndarray:
     """Sums of a part by group, shape (64, statistics); 0 where a group has no draws."""
-    measurement, case = MEASUREMENTS[name], block.case
+    measurement, case = STATISTICS[name], block.case
     sums = np.zeros((GROUPS, measurement.statistics(block.initialization)))
     for group, size in enumerate(_sizes(measurement, case, part).tolist()):
         if size:
@@ -208,7 +208,7 @@ def finish(block: InitializationBlock, sums: xr.Dataset) -> xr.Dataset:
     ordered = sums.sortby("part")
     found: dict[str, np.ndarray] = {"status": np.asarray(np.int8(DONE))}
     for name in settings.measure:
-        measurement = MEASUREMENTS[name]
+        measurement = STATISTICS[name]
         table = np.asarray(ordered[f"{name}_sums"].values)
         means, sizes = grid.pooled(table, measurement.draws(settings), measurement.part_draws(case))
         values, errors = jackknife(means, sizes, measurement.summary(case))

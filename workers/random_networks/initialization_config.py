@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from widesweep.workers import choices
-from widesweep.workers.random_networks.statistics import DEFAULT, MEASUREMENTS
+from widesweep.workers.random_networks.statistics import DEFAULT, STATISTICS
 
 
 class InitializationConfig(BaseModel):
@@ -58,7 +58,7 @@ class InitializationConfig(BaseModel):
     @field_validator("measure")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return choices.chosen(names, MEASUREMENTS)
+        return choices.chosen(names, STATISTICS)
 
     @model_serializer(mode="wrap")
     def _lean(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -18,17 +18,17 @@ from widesweep.workers.engine import matmul
 from widesweep.workers.engine.compiled import lanczos
 from widesweep.workers.engine.device import resolved
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.initial_state import InitialState, Points
 from widesweep.workers.engine.parameters import initial_parameters
 from widesweep.workers.engine.sync_steps import runs
-from widesweep.workers.measurements import OBSERVABLES, needs
+from widesweep.workers.measurements import MEASUREMENTS, needs
 from widesweep.workers.measurements.record import Record
 from widesweep.workers.networks.network import Network
 from widesweep.workers.optimizers.optimizer import Stepper, Training
 from widesweep.workers.training import checkpoint as checkpoints
 from widesweep.workers.training import costs
 from widesweep.workers.training.checkpoint import FINISHED, Batch, Flush, Ledger, States
-from widesweep.workers.training.step_window import Sight, at_once
+from widesweep.workers.training.step_window import StepWindow, at_once
 from widesweep.workers.variable import DIVERGED, DONE
 
 DIVERGENCE = 1e6  # ‖r‖ / ‖r(0)‖ from which a cell counts as diverged
@@ -218,7 +218,7 @@ def _train_batch(
     ledger.finish(batch, _train(block, ensemble, start, batch, ledger))
 
 
-def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[int, ...]) -> Start:
+def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[int, ...]) -> InitialState:
     dtype = getattr(torch, block.training.dtype)
     layers = block.network.layers(block.width, block.depth, data.x.shape[1], data.outputs)
     coordinates = [(block.seed, block.width, block.depth, seed) for seed in seeds]
@@ -226,7 +226,7 @@ def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[
         torch.as_tensor(p, dtype=dtype, device=device)
         for p in (data.x, data.y.ravel(), data.test_x, data.test_y.ravel())
     )
-    return Start(
+    return InitialState(
         network=block.network,
         training=block.training,
         layers=layers,
@@ -237,7 +237,7 @@ def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[
 
 
 def _train(
-    block: TrainingBlock, ensemble: Ensemble, start: Start, batch: Batch, ledger: Ledger
+    block: TrainingBlock, ensemble: Ensemble, start: InitialState, batch: Batch, ledger: Ledger
 ) -> dict[str, np.ndarray]:
     """The loop over looks; arrays (cells, …) by variable.
 
@@ -253,27 +253,27 @@ def _train(
     for looks in runs(block.steps, batch.step, at_once(block.training, ensemble, stepper)):
         first = looks.pairs[0][0]
         ledger.look(batch, results, partial(_states, ensemble, stepper, batch.cells[place], initial, first))
-        sight = Sight(ensemble, stepper, start, looks)
+        window = StepWindow(ensemble, stepper, start, looks)
         for k, (step, following) in enumerate(looks.pairs):
-            norm = sight.residuals[k].square().sum(1).sqrt().to("cpu", torch.float64).numpy()
+            norm = window.residuals[k].square().sum(1).sqrt().to("cpu", torch.float64).numpy()
             initial = norm if step == 0 else initial
             sound = norm <= DIVERGENCE * initial
             results["status"][place[~sound]] = DIVERGED
             place, initial, norm = place[sound], initial[sound], norm[sound]
-            sight.keep(sound)
+            window.keep(sound)
             if step in recorded and len(place):
-                record = Record(ensemble, sight.residuals[k], start, step, sight.kernel(k))
+                record = Record(ensemble, window.residuals[k], start, step, window.kernel(k))
                 _record(record, results, place, recorded[step], reads_weights=True)
                 if following == step + 1 and stepper.leaves_the_look:
-                    sight.advance(step, following)
+                    window.advance(step, following)
                 _record(record, results, place, recorded[step], reads_weights=False)
                 moving = norm > block.training.rounding_floor * initial
                 _repeat_last(results, place[~moving], recorded[step])
                 place, initial = place[moving], initial[moving]
-                sight.keep(moving)
+                window.keep(moving)
             if not len(place) or step == following:
                 return results
-            sight.advance(step, following)
+            window.advance(step, following)
     return results
 
 
@@ -307,9 +307,9 @@ def _record(
     record: Record, results: dict[str, np.ndarray], place: np.ndarray, k: int, *, reads_weights: bool
 ) -> None:
     """Measures what reads weights, or what does not."""
-    chosen = (OBSERVABLES[name] for name in record.start.training.measure)
-    for observable in (each for each in chosen if each.reads_weights == reads_weights):
-        for variable, tensor in zip(observable.variables, observable.measure(record), strict=True):
+    chosen = (MEASUREMENTS[name] for name in record.start.training.measure)
+    for measurement in (each for each in chosen if each.reads_weights == reads_weights):
+        for variable, tensor in zip(measurement.variables, measurement.measure(record), strict=True):
             results[variable.name][place, k] = tensor.to("cpu", torch.float64).numpy()
 
 

@@ -28,8 +28,8 @@ def steps_flops(network: Network, training: Training, width: int, depth: int, si
     """Floating-point operations of all steps of a cell.
 
     Descent computes nothing between two looks (`looks`) that need not be: layers below the lowest that trains
-    stay, and a first layer that trains is held in the samples' space (`held_layer`), where a step takes one
-    product of n·n·m, and the stretch two of n·d·m to begin and to end. A look before a stretch of several
+    stay, and a first layer that trains is updated in the samples' space, where a step takes one product of
+    n·n·m, and the stretch two of n·d·m to begin and to end. A look before a stretch of several
     steps has a forward pass of its own.
 
     >>> from widesweep.workers.networks import RandomFeatures

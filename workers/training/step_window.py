@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Start
+from widesweep.workers.engine.initial_state import InitialState
 from widesweep.workers.engine.sync_steps import CHECK_STEPS, Run
-from widesweep.workers.measurements import OBSERVABLES
+from widesweep.workers.measurements import MEASUREMENTS
 from widesweep.workers.optimizers.optimizer import Stepper, Training
 
 KERNELS_BYTES = 8 * 2**20  # of all looks in one go, unless one look has more
@@ -20,27 +20,27 @@ def at_once(training: Training, ensemble: Ensemble, stepper: Stepper) -> int:
 
     Any number of them has the same bits.
     """
-    if not (stepper.sees_kernels and all(OBSERVABLES[m].reads_the_kernel_alone for m in training.measure)):
+    if not (stepper.sees_kernels and all(MEASUREMENTS[m].reads_the_kernel_alone for m in training.measure)):
         return 0
     kernels = len(ensemble) * ensemble.width_of_outputs**2 * training.itemsize
     return max(1, min(CHECK_STEPS, KERNELS_BYTES // kernels))
 
 
-class Sight:
+class StepWindow:
     """Residuals of a batch at some looks and, where its steps are taken along, kernels.
 
     Attributes:
         residuals: r at each look, shape (looks, B, n·K).
     """
 
-    def __init__(self, ensemble: Ensemble, stepper: Stepper, start: Start, looks: Run) -> None:
+    def __init__(self, ensemble: Ensemble, stepper: Stepper, start: InitialState, looks: Run) -> None:
         """Looks at a batch, once before it moves or, if the run says so, before each of its steps."""
         self._ensemble = ensemble
         self._stepper = stepper
         self._kernels: Tensor | None = None
         self._has_moved = looks.moves
         if looks.moves:
-            needs_kernels = any("kernel" in OBSERVABLES[m].needs for m in start.training.measure)
+            needs_kernels = any("kernel" in MEASUREMENTS[m].needs for m in start.training.measure)
             self.residuals, self._kernels = stepper.advance_seeing(len(looks.pairs), kernels=needs_kernels)
         else:
             self.residuals = (ensemble.forward() - start.targets)[None]

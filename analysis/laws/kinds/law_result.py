@@ -55,7 +55,7 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Finding:
+class LawResult:
     """One row of /laws, and its figure.
 
     Attributes:
@@ -124,13 +124,13 @@ def judge(estimate: Estimate, low: float, high: float, *, resolution: float = RE
     return CONSISTENT, power
 
 
-def undecided(name: str, title: str, expected: float, reason: str, points: int = 0) -> Finding:
+def undecided(name: str, title: str, expected: float, reason: str, points: int = 0) -> LawResult:
     """A law that cannot be fitted, with the reason.
 
     >>> undecided("weight_drift", "drift", -0.5, "No cell is done.").verdict
     'inconclusive'
     """
     nothing = Estimate(*(float("nan"),) * 5)
-    return Finding(
+    return LawResult(
         name, title, nothing, expected, expected, expected, float("nan"), points, INCONCLUSIVE, reason
     )

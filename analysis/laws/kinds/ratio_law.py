@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.network_pairs import Array, Logs, Pairs, line, pairs_of
 from widesweep.analysis.laws.kinds.points import constant
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 
 FEWEST_POINTS = 3
 EXACT_TOLERANCE = 0.01  # in the exponent, per power of L/n
@@ -41,19 +41,19 @@ class RatioLaw:
     predicted: str | None
     along_depth: bool = False
 
-    def find(self, evidence: Evidence) -> list[Finding]:
+    def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where the quantity was not measured, or nothing is predicted of it.
 
         >>> law = RatioLaw("a", "a", 1.0, "a", "a", None)
-        >>> law.find(Evidence({}, None, None, None, xr.Dataset()))
+        >>> law.find(CellSummary({}, None, None, None, xr.Dataset()))
         []
         """
-        found = self.pairs(evidence)
-        return [] if found is None else [self.of_pairs(*found, draws_of(evidence))]
+        found = self.pairs(summary)
+        return [] if found is None else [self.of_pairs(*found, draws_of(summary))]
 
-    def pairs(self, evidence: Evidence) -> tuple[Pairs, str] | None:
+    def pairs(self, summary: CellSummary) -> tuple[Pairs, str] | None:
         """The pairs that the law is about, and how their prediction was made; None where there are none."""
-        group, theory = evidence.initialization, evidence.theory
+        group, theory = summary.initialization, summary.theory
         if group is None or self.variable not in group:
             return None
         if self.predicted is not None and (
@@ -73,7 +73,7 @@ class RatioLaw:
         found = pairs_of(group, group[self.variable], error, predicted, along_depth=self.along_depth)
         return found if predicted is not None else found.on_a_power_law(self.expected)
 
-    def of_pairs(self, pairs: Pairs, kind: str, draws: float) -> Finding:
+    def of_pairs(self, pairs: Pairs, kind: str, draws: float) -> LawResult:
         """What pairs say of the law.
 
         Args:
@@ -91,7 +91,7 @@ class RatioLaw:
         verdict, power = judge(estimate, low, high)
         agreement = _agreement(pairs) if kind != ORDER_ALONE else ()
         note = " ".join(s for s in (power, allowed, *agreement, _tails(draws, pairs)) if s)
-        return Finding(
+        return LawResult(
             self.name, self.title, estimate, self.expected, low, high, r_squared, count, verdict, note,
             self._plot(pairs, logs, estimate.value, kind), _numbers(pairs, logs, estimate.value, kind),
         )  # fmt: skip
@@ -130,9 +130,9 @@ class RatioLaw:
         return curves
 
 
-def draws_of(evidence: Evidence) -> float:
+def draws_of(summary: CellSummary) -> float:
     """Fewest draws of a pair that is done; 0 where unknown."""
-    group = evidence.initialization
+    group = summary.initialization
     draws = np.zeros(0) if group is None or "draws" not in group else group["draws"].values
     return float(draws[draws > 0].min()) if (draws > 0).any() else 0.0
 

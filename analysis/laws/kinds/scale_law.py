@@ -10,10 +10,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from widesweep.analysis.fitting import fit
-from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.width_law import fitted_curve, point_series, shortfall
 from widesweep.analysis.reading.axes import SCALE
-from widesweep.analysis.reading.cell_summary import DONE, Evidence
+from widesweep.analysis.reading.cell_summary import DONE, CellSummary
 
 Array = NDArray[np.float64]
 
@@ -50,41 +50,41 @@ class ScaleLaw:
     title: str
     variable: str
     y_label: str
-    concerns: Callable[[Evidence], bool] = lambda evidence: True
+    concerns: Callable[[CellSummary], bool] = lambda summary: True
 
-    def find(self, evidence: Evidence) -> list[Finding]:
+    def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where α is no axis, or the quantity was not measured or cannot move.
 
-        >>> ScaleLaw("name", "title", "loss", "y").find(Evidence({}, None, None, None, xr.Dataset()))
+        >>> ScaleLaw("name", "title", "loss", "y").find(CellSummary({}, None, None, None, xr.Dataset()))
         []
         """
-        cells = evidence.cells
+        cells = summary.cells
         if cells is None or SCALE not in cells.dims or self.variable not in cells:
             return []
         values = np.asarray(cells[self.variable].transpose(*DIMS).values, dtype=np.float64)
         status = cells["status"].transpose(*DIMS).values
-        if not self.concerns(evidence) or ((status == DONE).any() and not (np.nan_to_num(values) > 0).any()):
+        if not self.concerns(summary) or ((status == DONE).any() and not (np.nan_to_num(values) > 0).any()):
             return []
         values = np.where(values > 0, values, np.nan)
-        values, unfinished = _on_equal_paths(evidence, cells, values)
+        values, unfinished = _on_equal_paths(summary, cells, values)
         used = int(np.isfinite(values).sum())
         reasons = " ".join(s for s in (unfinished, shortfall(status, used)) if s)
         present = int(np.isfinite(values).any((0, 1, 2, 4)).sum())
         if present < FEWEST_SCALES:
             reason = f"{present} output scales have cells to fit; {FEWEST_SCALES} are needed. {reasons}"
             return [undecided(self.name, self.title, EXPECTED, reason.strip(), used)]
-        return [self._fit(evidence, cells, values, reasons)]
+        return [self._fit(summary, cells, values, reasons)]
 
-    def _fit(self, evidence: Evidence, cells: xr.Dataset, values: Array, reasons: str) -> Finding:
+    def _fit(self, summary: CellSummary, cells: xr.Dataset, values: Array, reasons: str) -> LawResult:
         alpha = np.asarray(cells[SCALE].values, dtype=np.float64)
         line = _Line(alpha, values)
         estimate = fit.bootstrap(line.log_y, line.slope, scatter=line.scatter)
-        centered = bool(evidence.network.get("centered", False))
+        centered = bool(summary.network.get("centered", False))
         low, high, allowed = _allowed(cells, alpha, line) if centered else (np.nan, np.nan, UNCENTERED)
         verdict, power = judge(estimate, low, high) if centered else ("inconclusive", "")
         away = f"A slope of 0 is off by {abs(estimate.value) / estimate.error:.0f} standard errors."
         sentences = (power, allowed, away if estimate.error > 0 and centered else "", reasons)
-        return Finding(
+        return LawResult(
             self.name,
             self.title,
             estimate,
@@ -149,9 +149,9 @@ class _Line:
         return np.moveaxis(whole, -2, -4).reshape(*means.shape[:-3], scales, widths * depths, rates)
 
 
-def _on_equal_paths(evidence: Evidence, cells: xr.Dataset, values: Array) -> tuple[Array, str]:
+def _on_equal_paths(summary: CellSummary, cells: xr.Dataset, values: Array) -> tuple[Array, str]:
     """Cells whose movements can be compared: at the same stable ηα²λ, else those that have converged."""
-    section = evidence.config.get("training")
+    section = summary.config.get("training")
     settings = section if isinstance(section, dict) else {}
     if settings.get("learning_rate_unit", "relative") == "relative":
         stable = np.asarray(cells["learning_rate"].values) < STABLE

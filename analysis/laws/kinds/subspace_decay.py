@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.points import cell_axes, coordinates
 from widesweep.analysis.laws.own_kernel import FEWEST_NETWORKS, median_interval
-from widesweep.analysis.reading.cell_summary import Evidence
+from widesweep.analysis.reading.cell_summary import CellSummary
 
 Array = NDArray[np.float64]
 
@@ -46,9 +46,9 @@ class SubspaceDecay:
         bound = "at least" if self.space == "information" else "at most"
         return f"The residual's {self.space} part falls {bound} as fast as the mode at the cut-off"
 
-    def find(self, evidence: Evidence) -> list[Finding]:
+    def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where the spaces were not measured."""
-        cells = evidence.cells
+        cells = summary.cells
         if cells is None or self.name not in cells:
             return []
         decay = np.asarray(cells[self.name].transpose("width", "depth", "seed", "learning_rate").values)
@@ -64,7 +64,7 @@ class SubspaceDecay:
         kept = float(np.mean((networks >= low) & (networks <= high)))
         note = f"{power} It holds in {100 * kept:.0f} % of {len(networks)} networks."
         return [
-            Finding(
+            LawResult(
                 self.name, self.title, estimate, 1.0, low, high, float("nan"), points, verdict, note,
                 self._plot(cells, decay),
             )

@@ -12,10 +12,10 @@ from scipy import stats
 
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.fitting.extrapolation import FINITE_SIZE, LARGEST_CORRECTION
-from widesweep.analysis.laws.kinds.law_result import Curve, Finding, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.points import constant, rate_axis
 from widesweep.analysis.reading.axes import along_rates, spoken
-from widesweep.analysis.reading.cell_summary import DONE, Evidence
+from widesweep.analysis.reading.cell_summary import DONE, CellSummary
 from widesweep.analysis.reading.sweep import cell_counts
 
 Array = NDArray[np.float64]
@@ -54,17 +54,17 @@ class WidthLaw:
     rivals: tuple[float, ...] = ()
     layer: int | None = None
     depth: int | None = None
-    known_factor: Callable[[Evidence, Array], tuple[Array, str] | None] | None = None
-    extreme_factor: Callable[[Evidence, Array], tuple[Array, str] | None] | None = None
+    known_factor: Callable[[CellSummary, Array], tuple[Array, str] | None] | None = None
+    extreme_factor: Callable[[CellSummary, Array], tuple[Array, str] | None] | None = None
 
-    def find(self, evidence: Evidence) -> list[Finding]:
+    def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where the quantity was not measured or cannot move."""
-        values = self._values(evidence)
+        values = self._values(summary)
         if values is None:
             return []
-        widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]  # `find` saw that cells are there
+        widths = np.asarray(summary.cells["width"].values, dtype=np.float64)  # type: ignore[index]  # `find` saw that cells are there
         finite = np.isfinite(values)
-        status = evidence.cells["status"]  # type: ignore[index]  # `find` saw that cells are there
+        status = summary.cells["status"]  # type: ignore[index]  # `find` saw that cells are there
         states = status.sel(depth=[self.depth] if self.depth else slice(None)).values
         finished = bool((states == DONE).any())
         if finished and not (values[finite] != 0).any():
@@ -79,11 +79,11 @@ class WidthLaw:
                     self.name, self.title, self.expected, reason.strip(), int(np.isfinite(values).sum())
                 )
             ]
-        return [self._fit(evidence, widths, values, missing)]
+        return [self._fit(summary, widths, values, missing)]
 
-    def _values(self, evidence: Evidence) -> Array | None:
+    def _values(self, summary: CellSummary) -> Array | None:
         """Last records (width, depth, seed, rate); None where there is no such variable or layer."""
-        cells = evidence.cells
+        cells = summary.cells
         if cells is None or self.variable not in cells:
             return None
         values = cells[self.variable]
@@ -96,31 +96,31 @@ class WidthLaw:
             values = values.sel(depth=[self.depth])
         return np.asarray(values.values, dtype=np.float64)
 
-    def log_values(self, evidence: Evidence) -> Array | None:
+    def log_values(self, summary: CellSummary) -> Array | None:
         """What the slope is fitted to: log y less the log of its known factor, (width, depth, seed, rate).
 
         NaN where there is nothing to fit; None where the quantity was not measured.
         """
-        values = self._values(evidence)
+        values = self._values(summary)
         if values is None:
             return None
-        widths = np.asarray(evidence.cells["width"].values, dtype=np.float64)  # type: ignore[index]  # `find` saw that cells are there
-        return self._logs(evidence, widths, np.where(np.isfinite(values) & (values > 0), values, np.nan))
+        widths = np.asarray(summary.cells["width"].values, dtype=np.float64)  # type: ignore[index]  # `find` saw that cells are there
+        return self._logs(summary, widths, np.where(np.isfinite(values) & (values > 0), values, np.nan))
 
-    def _logs(self, evidence: Evidence, widths: Array, values: Array) -> Array:
-        known = self.known_factor(evidence, widths) if self.known_factor else None
+    def _logs(self, summary: CellSummary, widths: Array, values: Array) -> Array:
+        known = self.known_factor(summary, widths) if self.known_factor else None
         factor = known[0] if known else np.ones(len(widths))
         return np.asarray(np.log(values) - np.log(factor)[:, None, None, None])
 
-    def _fit(self, evidence: Evidence, widths: Array, values: Array, missing: str) -> Finding:
-        known = self.known_factor(evidence, widths) if self.known_factor else None
-        log_y = self._logs(evidence, widths, values)
+    def _fit(self, summary: CellSummary, widths: Array, values: Array, missing: str) -> LawResult:
+        known = self.known_factor(summary, widths) if self.known_factor else None
+        log_y = self._logs(summary, widths, values)
         weight = np.isfinite(values).sum(2).astype(np.float64)
         log_m = np.broadcast_to(np.log(widths)[:, None, None], weight.shape)
         estimator = fit.power_law(log_m, weight)
         r_squared, scatter = fit.residuals(log_m, fit.means_over_seeds(log_y), weight)
         estimate = fit.bootstrap(log_y, estimator, scatter=scatter)
-        low, high, sentence = self._allowed(evidence, widths, weight, estimator)
+        low, high, sentence = self._allowed(summary, widths, weight, estimator)
         verdict, power = judge(estimate, low, high)
         sentences = [power, sentence]
         if known:
@@ -129,25 +129,25 @@ class WidthLaw:
         sentences += [
             *self._comparisons(log_y, widths, weight, estimate),
             self._scope(),
-            _pooled(evidence),
+            _pooled(summary),
             missing,
         ]
         note = " ".join(s for s in sentences if s)
-        plot = self._plot(evidence, widths, log_y, estimator, estimate.value)
-        return Finding(
+        plot = self._plot(summary, widths, log_y, estimator, estimate.value)
+        return LawResult(
             self.name, self.title, estimate, self.expected, low, high, r_squared,
             int(np.isfinite(values).sum()), verdict, note, plot,
         )  # fmt: skip
 
     def _allowed(
-        self, evidence: Evidence, widths: Array, weight: Array, estimator: fit.Estimator
+        self, summary: CellSummary, widths: Array, weight: Array, estimator: fit.Estimator
     ) -> tuple[float, float, str]:
         """Slopes that theory allows on these widths: the limit, times 1 + c/√m, times an extreme's factor."""
         bend = finite_size_bend(widths, float(widths.min()))
         shifts = [_slope_of(estimator, f, weight) for f in (1.0 + bend, 1.0 / (1.0 + bend))]
         low, high = self.allowed[0] + min(shifts), self.allowed[1] + max(shifts)
         opening = ""
-        extreme = self.extreme_factor(evidence, widths) if self.extreme_factor else None
+        extreme = self.extreme_factor(summary, widths) if self.extreme_factor else None
         if extreme is not None:
             shift = _slope_of(estimator, extreme[0], weight)
             low, high = low + min(shift, 0.0), high + max(shift, 0.0)
@@ -177,10 +177,10 @@ class WidthLaw:
         return f"Fitted at depth {self.depth}." if self.depth is not None else ""
 
     def _plot(
-        self, evidence: Evidence, widths: Array, log_y: Array, estimator: fit.Estimator, slope: float
+        self, summary: CellSummary, widths: Array, log_y: Array, estimator: fit.Estimator, slope: float
     ) -> Plot:
         """Geometric means over seeds with 95 % bars, the fit of each depth, the theory's slope."""
-        cells = evidence.cells
+        cells = summary.cells
         assert cells is not None
         depths = [self.depth] if self.depth is not None else [int(d) for d in cells["depth"].values]
         rates = _rates(cells)
@@ -223,9 +223,9 @@ def _rates(cells: xr.Dataset) -> list[str]:
     return ["".join(f", {part[i]}" for part in parts) for i in range(len(eta))]
 
 
-def _pooled(evidence: Evidence) -> str:
+def _pooled(summary: CellSummary) -> str:
     """What becomes of variants, in words; empty without such an axis."""
-    variants = spoken(evidence.cells)
+    variants = spoken(summary.cells)
     return f"{variants} are pooled, each with its own amplitude." if variants else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.initial_state import InitialState, Points
 from widesweep.workers.engine.parameters import initial_parameters
 from widesweep.workers.networks import FullyConnected, RandomFeatures, TwoLayer
 from widesweep.workers.networks.network import Network
@@ -24,7 +24,7 @@ CASES = {
 
 def start_of(
     network: Network, outputs: int = 1, samples: int = 5, width: int = 7, dtype: torch.dtype = torch.float64
-) -> Start:
+) -> InitialState:
     random = np.random.default_rng(1)
     points = random.normal(size=(samples, 6))
     x = torch.from_numpy(points / np.linalg.norm(points, axis=1, keepdims=True)).to(dtype)
@@ -33,6 +33,6 @@ def start_of(
     layers = network.layers(width, depth, 6, outputs)
     coordinates = [(0, width, depth, seed) for seed in range(CELLS)]
     starts = [initial_parameters(layers, each, dtype, torch.device("cpu")) for each in coordinates]
-    return Start(
+    return InitialState(
         network, GradientDescent(steps=STEPS), layers, coordinates, starts, Points(x, y, x[:0], y[:0])
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.workers.compiled.starts import CASES, CELLS, STEPS, start_of
 from widesweep.workers.engine import matmul, memory_layout
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Start
+from widesweep.workers.engine.initial_state import InitialState
 
 CROWDED = {torch.float64: 256, torch.float32: 512}  # least widths whose rows would be
 
@@ -23,11 +23,11 @@ def one_core_after() -> Iterator[None]:
     matmul.set_threads(1)
 
 
-def batch_of(start: Start, rate: float = 0.002) -> Ensemble:
+def batch_of(start: InitialState, rate: float = 0.002) -> Ensemble:
     return start.batch(np.arange(CELLS), rate * (1.0 + np.arange(CELLS)))
 
 
-def trained(start: Start, cores: int, rate: float = 0.002) -> list[Tensor]:
+def trained(start: InitialState, cores: int, rate: float = 0.002) -> list[Tensor]:
     """Residuals and kernels of some steps, and parameters after them and a stretch."""
     matmul.set_threads(cores)
     batch = batch_of(start, rate)

@@ -15,9 +15,9 @@ from tests.workers.compiled.starts import CASES, CELLS, start_of
 from widesweep.workers.engine import matmul
 from widesweep.workers.engine.compiled import sync_step
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Points, Start
+from widesweep.workers.engine.initial_state import InitialState, Points
 from widesweep.workers.engine.tangent_kernels import tangent_kernel
-from widesweep.workers.measurements import MADE_BY_A_LOOK, OBSERVABLES, needs
+from widesweep.workers.measurements import MADE_BY_A_LOOK, MEASUREMENTS, needs
 from widesweep.workers.measurements.record import Record
 from widesweep.workers.networks import FullyConnected
 from widesweep.workers.optimizers import GradientDescent
@@ -32,7 +32,7 @@ def one_core_after() -> Iterator[None]:
 
 
 def looked(
-    start: Start, cells: tuple[int, ...] = tuple(range(CELLS)), *, early: bool, torch_s: bool
+    start: InitialState, cells: tuple[int, ...] = tuple(range(CELLS)), *, early: bool, torch_s: bool
 ) -> list[Tensor]:
     """Outputs, kernel, and parameters after a step, which comes before the kernel or after it."""
     batch = start.batch(np.array(cells), 0.02 * (1.0 + np.array(cells)))
@@ -123,7 +123,7 @@ def test_a_kernel_is_symmetric_to_the_bit() -> None:
     assert torch.equal(kernel, kernel.mT)
 
 
-@pytest.mark.parametrize("name", OBSERVABLES)
+@pytest.mark.parametrize("name", MEASUREMENTS)
 def test_what_a_look_has_made_is_all_that_some_measurements_read(name: str) -> None:
     """With parameters that are no numbers any more: those measure the same, all others are seen to fail."""
     start = start_of(FullyConnected(weight_variance=2.0), samples=4)
@@ -132,27 +132,27 @@ def test_what_a_look_has_made_is_all_that_some_measurements_read(name: str) -> N
     start.points = Points(x, y, x[:2], y[:2])
     batch = start.batch(np.arange(CELLS), np.full(CELLS, 0.02))
     residual = batch.forward() - start.targets
-    observable = OBSERVABLES[name]
-    before = observable.measure(Record(batch, residual, start, 0))
+    measurement = MEASUREMENTS[name]
+    before = measurement.measure(Record(batch, residual, start, 0))
     tangent_kernel(batch)
     for parameter in batch.trained.tensors:
         parameter.fill_(float("nan"))
     try:
-        after = observable.measure(Record(batch, residual, start, 0))
+        after = measurement.measure(Record(batch, residual, start, 0))
     except RuntimeError:  # no eigenvalues of what is no number
         after = None
     same = after is not None and all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    assert same == (not observable.reads_weights)
-    assert observable.reads_weights == bool(set(needs((name,))) - MADE_BY_A_LOOK)
+    assert same == (not measurement.reads_weights)
+    assert measurement.reads_weights == bool(set(needs((name,))) - MADE_BY_A_LOOK)
 
 
 def test_a_step_before_the_kernel_changes_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """All measurements of a run that is recorded at every step, with and without early steps."""
-    training = GradientDescent(steps=6, records=7, measure=tuple(OBSERVABLES))
+    training = GradientDescent(steps=6, records=7, measure=tuple(MEASUREMENTS))
     b, data = block(FullyConnected(weight_variance=2.0), training=training), sphere(test_samples=3)
-    early, asked = run(b, data), []
-    monkeypatch.setattr(_Descent, "leaves_the_look", property(lambda _: asked.append(1)))
+    early, requested = run(b, data), []
+    monkeypatch.setattr(_Descent, "leaves_the_look", property(lambda _: requested.append(1)))
     late = run(b, data)
-    assert asked
+    assert requested
     for name in early.data_vars:
         np.testing.assert_allclose(early[name], late[name], rtol=EXACT, atol=EXACT, err_msg=name)

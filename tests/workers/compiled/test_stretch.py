@@ -15,7 +15,7 @@ from widesweep.workers.data import Dimensions
 from widesweep.workers.engine import matmul
 from widesweep.workers.engine.compiled import forward_backward, jit, segment
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import Start
+from widesweep.workers.engine.initial_state import InitialState
 from widesweep.workers.networks import FullyConnected, ResNet
 from widesweep.workers.networks.network import Leaky, Network
 from widesweep.workers.training.costs import is_compiled
@@ -27,7 +27,9 @@ def one_core_after() -> Iterator[None]:
     matmul.set_threads(1)
 
 
-def trained(start: Start, cells: tuple[int, ...] = tuple(range(CELLS)), rate: float = 0.02) -> Ensemble:
+def trained(
+    start: InitialState, cells: tuple[int, ...] = tuple(range(CELLS)), rate: float = 0.02
+) -> Ensemble:
     """Cells after two stretches."""
     batch = start.batch(np.array(cells), np.full(len(cells), rate) * (1.0 + np.array(cells)))
     stepper = start.training.stepper(batch, start)

@@ -104,7 +104,7 @@ class Tables:
         source = ensemble.inputs[lowest] if lowest else x
         below = np.array([source.data_ptr(), source.stride(0) if len(source) > 1 else 0], dtype=np.int64)
         held = np.zeros(HELD_CELL + 1, dtype=np.int64)
-        if (layer := ensemble.held_layer) is not None:
+        if (layer := ensemble.input_space_update) is not None:
             held[:] = *(a.data_ptr() for a in (layer.base, layer.gram, layer.moved)), layer.base.stride(0)
         none = np.zeros(1, dtype=np.int64)
         alpha, relu = scales.dtype.type(ensemble.output_scale), bool(ensemble.activation.rectifies)

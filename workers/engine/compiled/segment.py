@@ -47,7 +47,7 @@ def load(dtype: np.dtype) -> None:
 def descend(ensemble: Ensemble, targets: Tensor, steps: int) -> None:
     """Steps of gradient descent, W_h ← W_h − η s_h A_{h−1}ᵀ D_h with D_h carried from r = αf − y, in place.
 
-    Within `held_layer.held` the first layer is held. Activations and outputs of the batch are lost.
+    Within `input_space_update.held` the first layer is held. Activations and outputs of the batch are lost.
 
     Args:
         ensemble: one that `passes.fits`, after its forward pass.

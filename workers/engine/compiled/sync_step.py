@@ -82,7 +82,7 @@ def load(dtype: np.dtype) -> None:
 
 def computes(ensemble: Ensemble) -> bool:
     """Whether passes of this batch are compiled, and none of its layers is held."""
-    return ensemble.is_compiled and ensemble.held_layer is None and ensemble.lowest_moving == 0
+    return ensemble.is_compiled and ensemble.input_space_update is None and ensemble.lowest_moving == 0
 
 
 def forward_pass(ensemble: Ensemble) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is measured on random networks; a new measurement is a file here and a line in `MEASUREMENTS`.
+"""What is measured on random networks; a new measurement is a file here and a line in `STATISTICS`.
 
 A config names those it wants in `initialization.measure`; what is not named is neither drawn nor stored.
 Importing this loads no torch.
@@ -25,5 +25,5 @@ _MODULES = (
     hessian_norm,
     kernel_depth,
 )
-MEASUREMENTS = {module.__name__.rpartition(".")[2]: module.MEASUREMENT for module in _MODULES}
+STATISTICS = {module.__name__.rpartition(".")[2]: module.MEASUREMENT for module in _MODULES}
 DEFAULT = ("cumulants",)

@@ -69,24 +69,24 @@ MADE_BY_A_LOOK = MADE_OF_THE_KERNEL | {
     "last_hidden_eigenvalues",
     "pattern",
 }
-_MODULES = (
-    loss,
-    kernel,
-    drift,
-    patterns,
-    held_out_loss,
-    spectrum,
-    modes,
-    subspaces,
-    layer_kernels,
-    last_hidden_kernel,
-    second_order,
-    linearized,
-    linearized_held_out,
-    du_conditions,
-    alignment,
-)
-MEASUREMENTS = {m.__name__.rpartition(".")[2]: Measurement(m.VARIABLES, m.NEEDS, m.measure) for m in _MODULES}
+_MODULES = {
+    "loss": loss,
+    "kernel": kernel,
+    "drift": drift,
+    "patterns": patterns,
+    "test_loss": held_out_loss,
+    "spectrum": spectrum,
+    "modes": modes,
+    "subspaces": subspaces,
+    "layer_kernels": layer_kernels,
+    "last_hidden_kernel": last_hidden_kernel,
+    "second_order": second_order,
+    "linearized": linearized,
+    "linearized_test": linearized_held_out,
+    "du_conditions": du_conditions,
+    "alignment": alignment,
+}
+MEASUREMENTS = {name: Measurement(m.VARIABLES, m.NEEDS, m.measure) for name, m in _MODULES.items()}
 DEFAULT = ("loss", "kernel", "drift", "patterns")
 
 STATUS = Variable("status", CELL, "state of the cell", dtype="int8", attributes=STATUS_FLAGS)

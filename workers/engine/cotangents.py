@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from widesweep.workers.engine import matmul, memory_layout
+from widesweep.workers.engine.batch import Batch, lowest_trained
 from widesweep.workers.engine.compiled import sync_step
-
-if TYPE_CHECKING:
-    from widesweep.workers.engine.ensemble import Ensemble
 
 
 class Cotangents:
@@ -25,7 +21,7 @@ class Cotangents:
         per_sample: rows for each sample.
     """
 
-    def __init__(self, ensemble: Ensemble, per_sample: int) -> None:
+    def __init__(self, ensemble: Batch, per_sample: int) -> None:
         """Room for the rows of an ensemble at its present batch and points."""
         self.per_sample = per_sample
         rows = per_sample * ensemble.x.shape[1]
@@ -37,7 +33,7 @@ class Cotangents:
         self._past_skip = [make(layer.fan_out) if layer.skip else None for layer in ensemble.layers]
 
     @classmethod
-    def of_each_output(cls, ensemble: Ensemble) -> Cotangents:
+    def of_each_output(cls, ensemble: Batch) -> Cotangents:
         """Rows for the K unit vectors at each sample, ready to be carried."""
         made = cls(ensemble, ensemble.output_count)
         top = made.layers[-1]
@@ -45,7 +41,7 @@ class Cotangents:
         made._at_sample(top).copy_(unit)
         return made
 
-    def carry(self, ensemble: Ensemble, weights: Tensor | None = None) -> None:
+    def carry(self, ensemble: Batch, weights: Tensor | None = None) -> None:
         """Fills the layers below the output down to the lowest that trains.
 
         Args:
@@ -57,7 +53,7 @@ class Cotangents:
         if self.per_sample == 1 and sync_step.computes(ensemble):
             sync_step.carry(ensemble, self)
             return
-        lowest = next(h for h, layer in enumerate(ensemble.layers) if layer.trains)
+        lowest = lowest_trained(ensemble.layers)
         for h in range(len(ensemble.layers) - 1, lowest, -1):
             above, below = self.layers[h], self.layers[h - 1]
             matrix, scale = ensemble.weights[h].transpose(1, 2), ensemble.layers[h].weight_scale
@@ -67,7 +63,7 @@ class Cotangents:
                 matmul.multiply(above, matrix, below, scale)
             self._pull_back(ensemble, h)
 
-    def _pull_back(self, ensemble: Ensemble, h: int) -> None:
+    def _pull_back(self, ensemble: Batch, h: int) -> None:
         """∂/∂A_{h−1} of layer h's branch, its skip added, to D_{h−1}; kept aside where a skip needs it."""
         below, lower = self.layers[h - 1], ensemble.layers[h - 1]
         around, aside = self._past_skip[h], self._past_skip[h - 1]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +21,9 @@ from torch import Tensor
 
 from widesweep.workers.engine import matmul, memory_layout
 from widesweep.workers.engine.activations import tensor_activation
+from widesweep.workers.engine.batch import InputSpaceUpdate
 from widesweep.workers.engine.compiled import forward_backward, sync_step
 from widesweep.workers.engine.cotangents import Cotangents
-from widesweep.workers.engine.input_space_update import InputSpaceUpdate
 from widesweep.workers.engine.parameters import Parameters
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.network import Network
@@ -42,8 +43,8 @@ class Ensemble:
         outputs: αf (minus its start, if centred), shape (B, n·K), sample-major.
         output_count: K.
         lowest_moving: the lowest layer that the forward pass computes; those below are as they were.
-        held_layer: the first layer in a stretch of descent; see `input_space_update.held`.
-        room_to_hold: its arrays, the same in every stretch, once there was one.
+        input_space_update: the first layer in a segment of descent; see `input_space_update.held`.
+        room_for_update: its arrays, the same in every segment, once there was one.
         is_compiled: whether its passes are compiled loops.
         width_of_outputs: n·K.
         multiplications: those of a forward pass.
@@ -88,7 +89,7 @@ class Ensemble:
         self.is_compiled = forward_backward.fits(self)
         self._allocate()
         self.offset: Tensor | None = None
-        self.forward()
+        self.outputs: Tensor = self.forward()
         if network.centered:
             self.offset = self.outputs.clone()
 
@@ -107,11 +108,11 @@ class Ensemble:
         self.inputs = [self.x.expand(len(self), -1, -1), *activations]
         self._scaled = [make(layer.fan_out) if layer.trains else None for layer in self.layers]
         self.output_layer = make(self.output_count)
-        self.room_to_hold: InputSpaceUpdate | None = None
+        self.room_for_update: InputSpaceUpdate | None = None
         self.width_of_outputs = self.x.shape[1] * self.output_count
         weights = sum(layer.fan_in * layer.fan_out for layer in self.layers)
         self.multiplications = len(self) * self.x.shape[1] * weights
-        self.tables: dict[tuple[Cotangents, int], forward_backward.Tables] = {}
+        self.tables: dict[tuple[Any, int], Any] = {}
         self._input_gram: Tensor | None = None
         self._units: Cotangents | None = None
         self._units_are_fresh = False

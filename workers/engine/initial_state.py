@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +22,6 @@ from widesweep.workers.engine.norms import (
 from widesweep.workers.engine.tangent_kernels import layer_tangent_kernels, tangent_kernel
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.network import Network
-from widesweep.workers.optimizers.optimizer import Training
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,17 @@ class Points:
     y: Tensor
     test_x: Tensor
     test_y: Tensor
+
+
+class LinearModel(Protocol):
+    """What is measured needs to know of the training: the part of an optimiser's config that says it."""
+
+    @property
+    def information_cutoff(self) -> float:
+        """Where `subspaces` splits the spectrum, as a share of the Jacobian's largest singular value."""
+
+    def mode_factors(self, eigenvalues: np.ndarray, learning_rate: float, steps: Any) -> np.ndarray:
+        """p_k(λ) of the linearised model, shape (steps, n)."""
 
 
 class InitialState:
@@ -49,7 +60,7 @@ class InitialState:
     def __init__(
         self,
         network: Network,
-        training: Training,
+        training: LinearModel,
         layers: Sequence[Layer],
         coordinates: Sequence[tuple[int, ...]],
         parameters: Sequence[tuple[list[Tensor], list[Tensor | None]]],

@@ -9,40 +9,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from widesweep.workers.engine import matmul, memory_layout
+from widesweep.workers.engine import memory_layout
+from widesweep.workers.engine.batch import Batch, InputSpaceUpdate, lowest_trained
 from widesweep.workers.engine.sync_steps import FEWEST_HELD
-
-if TYPE_CHECKING:
-    from widesweep.workers.engine.ensemble import Ensemble
-
-
-@dataclass(frozen=True)
-class InputSpaceUpdate:
-    """A first layer in mid-stretch.
-
-    Attributes:
-        base: z₁ at the start of the stretch, shape (B, n, m).
-        gram: s²XXᵀ + t², shape (1, n, n).
-        moved: Δ, shape (B, n, m).
-    """
-
-    base: Tensor
-    gram: Tensor
-    moved: Tensor
-
-    def product(self, out: Tensor) -> None:
-        """z₁ = base − gram Δ."""
-        out.copy_(self.base)
-        matmul.multiply(self.gram.expand(len(self.base), -1, -1), self.moved, out, -1.0, 1.0)
 
 
 @contextlib.contextmanager
-def held(ensemble: Ensemble, steps: int) -> Iterator[None]:
+def held(ensemble: Batch, steps: int) -> Iterator[None]:
     """Holds a batch's first layer for some steps of descent, where that is cheaper.
 
     The samples' own products cost n·n·m for 2·n·d·m: it is done for n ≤ d, for a layer that trains and hands
@@ -52,7 +26,7 @@ def held(ensemble: Ensemble, steps: int) -> Iterator[None]:
         ensemble: after its forward pass; its weights are in place before and after, not within.
         steps: how many steps of descent will be taken within.
     """
-    lowest = next(h for h, layer in enumerate(ensemble.layers) if layer.trains)
+    lowest = lowest_trained(ensemble.layers)
     ensemble.lowest_moving = lowest
     if lowest == 0 and steps >= FEWEST_HELD and _is_cheaper(ensemble):
         ensemble.input_space_update = _begin(ensemble)
@@ -65,21 +39,21 @@ def held(ensemble: Ensemble, steps: int) -> Iterator[None]:
             ensemble.subtract_from_layer(0, layer.moved, ensemble.trained)
 
 
-def _is_cheaper(ensemble: Ensemble) -> bool:
+def _is_cheaper(ensemble: Batch) -> bool:
     layer = ensemble.layers[0]
     return len(ensemble.x) == 1 and ensemble.x.shape[1] <= layer.fan_in and not layer.branches
 
 
-def _begin(ensemble: Ensemble) -> InputSpaceUpdate:
-    layer = ensemble.room_to_hold
+def _begin(ensemble: Batch) -> InputSpaceUpdate:
+    layer = ensemble.room_for_update
     if layer is None:
-        layer = ensemble.room_to_hold = _room(ensemble)
+        layer = ensemble.room_for_update = _room(ensemble)
     ensemble.product(0, layer.base)
     layer.moved.zero_()
     return layer
 
 
-def _room(ensemble: Ensemble) -> InputSpaceUpdate:
+def _room(ensemble: Batch) -> InputSpaceUpdate:
     layer, x, gram = ensemble.layers[0], ensemble.x, ensemble.input_gram
     assert gram is not None  # it is cheaper to hold a layer whose inputs all cells share
     base, moved = (memory_layout.by_feature(x, len(ensemble), x.shape[1], layer.fan_out) for _ in range(2))

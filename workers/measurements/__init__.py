@@ -29,6 +29,7 @@ from widesweep.workers.measurements import (
     spectrum,
     subspaces,
 )
+from widesweep.workers.measurements.declared import declared
 from widesweep.workers.variable import CELL, STATUS_FLAGS, Variable
 
 if TYPE_CHECKING:
@@ -42,14 +43,24 @@ class Measurement:
     """A measurement: its variables in the store, and how to compute them at a record.
 
     Attributes:
+        name: as a config names it.
         variables: name, dimensions and meaning of each.
-        needs: names of the quantities that it reads, as `cost` counts them.
-        measure: a record to one tensor for each variable, shape (B,) or (B, layers).
+        needs: names of the quantities that it reads, as `quantities` counts them.
+        compute: a record to one tensor for each variable, shape (B,) or (B, layers).
     """
 
+    name: str
     variables: tuple[Variable, ...]
     needs: tuple[str, ...]
-    measure: Callable[[Record], tuple[Tensor, ...]]
+    compute: Callable[[Record], tuple[Tensor, ...]]
+
+    def measure(self, record: Record) -> tuple[Tensor, ...]:
+        """Its values at a record, one tensor for each variable.
+
+        Raises:
+            UndeclaredReadError: it reads a quantity that is not among its needs.
+        """
+        return self.compute(declared(record, self.name, self.needs))
 
     @property
     def reads_weights(self) -> bool:
@@ -86,7 +97,7 @@ _MODULES = {
     "du_conditions": du_conditions,
     "alignment": alignment,
 }
-MEASUREMENTS = {name: Measurement(m.VARIABLES, m.NEEDS, m.measure) for name, m in _MODULES.items()}
+MEASUREMENTS = {name: Measurement(name, m.VARIABLES, m.NEEDS, m.measure) for name, m in _MODULES.items()}
 DEFAULT = ("loss", "kernel", "drift", "patterns")
 
 STATUS = Variable("status", CELL, "state of the cell", dtype="int8", attributes=STATUS_FLAGS)
@@ -122,10 +133,10 @@ TRAINING_VARIABLES = training_variables(DEFAULT)
 
 __all__ = [
     "DEFAULT",
-    "OBSERVABLES",
+    "MEASUREMENTS",
     "STATUS",
     "TRAINING_VARIABLES",
-    "Observable",
+    "Measurement",
     "chosen",
     "needs",
     "training_variables",

@@ -27,6 +27,6 @@ def measure(record: Record) -> tuple[Tensor, ...]:
     from widesweep.workers.engine.norms import frobenius, rows_times
 
     kernel = record.kernel
-    labels = record.start.targets.expand_as(record.residual)
+    labels = record.initial.targets.expand_as(record.residual)
     along = (rows_times(labels, kernel) * labels).sum(1)
     return (along / (frobenius(kernel) * labels.square().sum(1)),)

@@ -22,7 +22,7 @@ VARIABLES = (
     Variable("layer_relative_change", (*CELL, "step", "layer"), _LAYER.format("operator")),
     Variable("layer_relative_change_frobenius", (*CELL, "step", "layer"), _LAYER.format("Frobenius")),
 )
-NEEDS = ("weight_changes", "norms")
+NEEDS = ("weight_changes", "norms", "ensemble")
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:
@@ -31,18 +31,18 @@ def measure(record: Record) -> tuple[Tensor, ...]:
 
     from widesweep.workers.engine.norms import frobenius, operator_norm
 
-    ensemble, start = record.ensemble, record.start
+    ensemble, initial, of_cell = record.ensemble, record.initial, record.start_of_cell
     none = torch.zeros(len(ensemble), dtype=record.residual.dtype, device=record.residual.device)
     squared, operator, frobenius_norm = none.clone(), [], []
     for h, change in enumerate(record.weight_changes):
         norm = none if change is None else frobenius(change)
         squared += norm.square()
-        frobenius_norm.append(norm / start.frobenius_norms[h][ensemble.start])
+        frobenius_norm.append(norm / initial.frobenius_norms[h][of_cell])
         largest = none if change is None else operator_norm(change)
-        operator.append(largest / start.operator_norms[h][ensemble.start])
-    for bias, initial in zip(ensemble.biases, ensemble.initial_biases, strict=True):
-        if bias is not None and initial is not None:
-            squared += (bias - initial[ensemble.start]).square().sum((1, 2))
+        operator.append(largest / initial.operator_norms[h][of_cell])
+    for bias, bias_0 in zip(ensemble.biases, ensemble.initial_biases, strict=True):
+        if bias is not None and bias_0 is not None:
+            squared += (bias - bias_0[of_cell]).square().sum((1, 2))
     first = record.weight_changes[0]
     neuron = none if first is None else first.square().sum(1).amax(1).sqrt() / ensemble.layers[0].weight_std
     return squared.sqrt(), neuron, torch.stack(operator, 1), torch.stack(frobenius_norm, 1)

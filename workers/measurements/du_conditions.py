@@ -43,13 +43,13 @@ def measure(record: Record) -> tuple[Tensor, ...]:
     from widesweep.workers.measurements.last_hidden_kernel import change
     from widesweep.workers.measurements.second_order import second_order
 
-    start, of_cell = record.start, record.ensemble.start
-    kernel = start.layer_kernels[-2]
+    initial, of_cell = record.initial, record.start_of_cell
+    kernel = initial.layer_kernels[-2]
     if kernel is None:
         return (torch.full_like(record.residual[:, 0], float("nan")),) * len(VARIABLES)
-    least, outputs = start.least_limit_eigenvalue, record.residual.shape[1]
-    now, first = record.residual.square().sum(1), start.residual.square().sum(1)[of_cell]
-    step = record.ensemble.learning_rates.flatten() * least
+    least, outputs = initial.least_limit_eigenvalue, record.residual.shape[1]
+    now, first = record.residual.square().sum(1), initial.residual.square().sum(1)[of_cell]
+    step = record.learning_rates * least
     conditions = (
         extreme_eigenvalues(kernel)[0][of_cell] >= 0.75 * least,
         change(record) <= least / 4.0,
@@ -65,7 +65,7 @@ def _rounding(record: Record) -> Tensor:
     """What cannot be told from 0 in a difference of outputs, shape (B,)."""
     import torch
 
-    outputs = record.residual.square().sum(1).sqrt() + record.start.targets.square().sum().sqrt()
+    outputs = record.residual.square().sum(1).sqrt() + record.initial.targets.square().sum().sqrt()
     return ROUNDING * torch.finfo(outputs.dtype).eps * outputs
 
 

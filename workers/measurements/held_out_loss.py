@@ -19,4 +19,4 @@ NEEDS = ("test_outputs",)
 
 def measure(record: Record) -> tuple[Tensor, ...]:
     """½‖αf(X_test) − y_test‖²."""
-    return (0.5 * (record.test_outputs - record.start.points.test_y).square().sum(1),)
+    return (0.5 * (record.test_outputs - record.initial.points.test_y).square().sum(1),)

@@ -25,5 +25,5 @@ def measure(record: Record) -> tuple[Tensor, ...]:
     from widesweep.workers.engine.norms import extreme_eigenvalues, frobenius
 
     least, largest = extreme_eigenvalues(record.kernel)
-    initial = record.start.kernel[record.ensemble.start]
+    initial = record.initial.kernel[record.start_of_cell]
     return least, largest, frobenius(record.kernel - initial) / frobenius(initial)

@@ -32,8 +32,8 @@ def change(record: Record) -> Tensor:
 
     from widesweep.workers.engine.norms import extreme_eigenvalues
 
-    now, initial = record.layer_kernels[-2], record.start.layer_kernels[-2]
+    now, initial = record.layer_kernels[-2], record.initial.layer_kernels[-2]
     if now is None or initial is None:
         return torch.full_like(record.residual[:, 0], float("nan"))
-    least, largest = extreme_eigenvalues(now - initial[record.ensemble.start])
+    least, largest = extreme_eigenvalues(now - initial[record.start_of_cell])
     return torch.maximum(largest, -least)

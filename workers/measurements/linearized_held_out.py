@@ -24,9 +24,9 @@ def measure(record: Record) -> tuple[Tensor, ...]:
 
     from widesweep.workers.engine.norms import rows_times
 
-    start, of_cell = record.start, record.ensemble.start
-    initial = torch.zeros_like(start.test.outputs) if start.test_offset is not None else start.test.outputs
-    moved = rows_times(record.linearized.pull, start.test_kernel[of_cell].transpose(1, 2))
-    linear = initial[of_cell] - moved
+    initial, of_cell = record.initial, record.start_of_cell
+    outputs = initial.test.outputs if initial.test_offset is None else torch.zeros_like(initial.test.outputs)
+    moved = rows_times(record.linearized.pull, initial.test_kernel[of_cell].transpose(1, 2))
+    linear = outputs[of_cell] - moved
     distance = (record.test_outputs - linear).square().sum(1).sqrt()
-    return distance, 0.5 * (linear - start.points.test_y).square().sum(1)
+    return distance, 0.5 * (linear - initial.points.test_y).square().sum(1)

@@ -33,6 +33,6 @@ def measure(record: Record) -> tuple[Tensor, ...]:
     """V(0)ᵀ r and |V(k)ᵀ r|."""
     from widesweep.workers.engine.norms import rows_times
 
-    initial = rows_times(record.residual, record.start.spectrum[1][record.ensemble.start])
+    initial = rows_times(record.residual, record.initial.spectrum[1][record.start_of_cell])
     current = rows_times(record.residual, record.spectrum[1])
     return initial.flip(1), current.abs().flip(1)

@@ -23,5 +23,5 @@ NEEDS = ("pattern",)
 
 def measure(record: Record) -> tuple[Tensor, ...]:
     """Mean over neurons and samples of 1{z_1(k) > 0} ≠ 1{z_1(0) > 0}."""
-    flipped = record.pattern != record.start.pattern[record.ensemble.start]
+    flipped = record.pattern != record.initial.pattern[record.start_of_cell]
     return (flipped.to(record.residual.dtype).mean((1, 2)),)

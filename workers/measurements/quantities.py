@@ -84,6 +84,7 @@ def _neurons(size: Sizes) -> float:
 
 
 QUANTITIES = {
+    "ensemble": Quantity(_nothing, _nothing),
     "unit_cotangents": Quantity(
         lambda s: s.products(s.outputs, below=False), lambda s: s.outputs * _neurons(s)
     ),

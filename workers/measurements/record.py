@@ -1,4 +1,4 @@
-"""One recorded step of a batch: what observables read, each thing computed once."""
+"""One recorded step of a batch: what measurements read, each thing computed once."""
 
 from __future__ import annotations
 
@@ -15,22 +15,31 @@ from widesweep.workers.engine.tangent_kernels import layer_tangent_kernels, tang
 
 
 class Record:
-    """A batch at a recorded step, after its forward pass; n·K outputs lie side by side, sample-major."""
+    """A batch at a recorded step, after its forward pass; n·K outputs lie side by side, sample-major.
+
+    Attributes:
+        step: k.
+        residual: r = αf − y, shape (B, n·K).
+        initial: the initial state of its cells.
+        start_of_cell: which initial network a cell began from, shape (B,).
+        learning_rates: η of each cell, shape (B,).
+        ensemble: the batch itself; a measurement that reads it declares it among its NEEDS.
+    """
 
     def __init__(
         self,
         ensemble: Ensemble,
         residual: Tensor,
-        start: InitialState,
+        initial: InitialState,
         step: int,
         kernel: Tensor | None = None,
     ) -> None:
-        """Looks at a batch and at what it started from.
+        """Binds a batch to its initial state.
 
         Args:
             ensemble: the batch, after its forward pass; where the kernel is given, at any step.
             residual: r = αf − y at the step, shape (B, n·K).
-            start: where its cells began.
+            initial: where its cells began.
             step: the step.
             kernel: G there, if it is known; then nothing but r and G may be measured.
         """
@@ -38,7 +47,8 @@ class Record:
         self._kernel = kernel
         self.ensemble = ensemble
         self.residual = residual
-        self.start = start
+        self.initial = initial
+        self.start_of_cell, self.learning_rates = ensemble.start, ensemble.learning_rates.flatten()
 
     @cached_property
     def kernel(self) -> Tensor:
@@ -69,14 +79,14 @@ class Record:
     @cached_property
     def linearized(self) -> LinearizedState:
         """The model linearised at the start, trained as long."""
-        return linearized_state(self.start, self.ensemble, self.step)
+        return linearized_state(self.initial, self.ensemble, self.step)
 
     @cached_property
     def test_outputs(self) -> Tensor:
         """Outputs on the test points, shape (B, n_test·K)."""
-        outputs = self.ensemble.at(self.start.points.test_x).forward()
-        offset = self.start.test_offset
-        return outputs if offset is None else outputs - offset[self.ensemble.start]
+        outputs = self.ensemble.at(self.initial.points.test_x).forward()
+        offset = self.initial.test_offset
+        return outputs if offset is None else outputs - offset[self.start_of_cell]
 
     @cached_property
     def weight_changes(self) -> list[Tensor | None]:

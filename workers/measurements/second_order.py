@@ -34,4 +34,4 @@ def second_order(record: Record) -> Tensor:
     from widesweep.workers.engine.norms import rows_times
 
     linear = rows_times(record.residual, record.kernel)
-    return record.output_step + linear * record.ensemble.learning_rates[:, 0]
+    return record.output_step + linear * record.learning_rates[:, None]

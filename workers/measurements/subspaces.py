@@ -37,9 +37,9 @@ def measure(record: Record) -> tuple[Tensor, ...]:
 
     Source: Oymak et al. 2019, arXiv:1906.05392, information and nuisance spaces.
     """
-    cutoff, start = record.start.training.information_cutoff, record.ensemble.start
-    spectra = (tuple(each[start] for each in record.start.spectrum), record.spectrum)
-    residual, label = record.residual, record.start.targets.expand_as(record.residual)
+    cutoff, of_cell = record.initial.training.information_cutoff, record.start_of_cell
+    spectra = (tuple(each[of_cell] for each in record.initial.spectrum), record.spectrum)
+    residual, label = record.residual, record.initial.targets.expand_as(record.residual)
     norms = [
         norm
         for values, vectors in spectra

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -17,15 +17,32 @@ from widesweep.workers.networks.network import Network
 from widesweep.workers.networks.two_layer import TwoLayer
 from widesweep.workers.variable import Variable
 
-if TYPE_CHECKING:
-    from widesweep.workers.random_networks.initialization_config import InitializationConfig
-
 PLACE = ("width", "depth")
 EXACT, LEADING, LIMIT, NONE = "exact", "leading order", "infinite width", "none"
 CHUNK_NUMBERS = 2**18  # random numbers held at a time: they stay in cache
 
 Prediction = tuple[np.ndarray | float, str]
 Result = dict[str, np.ndarray]
+
+
+class Settings(Protocol):
+    """What is drawn: the part of `InitializationConfig` that measurements read."""
+
+    @property
+    def draws(self) -> int:
+        """Random networks of each width and depth."""
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """Of `cumulants`, even."""
+
+    @property
+    def points(self) -> tuple[int, ...]:
+        """Of `joint_cumulants`, numbers of training points from 0."""
+
+    @property
+    def networks(self) -> int:
+        """Of `hessian_norm`, networks drawn with every weight."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ class Case:
     network: Network
     width: int
     depth: int
-    settings: InitializationConfig
+    settings: Settings
     x: np.ndarray | None = None
 
     @property
@@ -80,14 +97,14 @@ class Measurement:
 
     variables: tuple[Variable, ...]
     predicted: tuple[Variable, ...]
-    statistics: Callable[[InitializationConfig], int]
+    statistics: Callable[[Settings], int]
     means: Callable[[Case, int, np.random.Generator], np.ndarray]
     summary: Callable[[Case], Callable[[np.ndarray], np.ndarray]]
     store: Callable[[Case, np.ndarray, np.ndarray], Result]
     predict: Callable[[Case], dict[str, Prediction]]
     draw_s: Callable[[Case], float]
     part_draws: Callable[[Case], int]
-    draws: Callable[[InitializationConfig], int] = lambda settings: settings.draws
+    draws: Callable[[Settings], int] = lambda settings: settings.draws
     any_network: bool = False
     needs_points: bool = False
 

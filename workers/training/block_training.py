@@ -250,10 +250,12 @@ def _train(
     recorded = {step: k for k, step in enumerate(block.steps)}
     stepper = block.training.stepper(ensemble, start)
     initial = _restored(ensemble, stepper, batch)
+    names = block.training.measure
+    kernels = "kernel" in needs(names)
     for looks in runs(block.steps, batch.step, at_once(block.training, ensemble, stepper)):
         first = looks.pairs[0][0]
         ledger.look(batch, results, partial(_states, ensemble, stepper, batch.cells[place], initial, first))
-        window = StepWindow(ensemble, stepper, start, looks)
+        window = StepWindow(ensemble, stepper, start.targets, looks, kernels=kernels)
         for k, (step, following) in enumerate(looks.pairs):
             norm = window.residuals[k].square().sum(1).sqrt().to("cpu", torch.float64).numpy()
             initial = norm if step == 0 else initial
@@ -263,10 +265,10 @@ def _train(
             window.keep(sound)
             if step in recorded and len(place):
                 record = Record(ensemble, window.residuals[k], start, step, window.kernel(k))
-                _record(record, results, place, recorded[step], reads_weights=True)
+                _record(names, record, results, place, recorded[step], reads_weights=True)
                 if following == step + 1 and stepper.leaves_the_look:
                     window.advance(step, following)
-                _record(record, results, place, recorded[step], reads_weights=False)
+                _record(names, record, results, place, recorded[step], reads_weights=False)
                 moving = norm > block.training.rounding_floor * initial
                 _repeat_last(results, place[~moving], recorded[step])
                 place, initial = place[moving], initial[moving]
@@ -304,10 +306,16 @@ def _moving(ensemble: Ensemble, stepper: Stepper) -> Iterator[tuple[str, torch.T
 
 
 def _record(
-    record: Record, results: dict[str, np.ndarray], place: np.ndarray, k: int, *, reads_weights: bool
+    names: tuple[str, ...],
+    record: Record,
+    results: dict[str, np.ndarray],
+    place: np.ndarray,
+    k: int,
+    *,
+    reads_weights: bool,
 ) -> None:
     """Measures what reads weights, or what does not."""
-    chosen = (MEASUREMENTS[name] for name in record.start.training.measure)
+    chosen = (MEASUREMENTS[name] for name in names)
     for measurement in (each for each in chosen if each.reads_weights == reads_weights):
         for variable, tensor in zip(measurement.variables, measurement.measure(record), strict=True):
             results[variable.name][place, k] = tensor.to("cpu", torch.float64).numpy()

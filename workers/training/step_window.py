@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from widesweep.workers.engine.ensemble import Ensemble
-from widesweep.workers.engine.initial_state import InitialState
 from widesweep.workers.engine.sync_steps import CHECK_STEPS, Run
 from widesweep.workers.measurements import MEASUREMENTS
 from widesweep.workers.optimizers.optimizer import Stepper, Training
@@ -33,17 +32,18 @@ class StepWindow:
         residuals: r at each look, shape (looks, B, n·K).
     """
 
-    def __init__(self, ensemble: Ensemble, stepper: Stepper, start: InitialState, looks: Run) -> None:
+    def __init__(
+        self, ensemble: Ensemble, stepper: Stepper, targets: Tensor, looks: Run, *, kernels: bool
+    ) -> None:
         """Looks at a batch, once before it moves or, if the run says so, before each of its steps."""
         self._ensemble = ensemble
         self._stepper = stepper
         self._kernels: Tensor | None = None
         self._has_moved = looks.moves
         if looks.moves:
-            needs_kernels = any("kernel" in MEASUREMENTS[m].needs for m in start.training.measure)
-            self.residuals, self._kernels = stepper.advance_seeing(len(looks.pairs), kernels=needs_kernels)
+            self.residuals, self._kernels = stepper.advance_seeing(len(looks.pairs), kernels=kernels)
         else:
-            self.residuals = (ensemble.forward() - start.targets)[None]
+            self.residuals = (ensemble.forward() - targets)[None]
 
     def kernel(self, look: int) -> Tensor | None:
         """G at a look where the batch has moved since, shape (B, n, n); None: a record can form it."""

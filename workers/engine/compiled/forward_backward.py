@@ -8,19 +8,17 @@ taken in slabs, which stay in the cache from what is carried through them to wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from widesweep.workers.engine import matmul, memory_layout
+from widesweep.workers.engine.batch import Batch, lowest_trained
 from widesweep.workers.engine.compiled.gemm import Matrix, product, product_at, share
 from widesweep.workers.engine.compiled.jit import meet, numbers, part
 from widesweep.workers.engine.compiled.transposition import transpose
 from widesweep.workers.engine.matmul import NUMBERS
-
-if TYPE_CHECKING:
-    from widesweep.workers.engine.ensemble import Ensemble
 
 # Columns of a table's layers: sizes, addresses, distances between cells and rows in numbers; of its scales.
 FAN_IN, FAN_OUT, TRAINS, WEIGHT, WEIGHT_CELL, WEIGHT_ROW, BIAS, BIAS_CELL = range(8)
@@ -80,9 +78,7 @@ class Tables:
         each: a table for each of them.
     """
 
-    def __init__(
-        self, ensemble: Ensemble, cotangents: Sequence[Tensor], cores: int, *, each_cell: bool
-    ) -> None:
+    def __init__(self, ensemble: Batch, cotangents: Sequence[Tensor], cores: int, *, each_cell: bool) -> None:
         """Notes where an ensemble's arrays lie at present.
 
         Args:
@@ -98,7 +94,7 @@ class Tables:
         self._come = np.zeros(1, dtype=np.int64)
         self._cotangents = cotangents
         layers, lowest = self._layers(ensemble, each_cell), ensemble.lowest_moving
-        bottom = next(h for h, layer in enumerate(ensemble.layers) if layer.trains)
+        bottom = lowest_trained(ensemble.layers)
         pairs = [(layer.weight_scale, layer.bias_scale) for layer in ensemble.layers]
         scales = np.array(pairs, dtype=NUMBERS[x.dtype])
         source = ensemble.inputs[lowest] if lowest else x
@@ -117,7 +113,7 @@ class Tables:
             for core in range(cores)
         ]  # fmt: skip
 
-    def _layers(self, ensemble: Ensemble, each_cell: bool) -> np.ndarray:
+    def _layers(self, ensemble: Batch, each_cell: bool) -> np.ndarray:
         rows = []
         for h, layer in enumerate(ensemble.layers):
             weight, bias = ensemble.weights[h], ensemble.biases[h]
@@ -139,7 +135,7 @@ class Tables:
         self._come[0] = 0
 
 
-def fits(ensemble: Ensemble) -> bool:
+def fits(ensemble: Batch) -> bool:
     """Whether the passes of this batch can be compiled: on a CPU, σ linear or relu, no branches."""
     known = ensemble.activation.rectifies is not None
     branches = any(layer.branches for layer in ensemble.layers)

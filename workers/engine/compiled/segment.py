@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from widesweep.workers.engine import matmul
+from widesweep.workers.engine.batch import Batch
 from widesweep.workers.engine.compiled.forward_backward import (
     ACTIVATION,
     BY_SAMPLE,
@@ -31,9 +32,6 @@ from widesweep.workers.engine.compiled.forward_backward import (
 )
 from widesweep.workers.engine.compiled.jit import entry, numbers, part
 
-if TYPE_CHECKING:
-    from widesweep.workers.engine.ensemble import Ensemble
-
 LEAST_SHARE = 4_000_000  # multiplications of a step for which it is worth to call another core
 
 
@@ -44,7 +42,7 @@ def load(dtype: np.dtype) -> None:
     _compiled()(empty(dtype), 0, none, none[:, None], none)
 
 
-def descend(ensemble: Ensemble, targets: Tensor, steps: int) -> None:
+def descend(ensemble: Batch, targets: Tensor, steps: int) -> None:
     """Steps of gradient descent, W_h ← W_h − η s_h A_{h−1}ᵀ D_h with D_h carried from r = αf − y, in place.
 
     Within `input_space_update.held` the first layer is held. Activations and outputs of the batch are lost.

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from widesweep.workers.engine import matmul, memory_layout
+from widesweep.workers.engine.batch import Batch, CotangentRows
 from widesweep.workers.engine.compiled.forward_backward import (
     ACTIVATION,
     BIAS_SCALE,
@@ -38,10 +39,6 @@ from widesweep.workers.engine.compiled.forward_backward import (
 )
 from widesweep.workers.engine.compiled.gemm import Matrix, product, share
 from widesweep.workers.engine.compiled.jit import entry, numbers, part
-
-if TYPE_CHECKING:
-    from widesweep.workers.engine.cotangents import Cotangents
-    from widesweep.workers.engine.ensemble import Ensemble
 
 LEAST_SHARE = 2_000_000  # multiplications of a pass for which it is worth to call another core
 LEAST_SHARE_OF_A_STEP = 4_000_000  # the same where cores meet in every step of every cell
@@ -80,12 +77,12 @@ def load(dtype: np.dtype) -> None:
     _compiled()(FORWARD, empty(dtype), 0, Given())
 
 
-def computes(ensemble: Ensemble) -> bool:
+def computes(ensemble: Batch) -> bool:
     """Whether passes of this batch are compiled, and none of its layers is held."""
     return ensemble.is_compiled and ensemble.input_space_update is None and ensemble.lowest_moving == 0
 
 
-def forward_pass(ensemble: Ensemble) -> Tensor:
+def forward_pass(ensemble: Batch) -> Tensor:
     """z_h and A_h of every cell, kept; αf, minus its offset, shape (B, n·K)."""
     outputs = ensemble.x.new_empty((len(ensemble.weights[0]), ensemble.width_of_outputs))
     given = Given(outputs=outputs.data_ptr(), offset=_place(ensemble.offset))
@@ -93,7 +90,7 @@ def forward_pass(ensemble: Ensemble) -> Tensor:
     return outputs
 
 
-def carry(ensemble: Ensemble, cotangents: Cotangents) -> None:
+def carry(ensemble: Batch, cotangents: CotangentRows) -> None:
     """D_h of one row at each sample, from that of the outputs to that of the lowest layer that trains.
 
     Args:
@@ -103,7 +100,7 @@ def carry(ensemble: Ensemble, cotangents: Cotangents) -> None:
     _run(CARRY, ensemble, cotangents, Given())
 
 
-def step(ensemble: Ensemble, cotangents: Cotangents, residual: Tensor, *, carried: bool) -> None:
+def step(ensemble: Batch, cotangents: CotangentRows, residual: Tensor, *, carried: bool) -> None:
     """W_h ← W_h − η s_h A_{h−1}ᵀ Σ_a r_a D_h(a) and b_h ← b_h − η t_h Σ_ia r_ia D_h(ia) of all that trains.
 
     Args:
@@ -117,7 +114,7 @@ def step(ensemble: Ensemble, cotangents: Cotangents, residual: Tensor, *, carrie
     _run(MOVE if carried else STEP, ensemble, cotangents, given)
 
 
-def tangent_kernel(ensemble: Ensemble) -> Tensor:
+def tangent_kernel(ensemble: Batch) -> Tensor:
     """G of one output, the lower half computed, shape (B, n, n); as `tangent_kernels.tangent_kernel`."""
     samples = ensemble.x.shape[1]
     kernel = memory_layout.empty(ensemble.x, len(ensemble), samples, samples)
@@ -128,7 +125,7 @@ def tangent_kernel(ensemble: Ensemble) -> Tensor:
 
 
 def steps(
-    ensemble: Ensemble, cotangents: Cotangents, targets: Tensor, count: int, *, kernels: bool
+    ensemble: Batch, cotangents: CotangentRows, targets: Tensor, count: int, *, kernels: bool
 ) -> tuple[Tensor, Tensor | None]:
     """`forward_pass`, `tangent_kernel` and `step` of one output, so many times over: their bits.
 
@@ -165,7 +162,7 @@ def _place(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def _run(what: int, ensemble: Ensemble, cotangents: Cotangents, given: Given) -> None:
+def _run(what: int, ensemble: Batch, cotangents: CotangentRows, given: Given) -> None:
     multiplications = ensemble.multiplications
     if what == KERNEL:  # n² inner products of m numbers where a layer has n products of m²
         multiplications = multiplications * ensemble.x.shape[1] // ensemble.layers[-1].fan_in

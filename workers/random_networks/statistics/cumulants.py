@@ -13,12 +13,12 @@ from widesweep.workers.random_networks.measurement import PLACE, Case, Measureme
 from widesweep.workers.variable import Variable
 
 if TYPE_CHECKING:
-    from widesweep.workers.random_networks.initialization_config import InitializationConfig
+    from widesweep.workers.random_networks.measurement import Settings
 
 _PLACE = (*PLACE, "order")
 
 
-def statistics(settings: InitializationConfig) -> int:
+def statistics(settings: Settings) -> int:
     """Powers 0 … highest order / 2."""
     return max(settings.orders) // 2 + 1
 

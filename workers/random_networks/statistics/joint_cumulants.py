@@ -24,12 +24,12 @@ from widesweep.workers.random_networks.speed import FEW_DRAWS, neuron_s
 from widesweep.workers.variable import Variable
 
 if TYPE_CHECKING:
-    from widesweep.workers.random_networks.initialization_config import InitializationConfig
+    from widesweep.workers.random_networks.measurement import Settings
 
 _DIMS = (*PLACE, "point", "point_other")
 
 
-def statistics(settings: InitializationConfig) -> int:
+def statistics(settings: Settings) -> int:
     """Means of S_ij, S_ii S_jj and S_ij², each k × k."""
     return 3 * len(settings.points) ** 2
 

@@ -212,7 +212,7 @@ def main() -> None:
         head = f"widths to {widths[-1]}: {len(done)} of 200 reached"
         print(f"{head}, cost ratio {middle:.3f} ({low:.3f} to {high:.3f})", flush=True)
         if widths[-1] == 1024:
-            figure(races, "docs/refine.png")
+            figure(races, "docs/notes/refine.png")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import ray
 import xarray as xr
 
 from widesweep.pipeline.config import sweep_config
-from widesweep.pipeline.execution import driver, ray_environment, schedule
+from widesweep.pipeline.execution import driver, ray_environment, ray_scheduler
 from widesweep.pipeline.execution.worker import Outcome, Sweep
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.plan.blocks import Block
@@ -87,8 +87,8 @@ def section() -> str:
         ray_environment.prepare(local=True)
         memory = Memory()
         watcher = threading.Thread(target=memory.watch, daemon=True)
-        with schedule.connect(None, CORES) as cluster:
-            schedule._remote_execute = ray.remote(max_retries=0)(nothing)
+        with ray_scheduler.connect(None, CORES) as cluster:
+            ray_scheduler._remote_execute = ray.remote(max_retries=0)(nothing)
             awake = ray.remote(lambda: None)
             ray.get([awake.remote() for _ in range(CORES)])
             watcher.start()

@@ -101,6 +101,14 @@ def run(
             "--address", metavar="RAY", envvar="RAY_ADDRESS", help="A Ray cluster; default: this machine."
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            metavar="ray|local",
+            help="Ray, or this process and a few of its own; default: local if forecast below 30 s.",
+        ),
+    ] = None,
     settings: Settings = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Compute the cells again that failed before.")
@@ -113,11 +121,13 @@ def run(
     """Run a sweep, or resume it: the same command again computes what is missing."""
     from widesweep.pipeline.config import sweep_config as configs
     from widesweep.pipeline.execution.driver import run as run_sweep
+    from widesweep.pipeline.plan import scheduling
     from widesweep.pipeline.store import status as statuses
 
     sweep = configs.load(config, settings or ())
     url = store or sweep.config.store
-    run_sweep(sweep, url, address, retry_failed=retry_failed, repair=repair)
+    chosen = scheduling.named(scheduler)
+    run_sweep(sweep, url, address, scheduler=chosen, retry_failed=retry_failed, repair=repair)
     state = statuses.status(url)
     print_json({**state, "store": url}) if json else print(f"{statuses.lines(state)}\n  store   {url}")
     return int(_failed(state))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 import psutil
@@ -87,6 +88,11 @@ class ComputeConfig(BaseModel):
     def cores(self) -> int:
         """Cores of a local cluster."""
         return self.cpus or len(os.sched_getaffinity(0))
+
+    @property
+    def may_find_gpu(self) -> bool:
+        """Whether cells may train on a GPU of this machine; only Ray and torch can say that they will."""
+        return self.device == "cuda" or (self.device == "auto" and any(Path("/dev").glob("nvidia[0-9]*")))
 
     @property
     def memory_bytes(self) -> int:

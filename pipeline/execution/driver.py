@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +13,17 @@ import numpy as np
 from widesweep.pipeline.config.sweep_config import SweepFile
 from widesweep.pipeline.errors import InputError, Interrupted, StorageError
 from widesweep.pipeline.execution import ray_environment
+from widesweep.pipeline.execution.local_scheduler import LocalScheduler
 from widesweep.pipeline.execution.pooling import Pooling
 from widesweep.pipeline.execution.progress import Progress
 from widesweep.pipeline.execution.signals import StopFlag
 from widesweep.pipeline.execution.worker import Outcome, Sweep
 from widesweep.pipeline.plan import blocks as plans
 from widesweep.pipeline.plan import data as data_source
-from widesweep.pipeline.plan import draws, gpu_shares, machine_speed
+from widesweep.pipeline.plan import draws, gpu_shares, machine_speed, scheduling
 from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.plan.blocks import Block, Plan
+from widesweep.pipeline.plan.scheduling import Name
 from widesweep.pipeline.predict import prediction as predict
 from widesweep.pipeline.store import address as store_address
 from widesweep.pipeline.store import checkpoints, claim, growth, objects
@@ -32,7 +36,7 @@ from widesweep.workers.data import Data
 from widesweep.workers.variable import FAILED, PENDING
 
 if TYPE_CHECKING:
-    from widesweep.pipeline.execution.schedule import Cluster, Stop
+    from widesweep.pipeline.execution.scheduler import Scheduler, Stop
 
 LIMIT_FACTOR = 20.0  # a block without a sign of life for so many times its predicted time has hung
 LIMIT_FLOOR_S = 600.0  # and none has before this: models err most where blocks are short
@@ -43,6 +47,7 @@ def run(
     url: str,
     address: str | None = None,
     *,
+    scheduler: Name | None = None,
     retry_failed: bool = False,
     repair: bool = False,
 ) -> Store:
@@ -51,7 +56,9 @@ def run(
     Args:
         sweep: the config.
         url: the store: a path or an address; made if it does not exist.
-        address: a Ray cluster's; default: a local cluster.
+        address: a Ray cluster's; default: this machine.
+        scheduler: `ray`, or `local` for this process and a few of its own, on this machine's cores; default:
+            what the forecast says (`plan.scheduling.choice`).
         retry_failed: computes the cells again that failed before.
         repair: looks through the whole store for damaged chunks and computes their blocks again.
 
@@ -75,11 +82,13 @@ def run(
         raise InputError(
             url, "something else than a sweep's store is there", "a new store needs an unused path"
         )
+    if address is not None and scheduler == "local":
+        found = "it is another machine's cluster"
+        raise InputError(
+            f"--address {address}", found, "--scheduler local is this machine; leave one of them"
+        )
     _check_fits(sweep, data, address)
-    ray_environment.prepare(local=address is None)
-    from widesweep.pipeline.execution import schedule
-
-    with StopFlag() as stop, schedule.connect(address, sweep.config.compute.cores) as cluster:
+    with StopFlag() as stop, _connected(sweep, address, scheduler) as cluster:
         stop.listen()
         gpu_memory = _gpu_memory(sweep, cluster)
         if address is not None and sweep.config.compute.memory is None:
@@ -95,6 +104,21 @@ def run(
     if stop:
         raise Interrupted(url, stop.signal_number)
     return Store(url)
+
+
+def _connected(
+    sweep: SweepFile, address: str | None, scheduler: Name | None
+) -> AbstractContextManager[Scheduler]:
+    """The scheduler that is wanted, or that suits the sweep."""
+    compute = sweep.config.compute
+    plan = data_source.make_plan(sweep, compute.cores)
+    if (scheduler or scheduling.choice(plan, address)) == "local":
+        processes = min(scheduling.processes(plan), len(plan))
+        return contextlib.nullcontext(LocalScheduler(compute.cores, compute.memory_bytes, processes))
+    ray_environment.prepare(local=address is None)
+    from widesweep.pipeline.execution import ray_scheduler
+
+    return ray_scheduler.connect(address, compute.cores)
 
 
 def _is_open(store: Store, states: tuple[int, ...]) -> bool:
@@ -114,14 +138,12 @@ def _trained(sweep: SweepFile) -> np.ndarray:
     return requests.trained_pairs(sweep.requested, sweep.config)
 
 
-def _gpu_memory(sweep: SweepFile, cluster: Cluster) -> int:
+def _gpu_memory(sweep: SweepFile, cluster: Scheduler) -> int:
     """Memory of a GPU of which blocks take their shares; 0: they take cores alone."""
-    from widesweep.pipeline.execution import schedule
-
     compute = sweep.config.compute
     if compute.device == "cpu" or sweep.config.training is None:
         return 0
-    memory = (compute.gpu_memory_bytes or schedule.gpu_memory_bytes()) if cluster.gpus else 0
+    memory = (compute.gpu_memory_bytes or cluster.gpu_memory_bytes()) if cluster.gpus else 0
     if compute.device == "cuda" and not memory:
         found = "Ray sees no GPU" if not cluster.gpus else "Ray counts GPUs, but torch sees no CUDA there"
         raise InputError(f"{sweep.file}, compute.device", found, "cuda needs one; auto and cpu do not")
@@ -179,14 +201,12 @@ def _run_pending(
     sweep: SweepFile,
     store: Store,
     data: Data | None,
-    cluster: Cluster,
+    cluster: Scheduler,
     gpu_memory_bytes: int,
     stop: Stop,
     states: tuple[int, ...],
 ) -> None:
     """Runs the blocks with cells in these states, longest first, and closes the journal however that ends."""
-    from widesweep.pipeline.execution import schedule
-
     lengths = (store.seeds_per_block, store.rates_per_block, store.parts_per_block)
     before, gpus = store.status_before(states), int(cluster.gpus) if gpu_memory_bytes else 0
     plan = data_source.make_plan(sweep, cluster.cores, *lengths, gpus)
@@ -216,7 +236,7 @@ def _run_pending(
             )
             left = checkpoints.names(store.url)
             blocks = (_limited(block, left, progress.correction) for block in blocks)
-            schedule.run(cluster, shared, blocks, watch, stop)
+            cluster.run(shared, blocks, watch, stop)
         if not stop:
             state = "failed" if watch.failures else "finished"
             if not watch.failures:
@@ -269,7 +289,7 @@ def _limited(block: Block, left: frozenset[str], correction: float) -> Block:
     return replace(block, resume=checkpoints.are_of(block, left), limit_s=limit_s)
 
 
-def _memory_per_core(sweep: SweepFile, cluster: Cluster) -> int:
+def _memory_per_core(sweep: SweepFile, cluster: Scheduler) -> int:
     """What a block may use for each of its cores: an equal share of the machine."""
     compute = sweep.config.compute
     whole = compute.memory_bytes if cluster.local or compute.memory is not None else cluster.node_memory_bytes
@@ -291,6 +311,10 @@ class _Either:
     def grace_s(self) -> float:
         """None once the store is another run's."""
         return 0.0 if self.claim.lost else self.signal.grace_s
+
+    def interrupting(self) -> AbstractContextManager[None]:
+        """While the context lasts, a signal interrupts this thread."""
+        return self.signal.interrupting()
 
 
 @dataclass

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -24,6 +26,7 @@ class StopFlag:
     def __init__(self) -> None:
         """Not stopped."""
         self.signal_number = 0
+        self._interrupts = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __bool__(self) -> bool:
@@ -49,10 +52,23 @@ class StopFlag:
         for each, handler in self._before.items():
             signal.signal(each, handler)
 
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """While the context lasts, the first signal interrupts the main thread (KeyboardInterrupt)."""
+        self._interrupts = True
+        try:
+            if self:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._interrupts = False
+
     def _arrived(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number:
             os._exit(128 + number)
         self.signal_number = number
+        if self._interrupts:
+            raise KeyboardInterrupt
 
 
 def _in_main_thread() -> bool:

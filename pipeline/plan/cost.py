@@ -33,6 +33,7 @@ RECORD_S = 9.0e-6  # one quantity of one record of one cell, besides its operati
 BATCH_STEP_S, LAYER_STEP_S = 7.5e-5, 4.0e-5  # dispatch of one step of a batch, and of each of its layers
 LAYER_LOOK_S = 3.4e-4  # dispatch of a look and its record, for each layer of a batch
 DISPATCH_S = 6.2e-3  # the driver's time for one block
+LOCAL_START_S = 3.0  # of the local scheduler, with its loading of libraries
 START_S = 13.0  # a local cluster's start and end, and its workers' loading of their libraries
 PROCESS_BYTES = 400 * 2**20  # a worker process with its libraries
 BATCH_BYTES = 24 * 2**20  # what a batch on a CPU core holds beyond one seed's cells

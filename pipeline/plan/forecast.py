@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from widesweep.pipeline.config.compute import format_bytes
-from widesweep.pipeline.plan import cost, gpu_cost, gpu_shares, machine_speed
+from widesweep.pipeline.plan import cost, gpu_cost, gpu_shares, machine_speed, scheduling
 from widesweep.pipeline.plan.blocks import Plan, makespan_s
 
+SCHEDULERS = {"ray": "Ray", "local": "this process and a few of its own, without Ray"}
 GPU_BYTES = 80 * 10**9  # of a GPU whose memory `compute.gpu_memory` does not say
 
 
@@ -23,7 +24,7 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
     Returns:
         Plain numbers; times are in seconds and come from the stated constants of the cost model. Those of
         cores are multiplied by what blocks took on this machine in earlier runs (`speed_factor`); a start of
-        processes is computing too. Wall times are those of the whole command, a local cluster's start and end
+        processes is computing too. Wall times are those of the whole command, the scheduler's start and end
         included; an idle share is what of the devices' time no block takes.
     """
     config = plan.config
@@ -42,7 +43,8 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
         "core_s": speed * float(seconds.sum()),
         "cores": plan.cores,
         "speed_factor": speed,
-        "wall_s": speed * _wall_s(seconds, plan.cores),
+        "wall_s": scheduling.wall_s(plan),
+        "scheduler": scheduling.choice(plan),
     }
     return result if on_gpus is None else result | _on_gpus(on_gpus)
 
@@ -80,6 +82,7 @@ def lines(found: dict[str, Any]) -> str:
             f"{format_bytes(found['stored_bytes'])} before compression, about {found['objects']:,} objects",
         ),
         ("wall time", f"about {duration(found['wall_s'])} on {found['cores']} cores{_as_here(found)}"),
+        ("scheduler", SCHEDULERS[found["scheduler"]]),
     ]
     if "gpus" in found:
         rows.append(
@@ -120,11 +123,3 @@ def _largest_block_bytes(plan: Plan) -> int:
         return cost.PROCESS_BYTES
     w, d = np.unravel_index(int(plan.costs.seed_bytes.argmax()), plan.costs.seed_bytes.shape)
     return cost.block_bytes(plan.costs, int(w), int(d), plan.seeds_per_block, 1)
-
-
-def _wall_s(seconds: np.ndarray, cores: int) -> float:
-    """List scheduling; blocks fewer than cores take several cores each."""
-    if not len(seconds):
-        return 0.0
-    busy_s = makespan_s(seconds, cores) if len(seconds) >= cores else float(seconds.sum() / cores)
-    return cost.START_S + max(busy_s, len(seconds) * cost.DISPATCH_S)

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from widesweep.pipeline.plan import scheduling
+
 ROOT = Path(__file__).parents[2]
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -48,19 +50,28 @@ def session_cluster() -> Iterator[Any]:
     from widesweep.pipeline.execution import ray_environment
 
     ray_environment.prepare(local=True)
-    from widesweep.pipeline.execution import schedule
+    from widesweep.pipeline.execution import ray_scheduler
 
-    with schedule.connect(None, 2) as cluster:
+    with ray_scheduler.connect(None, 2) as cluster:
         yield cluster
 
 
 @pytest.fixture
 def cluster(session_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs of this test use the session's cluster."""
-    from widesweep.pipeline.execution import schedule
+    """Runs of this test use the session's Ray cluster, however small they are."""
+    from widesweep.pipeline.execution import ray_scheduler
 
-    monkeypatch.setattr(schedule, "connect", lambda address, cores: contextlib.nullcontext(session_cluster))
+    here = contextlib.nullcontext(session_cluster)
+    monkeypatch.setattr(ray_scheduler, "connect", lambda address, cores: here)
+    monkeypatch.setattr(scheduling, "choice", lambda plan, address=None: "ray")
     return session_cluster
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of this test compute in this process, however long they are, so that it can be looked into."""
+    monkeypatch.setattr(scheduling, "choice", lambda plan, address=None: "local")
+    monkeypatch.setattr(scheduling, "processes", lambda plan: 0)
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -93,9 +104,8 @@ def measured_bytes(store: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[Any, ...]]:
-    """Every cell that is trained, in this process instead of a Ray worker, so that it can be counted."""
-    from widesweep.pipeline.execution import schedule, worker
+def trained(monkeypatch: pytest.MonkeyPatch, in_process: None) -> list[tuple[Any, ...]]:
+    """Every cell that is trained, counted."""
     from widesweep.workers.training import block_training
 
     cells: list[tuple[Any, ...]] = []
@@ -109,11 +119,5 @@ def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[Any, ..
         )
         return real(block, *rest, **options)
 
-    def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
-        for block in blocks:
-            listener.started(block)
-            listener.finished(block, worker.execute(sweep, block))
-
     monkeypatch.setattr(block_training, "run", counted)
-    monkeypatch.setattr(schedule, "run", inline)
     return cells

@@ -25,7 +25,7 @@ ray_environment.prepare(local=True)
 
 import ray  # noqa: E402 - after its settings
 
-from widesweep.pipeline.execution import schedule  # noqa: E402  (after the settings)
+from widesweep.pipeline.execution import ray_scheduler  # noqa: E402  (after the settings)
 from widesweep.pipeline.execution.driver import run  # noqa: E402  (after the settings)
 
 FOLDER = Path(sys.argv[1])
@@ -57,7 +57,7 @@ def swept(name: str, **compute: Any) -> dict[str, Any]:
     del content["initialization"]
     path = FOLDER / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content))
-    cells = run(sweep_config.load(path), str(store)).cell_counts()
+    cells = run(sweep_config.load(path), str(store), scheduler="ray").cell_counts()
     with xr.open_zarr(store, group="run", consolidated=False, chunks=None) as said:
         devices = said["block_device"].values.tolist()
     digest = hashlib.sha256()
@@ -86,15 +86,15 @@ def held_gpu() -> None:
 def main() -> None:
     """All sweeps on one cluster."""
     ray.init(address="local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False)
-    cluster = schedule._describe(local=True)
-    schedule.execute = noted  # type: ignore[attr-defined]
-    schedule.connect = lambda address, cores: contextlib.nullcontext(cluster)  # type: ignore[assignment]
+    cluster = ray_scheduler._describe(local=True)
+    ray_scheduler.execute = noted  # type: ignore[attr-defined]
+    ray_scheduler.connect = lambda address, cores: contextlib.nullcontext(cluster)  # type: ignore[assignment]
     found: dict[str, Any] = {size: swept(size, gpu_memory=size) for size in ("2GiB", "1GiB")}
     found["asked"] = swept("asked")
     found["refused"] = refusal(device="cuda")
     held = [held_gpu.remote(), held_gpu.remote()]
     ray.wait(held, num_returns=2, timeout=1.0)
-    schedule.PROBE_S = 2.0
+    ray_scheduler.PROBE_S = 2.0
     found["busy"] = refusal()
     for task in held:
         ray.cancel(task, force=True)

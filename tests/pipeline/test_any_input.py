@@ -65,28 +65,26 @@ class Accepted(Exception):  # noqa: N818  (no error)
 
 
 @pytest.fixture(scope="module")
-def finished_store(tmp_path_factory: pytest.TempPathFactory, session_cluster: Any) -> Path:
+def finished_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small finished store, never changed."""
     from widesweep import analysis
-    from widesweep.pipeline.execution import schedule
 
     folder = tmp_path_factory.mktemp("any")
     (folder / "small.yaml").write_text(yaml.safe_dump({**CONFIG, "store": "small.zarr"}))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(schedule, "connect", lambda *_: contextlib.nullcontext(session_cluster))
-        run(sweep_config.load(folder / "small.yaml"), str(folder / "small.zarr"))
+    run(sweep_config.load(folder / "small.yaml"), str(folder / "small.zarr"))
     analysis.analyze(str(folder / "small.zarr"))
     return folder / "small.zarr"
 
 
 @pytest.fixture(autouse=True)
 def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    from widesweep.pipeline.execution import schedule
+    from widesweep.pipeline.execution import driver, ray_scheduler
 
     def accept(*_: Any) -> None:
         raise Accepted
 
-    monkeypatch.setattr(schedule, "connect", accept)
+    monkeypatch.setattr(ray_scheduler, "connect", accept)
+    monkeypatch.setattr(driver, "LocalScheduler", accept)
 
 
 odd = st.sampled_from(ODD)

@@ -12,7 +12,6 @@ import xarray as xr
 
 from tests.pipeline.conftest import measured_bytes
 from widesweep.pipeline.config import sweep_config
-from widesweep.pipeline.execution import worker
 from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.store import checkpoints, objects, stream
 from widesweep.pipeline.store.reader import Store
@@ -24,19 +23,6 @@ TRAINING = {"steps": 150, "records": 12}
 
 class Died(Exception):  # noqa: N818  (no error)
     """What stands for the end of a process."""
-
-
-@pytest.fixture
-def inline(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> None:
-    """Blocks run in this process, so that it can be looked into."""
-    from widesweep.pipeline.execution import schedule
-
-    def here(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
-        for block in blocks:
-            listener.started(block)
-            listener.finished(block, worker.execute(sweep, block))
-
-    monkeypatch.setattr(schedule, "run", here)
 
 
 def dies_after(flushes: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +55,7 @@ def first_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return steps
 
 
-@pytest.mark.usefixtures("inline")
+@pytest.mark.usefixtures("in_process")
 def test_a_block_goes_on_from_its_last_flush(
     write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +81,7 @@ def test_a_block_goes_on_from_its_last_flush(
     assert not checkpoints.names(str(url))
 
 
-@pytest.mark.usefixtures("inline")
+@pytest.mark.usefixtures("in_process")
 def test_a_block_that_is_partly_stored_goes_on_too(
     write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,7 +107,7 @@ def test_a_block_that_is_partly_stored_goes_on_too(
     assert not checkpoints.names(str(url))
 
 
-@pytest.mark.usefixtures("inline")
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("harm", ["flip", "cut", "empty", "another cell's"])
 def test_a_checkpoint_that_is_not_sound_is_not_used(
     harm: str, write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -197,15 +197,15 @@ def test_memory_that_runs_out_makes_batches_smaller(
     write_config: Write, tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch's own out-of-memory error until batches are a quarter as large: the same bits; a cap ends it."""
-    from widesweep.pipeline.execution import schedule
+    from widesweep.pipeline.execution import ray_scheduler, scheduler
 
     path, url = write_config(initialization=None), tmp_path / "hit.zarr"
     expected = calm(path)
-    monkeypatch.setattr(schedule, "_remote_execute", short_of_memory(enough=4))
+    monkeypatch.setattr(ray_scheduler, "_remote_execute", short_of_memory(enough=4))
     run(sweep_config.load(path), str(url))
     finished(url, expected)
-    monkeypatch.setattr(schedule, "_remote_execute", short_of_memory(enough=2**30))
-    monkeypatch.setattr(schedule, "SHORTAGES", 2)
+    monkeypatch.setattr(ray_scheduler, "_remote_execute", short_of_memory(enough=2**30))
+    monkeypatch.setattr(scheduler, "SHORTAGES", 2)
     hopeless = run(sweep_config.load(path), str(tmp_path / "no.zarr"))
     assert hopeless.cell_counts()["failed"] == 24
     assert "out of memory, 2 of 2 times" in hopeless.failures(1)["0"]

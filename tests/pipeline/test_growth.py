@@ -19,6 +19,7 @@ from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution import worker
 from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.execution.local_scheduler import LocalScheduler
 from widesweep.pipeline.plan import blocks as plan
 from widesweep.pipeline.store import growth, objects
 from widesweep.pipeline.store.reader import Store
@@ -39,10 +40,8 @@ def chunks(url: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[int, int, int, float]]:
-    """Every cell that is trained, in this process instead of a Ray worker, so that it can be counted."""
-    from widesweep.pipeline.execution import schedule
-
+def trained(monkeypatch: pytest.MonkeyPatch, in_process: None) -> list[tuple[int, int, int, float]]:
+    """Every cell that is trained, counted."""
     cells: list[tuple[int, int, int, float]] = []
     real = worker._train_cells
 
@@ -52,13 +51,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, cluster: Any) -> list[tuple[int, in
         cells.extend((w, d, grid.seeds[s], grid.learning_rates[r]) for s in seeds for r in rates)
         return real(sweep, block, seeds, rates, whole)
 
-    def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
-        for block in blocks:
-            listener.started(block)
-            listener.finished(block, worker.execute(sweep, block))
-
     monkeypatch.setattr(worker, "_train_cells", counted)
-    monkeypatch.setattr(schedule, "run", inline)
     return cells
 
 
@@ -157,11 +150,9 @@ def test_failed_blocks_are_computed_again_when_asked_and_no_others(
 
     What failed counts once on the display, and no longer once it is done.
     """
-    from widesweep.pipeline.execution import schedule
-
     path, url = write_config(initialization=None), tmp_path / "a.zarr"
     run_to(path, tmp_path / "calm.zarr")
-    inline = schedule.run
+    inline = LocalScheduler.run
 
     def faulty(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
         for block in blocks:
@@ -171,7 +162,7 @@ def test_failed_blocks_are_computed_again_when_asked_and_no_others(
                 inline(cluster, sweep, [block], listener, stop)
 
     with monkeypatch.context() as patch:
-        patch.setattr(schedule, "run", faulty)
+        patch.setattr(LocalScheduler, "run", faulty)
         assert run_to(path, url).cell_counts() == {"done": 12, "diverged": 0, "failed": 12, "pending": 0}
     assert last_line(capsys).endswith("2 cores · 12 failed")
     trained.clear()
@@ -235,7 +226,6 @@ def test_a_damaged_chunk_is_named_and_repaired(
 
 
 @pytest.mark.parametrize("name", ["loss", "ntk_min_eigenvalue", "layer_relative_change"])
-@pytest.mark.usefixtures("cluster")
 def test_a_deleted_chunk_is_noticed_and_repaired(
     name: str, write_config: Write, tmp_path: Path, trained: list[Any]
 ) -> None:
@@ -257,7 +247,6 @@ def test_a_deleted_chunk_is_noticed_and_repaired(
     }
 
 
-@pytest.mark.usefixtures("cluster")
 def test_numbers_that_do_not_exist_are_not_missed(
     write_config: Write, tmp_path: Path, trained: list[Any]
 ) -> None:

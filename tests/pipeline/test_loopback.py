@@ -45,7 +45,7 @@ def test_a_local_sweep_listens_on_the_loopback_address_alone(
     if requested is not None:
         monkeypatch.setenv(CLUSTERS, requested)
     path = write_config(grid={"seed": 400, "width": [128], "depth": [3]}, training={"steps": 4000})
-    driver = start("run", str(path), "--store", str(tmp_path / "a.zarr"))
+    driver = start("run", str(path), "--scheduler", "ray", "--store", str(tmp_path / "a.zarr"))
     try:
         seen: set[tuple[str, str]] = set()
         deadline = time.monotonic() + WAIT_S

@@ -59,7 +59,7 @@ def test_a_forecast_follows_and_the_plan_does_not(folder: Path, write_config: Wr
     assert "as blocks took here: 0.50 times" in CliRunner().invoke(app, ["plan", str(path)]).stdout
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.usefixtures("in_process")
 def test_a_finished_run_tells(folder: Path, write_config: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the time that its blocks held their cores, which is no less than what they computed in it."""
     monkeypatch.setattr(machine_speed, "LEAST_S", 0.0)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ import xarray as xr
 
 from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.execution import driver as runs
+from widesweep.pipeline.execution.local_scheduler import LocalScheduler
+from widesweep.pipeline.execution.worker import execute
 from widesweep.pipeline.plan import blocks as plans
 from widesweep.pipeline.store import chunks
 from widesweep.pipeline.store.reader import Store
@@ -97,25 +98,6 @@ def test_blocks_of_parts_cover_each_pair_once(write_config: Write) -> None:
         assert made.block_seconds().sum() == pytest.approx(made.total_s)
 
 
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks run in this process: what is tested is what is stored, not Ray."""
-    from widesweep.pipeline.execution import schedule
-    from widesweep.pipeline.execution.worker import execute
-
-    def run(cluster: object, sweep: object, blocks: object, listener: object, stop: object) -> None:
-        for each in blocks:  # type: ignore[attr-defined]
-            listener.started(each)  # type: ignore[attr-defined]
-            listener.finished(each, execute(sweep, each))  # type: ignore[arg-type, attr-defined]
-
-    @contextlib.contextmanager
-    def connect(address: object, cores: int) -> Iterator[schedule.Cluster]:
-        yield schedule.Cluster(2, 2, 2**31, 0.0, local=True)
-
-    monkeypatch.setattr(schedule, "run", run)
-    monkeypatch.setattr(schedule, "connect", connect)
-
-
 def stored(url: Path) -> xr.Dataset:
     return xr.open_datatree(url, engine="zarr")["initialization"].to_dataset().load()
 
@@ -159,13 +141,10 @@ def test_a_failed_part_fails_its_pair_until_it_is_retried(
     write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One block fails: its pair says so with the reason, the others are done; a retry makes it good."""
-    from widesweep.pipeline.execution import schedule
-    from widesweep.pipeline.execution.worker import execute
-
     path = write_config(initialization={"draws": 1300}, **SIZES)
     url = tmp_path / "a.zarr"
 
-    def run(cluster: object, sweep: object, blocks: object, listener: object, stop: object) -> None:
+    def run(scheduler: object, sweep: object, blocks: object, listener: object, stop: object) -> None:
         for each in blocks:  # type: ignore[attr-defined]
             if each.width == each.depth == 0 and each.part_start == 0:
                 listener.failed(each, "it was meant to")  # type: ignore[attr-defined]
@@ -173,7 +152,7 @@ def test_a_failed_part_fails_its_pair_until_it_is_retried(
                 listener.finished(each, execute(sweep, each))  # type: ignore[arg-type, attr-defined]
 
     with monkeypatch.context() as patched:
-        patched.setattr(schedule, "run", run)
+        patched.setattr(LocalScheduler, "run", run)
         runs.run(configs.load(path), str(url))
     store = Store(str(url))
     assert store.cell_counts() == {"done": 3, "diverged": 0, "failed": 1, "pending": 0}

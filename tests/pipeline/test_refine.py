@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections import Counter
@@ -23,8 +22,9 @@ from widesweep.analysis.refine.rounds import foreseen
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.errors import InputError
-from widesweep.pipeline.execution import ray_environment, worker
+from widesweep.pipeline.execution import worker
 from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.execution.local_scheduler import LocalScheduler
 from widesweep.pipeline.refine import measured_cost, proposal, record, refine, text
 from widesweep.pipeline.refine.goal import Goal, duration_s
 from widesweep.pipeline.refine.measured_cost import Blocks
@@ -37,10 +37,8 @@ Cell = tuple[int, int, int, float]
 
 
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
-    """Every cell that is trained, in this process, without a cluster."""
-    from widesweep.pipeline.execution import schedule
-
+def trained(monkeypatch: pytest.MonkeyPatch, in_process: None) -> list[Cell]:
+    """Every cell that is trained, counted."""
     cells: list[Cell] = []
     real = worker._train_cells
 
@@ -50,16 +48,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
         cells.extend((w, d, grid.seeds[s], grid.learning_rates[r]) for s in seeds for r in rates)
         return real(sweep, block, seeds, rates, *others)
 
-    def inline(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
-        for block in blocks:
-            listener.started(block)
-            listener.finished(block, worker.execute(sweep, block))
-
-    cluster = schedule.Cluster(cores=2, node_cores=2, node_memory_bytes=2**33, gpus=0.0, local=True)
     monkeypatch.setattr(worker, "_train_cells", counted)
-    monkeypatch.setattr(schedule, "run", inline)
-    monkeypatch.setattr(schedule, "connect", lambda address, cores: contextlib.nullcontext(cluster))
-    monkeypatch.setattr(ray_environment, "prepare", lambda local: None)
     return cells
 
 
@@ -135,18 +124,17 @@ def test_a_round_that_dies_is_ended_by_the_same_command(
     sweep: tuple[Path, str], trained: list[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before or while the store grows, or between blocks: the same command trains the rest, once."""
-    from widesweep.pipeline.execution import schedule
     from widesweep.pipeline.store import growth
 
     _, url = sweep
     goal = Goal(("weight_drift",), interval=0.7 * interval(url))
-    inline = schedule.run
+    inline = LocalScheduler.run
 
     def dying(cluster: Any, shared: Any, blocks: Any, listener: Any, stop: Any) -> None:
         inline(cluster, shared, [next(iter(blocks))], listener, stop)
         raise KeyError("the process died here")
 
-    deaths = ((growth, "grow", _die), (growth, "_fit", _die), (schedule, "run", dying))
+    deaths = ((growth, "grow", _die), (growth, "_fit", _die), (LocalScheduler, "run", dying))
     for place, name, broken in deaths:
         with monkeypatch.context() as patch:
             patch.setattr(place, name, broken)

@@ -1,10 +1,13 @@
-"""Sweeps on a real Ray cluster: the same bits whatever happens on the way."""
+"""Sweeps from config to store, under both schedulers: the same bits whatever happens on the way."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -18,18 +21,26 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from tests.pipeline.conftest import measured_bytes, start, wait_until
+from tests.pipeline.test_faults import checkpointed
 from tests.tolerances import EXACT
 from widesweep import analysis
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import sweep_config
-from widesweep.pipeline.execution import worker
+from widesweep.pipeline.execution import driver, worker
 from widesweep.pipeline.execution.driver import run
-from widesweep.pipeline.plan import blocks
+from widesweep.pipeline.plan import blocks, scheduling
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.store import status
 from widesweep.pipeline.store.reader import Store
 
 Write = Callable[..., Path]
+# At such rates no cell reaches the rounding floor: every block takes all its steps, and flushes on the way.
+SLOW = {
+    "grid": {"width": [48], "depth": [2], "seed": 4, "learning_rate": [1e-5, 2e-5]},
+    "training": {"steps": 100_000},
+    "initialization": None,
+    "compute": {"flush_s": 0.1},
+}
 LONG = {
     "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
     "training": {"steps": 8000},
@@ -41,17 +52,46 @@ def run_to(path: Path, url: Path, *settings: str) -> Store:
     return run(sweep_config.load(path, settings), str(url))
 
 
-@pytest.mark.usefixtures("cluster")
-def test_two_runs_give_the_same_bits(write_config: Write, tmp_path: Path) -> None:
-    """Every file of the measured groups of two runs is equal, and all cells are done."""
+def test_both_schedulers_give_the_same_bits(
+    write_config: Write, tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file of the measured groups is equal: in this process, in two processes of its own, on Ray."""
+    sweep = sweep_config.load(write_config())
+    names: dict[str, tuple[scheduling.Name, int]] = {"a": ("local", 0), "b": ("local", 2), "c": ("ray", 0)}
+    for name, (scheduler, processes) in names.items():
+        monkeypatch.setattr(scheduling, "processes", lambda plan, processes=processes: processes)
+        store = run(sweep, str(tmp_path / name), scheduler=scheduler)
+        assert store.cell_counts() == {"done": 24, "diverged": 0, "failed": 0, "pending": 0}
+    here, beside, ray = (measured_bytes(tmp_path / name) for name in names)
+    assert here == beside == ray
+
+
+def test_a_small_local_sweep_does_without_ray(write_config: Write, tmp_path: Path) -> None:
+    """`plan` says so, `run` never imports Ray; on a cluster, or forecast to be long, it is Ray."""
     path = write_config()
-    first, second = tmp_path / "a.zarr", tmp_path / "b.zarr"
-    assert run_to(path, first).cell_counts() == {"done": 24, "diverged": 0, "failed": 0, "pending": 0}
-    run_to(path, second)
-    assert measured_bytes(first) == measured_bytes(second)
+    assert "without Ray" in CliRunner().invoke(app, ["plan", str(path)]).stdout
+    code = f"""
+import sys
+from widesweep.pipeline.cli import app
+try: app(["run", {str(path)!r}])
+except SystemExit as end: assert not end.code
+assert "torch" in sys.modules and "ray" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    sweep = sweep_config.load(path, ["grid.seed=20000", "training.steps=20000"])
+    plan = data_source.make_plan(sweep, 2)
+    assert scheduling.choice(plan) == "ray"
+    assert scheduling.choice(data_source.make_plan(sweep_config.load(path), 2), "10.0.0.1:6379") == "ray"
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("options", [("--scheduler", "slurm"), ("--scheduler", "local", "--address", "h:1")])
+def test_a_scheduler_that_cannot_be_is_an_input_error(options: tuple[str, ...], write_config: Write) -> None:
+    """An unknown name, and this machine's processes on another's cluster, exit 2."""
+    result = CliRunner().invoke(app, ["run", str(write_config()), *options])
+    assert result.exit_code == 2
+    assert "--scheduler" in result.stderr
+
+
 @pytest.mark.parametrize("change", [{"seeds_per_block": 1}, {"threads": 2}])
 def test_block_size_and_threads_change_no_bit(
     write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, int]
@@ -70,7 +110,6 @@ def test_block_size_and_threads_change_no_bit(
             np.testing.assert_array_equal(array.values, second[group][name].values, err_msg=str(name))
 
 
-@pytest.mark.usefixtures("cluster")
 def test_past_the_stability_edge_cells_diverge_and_others_finish(write_config: Write, tmp_path: Path) -> None:
     """η = 100/λ_max diverges; that is a result: exit 0, and η = 0.5/λ_max beside it is done."""
     network = {"activation": "linear"}  # a ReLU network can die instead, with a finite residual
@@ -89,7 +128,6 @@ def test_past_the_stability_edge_cells_diverge_and_others_finish(write_config: W
     assert tree["run"].attrs["state"] == "finished"
 
 
-@pytest.mark.usefixtures("cluster")
 def test_classes_are_outputs_all_the_way(write_config: Write, tmp_path: Path) -> None:
     """Three digits: modes for every sample and output, one target for each, one kernel for all."""
     data = {"source": "digits", "inputs": None, "labels": "class", "classes": [3, 5, 8]}
@@ -110,7 +148,6 @@ def test_classes_are_outputs_all_the_way(write_config: Write, tmp_path: Path) ->
     assert "laws" in analysis.analyze(str(tmp_path / "a.zarr"))
 
 
-@pytest.mark.usefixtures("cluster")
 def test_only_training_and_only_initialization_are_sweeps(write_config: Write, tmp_path: Path) -> None:
     """Either half of a config runs alone; random networks need no data."""
     run_to(write_config(initialization=None), tmp_path / "a.zarr")
@@ -122,13 +159,11 @@ def test_only_training_and_only_initialization_are_sweeps(write_config: Write, t
     assert "initialization" not in xr.open_datatree(tmp_path / "a.zarr", engine="zarr")
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.usefixtures("in_process")
 def test_a_block_with_a_defect_fails_alone(
     write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Python exception marks its block's cells failed with the reason; the others finish; exit 1."""
-    from widesweep.pipeline.execution import schedule
-
     real = worker.execute
 
     def faulty(sweep: Any, block: Any) -> Any:
@@ -136,7 +171,7 @@ def test_a_block_with_a_defect_fails_alone(
             raise ZeroDivisionError("a defect")
         return real(sweep, block)
 
-    monkeypatch.setattr(schedule, "_remote_execute", _remote(faulty))
+    monkeypatch.setattr(worker, "execute", faulty)
     result = CliRunner().invoke(app, ["run", str(write_config()), "--json"])
     state = json.loads(result.stdout)
     assert result.exit_code == 1
@@ -144,55 +179,58 @@ def test_a_block_with_a_defect_fails_alone(
     assert state["failures"] == {"2": "ZeroDivisionError: a defect"}
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.usefixtures("in_process")
 def test_a_resumed_run_does_only_what_is_pending(
     write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A block whose status is gone is computed again, to the same bits, and no other."""
-    from widesweep.pipeline.execution import schedule
-
     path, url = write_config(), tmp_path / "small.zarr"
     run_to(path, url)
     before = measured_bytes(url)
     (url / "training" / "status" / "c" / "1" / "0" / "0" / "0").unlink()
     assert Store(str(url)).pending_blocks().tolist() == [2]
     started: list[int] = []
-    resources = schedule._resources
+    real = worker.execute
     monkeypatch.setattr(
-        schedule,
-        "_resources",
-        lambda cluster, block, memory: (started.append(block.index), resources(cluster, block, memory))[1],
+        worker, "execute", lambda sweep, block: (started.append(block.index), real(sweep, block))[1]
     )
     run_to(path, url)
     assert started == [2]
     assert measured_bytes(url) == before
 
 
-def test_a_finished_store_needs_no_cluster(
-    write_config: Write, tmp_path: Path, cluster: Any, monkeypatch: Any
+def test_a_finished_store_needs_no_scheduler(
+    write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Running a finished sweep again does nothing, without Ray, and exits 0; another config is refused."""
-    from widesweep.pipeline.execution import schedule
-
+    """Running a finished sweep again starts nothing, and exits 0; another config is refused."""
     path = write_config()
     run_to(path, tmp_path / "small.zarr")
-    monkeypatch.setattr(schedule, "connect", None)
+    monkeypatch.setattr(driver, "LocalScheduler", None)
     assert CliRunner().invoke(app, ["run", str(path)]).exit_code == 0
     other = CliRunner().invoke(app, ["run", str(path), "--set", "training.steps=21"])
     assert other.exit_code == 2
     assert "training.steps: 21, there 20" in other.stderr
 
 
-@pytest.mark.usefixtures("cluster")
-def test_a_killed_worker_changes_no_bit(write_config: Write, tmp_path: Path) -> None:
-    """SIGKILL of a Ray worker in mid-block: the block starts again, the store equals an undisturbed one."""
-    path = write_config(**LONG)
-    run_to(path, tmp_path / "calm.zarr")
+@pytest.mark.parametrize("scheduler", scheduling.NAMES)
+def test_a_killed_worker_changes_no_bit(
+    scheduler: scheduling.Name,
+    write_config: Write,
+    tmp_path: Path,
+    cluster: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SIGKILL of a worker in mid-block: the block starts again, the store equals an undisturbed one."""
+    path = write_config(**SLOW)
+    monkeypatch.setattr(scheduling, "processes", lambda plan: 0)
+    run(sweep_config.load(path), str(tmp_path / "calm.zarr"), scheduler="local")
+    monkeypatch.setattr(scheduling, "processes", lambda plan: 2)
     url = tmp_path / "hit.zarr"
-    thread = threading.Thread(target=run_to, args=(path, url))
+    sweep, options = sweep_config.load(path), {"scheduler": scheduler}
+    thread = threading.Thread(target=run, args=(sweep, str(url)), kwargs=options)
     thread.start()
-    victim = wait_until(_busy_worker, what="a busy worker")
-    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: checkpointed(url), what="a flush")
+    os.kill(wait_until(_worker, what="a worker"), signal.SIGKILL)
     thread.join(120)
     assert not thread.is_alive()
     attempts = np.asarray(xr.open_datatree(url, engine="zarr")["run"]["block_attempts"])
@@ -200,16 +238,16 @@ def test_a_killed_worker_changes_no_bit(write_config: Write, tmp_path: Path) -> 
     assert measured_bytes(url) == measured_bytes(tmp_path / "calm.zarr")
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.usefixtures("in_process")
 def test_the_same_command_resumes_after_the_driver_is_killed(write_config: Write, tmp_path: Path) -> None:
     """While the driver lives, status and xarray see what is finished; after kill -9 the bits end the same."""
     path, url = write_config(**LONG), tmp_path / "small.zarr"
     run_to(path, tmp_path / "calm.zarr")
-    driver = start("run", str(path))
+    first = start("run", str(path), "--scheduler", "local")
     try:
         wait_until(lambda: _blocks_done(url) >= 1, what="a finished block")
-        driver.send_signal(signal.SIGSTOP)  # it lives, and cannot finish under our eyes
-        assert driver.poll() is None, "the sweep is too short to be interrupted"
+        first.send_signal(signal.SIGSTOP)  # it lives, and cannot finish under our eyes
+        assert first.poll() is None, "the sweep is too short to be interrupted"
         assert status.status(str(url))["running"] is True
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -219,20 +257,20 @@ def test_the_same_command_resumes_after_the_driver_is_killed(write_config: Write
             assert np.isfinite(seen["loss"].values[finished]).all()
         assert CliRunner().invoke(app, ["run", str(path)]).exit_code == 2
     finally:
-        driver.kill()
-        driver.communicate()
+        first.kill()
+        first.communicate()
     assert status.status(str(url))["running"] is False
     run_to(path, url)
     assert measured_bytes(url) == measured_bytes(tmp_path / "calm.zarr")
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("cluster")
-def test_the_same_command_resumes_after_ctrl_c(write_config: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheduler", scheduling.NAMES)
+def test_the_same_command_resumes_after_ctrl_c(scheduler: str, write_config: Write, tmp_path: Path) -> None:
     """Ctrl-C exits 130 and says how to resume; the same command ends in an undisturbed run's bits."""
     path, url = write_config(**LONG), tmp_path / "small.zarr"
     calm = run_to(path, tmp_path / "calm.zarr")
-    first = start("run", str(path))
+    first = start("run", str(path), "--scheduler", scheduler)
     wait_until(lambda: _blocks_done(url) >= 1, what="a finished block")
     first.send_signal(signal.SIGINT)
     _, told = first.communicate(timeout=60)
@@ -246,10 +284,11 @@ def test_the_same_command_resumes_after_ctrl_c(write_config: Write, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_sigterm_exits_143_and_the_state_is_safe(write_config: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheduler", scheduling.NAMES)
+def test_sigterm_exits_143_and_the_state_is_safe(scheduler: str, write_config: Write, tmp_path: Path) -> None:
     """A preempted driver leaves a store that status reads and the same command finishes."""
     path, url = write_config(**LONG), tmp_path / "small.zarr"
-    process = start("run", str(path))
+    process = start("run", str(path), "--scheduler", scheduler)
     wait_until(lambda: _blocks_done(url) >= 1, what="a finished block")
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=60)
@@ -304,20 +343,13 @@ def test_theory_prints_predictions_alone(write_config: Write, tmp_path: Path) ->
     assert sorted(tmp_path.iterdir()) == [path]
 
 
-def _remote(function: Callable[..., Any]) -> Any:
-    import ray
-
-    return ray.remote(max_retries=0)(function)
-
-
-def _busy_worker() -> int | None:
-    """A Ray worker of this process that has computed for a while."""
+def _worker() -> int | None:
+    """A worker of this process, Ray's with a block or one of the local scheduler's."""
     for process in psutil.Process().children(recursive=True):
-        try:
-            if process.name().startswith("ray::_remote_ex") and sum(process.cpu_times()[:2]) > 0.5:
+        with contextlib.suppress(psutil.Error):
+            ours = "local_worker" in " ".join(process.cmdline())
+            if ours or process.name().startswith("ray::_remote_ex"):
                 return int(process.pid)
-        except psutil.Error:
-            continue
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
 import tracemalloc
@@ -15,7 +16,7 @@ import pytest
 
 from tests.pipeline.conftest import wait_until
 from widesweep.pipeline.config import sweep_config
-from widesweep.pipeline.execution import schedule
+from widesweep.pipeline.execution import ray_scheduler
 from widesweep.pipeline.execution.worker import Outcome, Sweep
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.predict import prediction
@@ -111,15 +112,18 @@ def test_a_drivers_memory_does_not_grow_with_the_blocks(
         def __bool__(self) -> bool:
             return False
 
+        def interrupting(self) -> contextlib.AbstractContextManager[None]:
+            return contextlib.nullcontext()
+
     sweep = sweep_config.load(
         write_config(grid={"width": [8], "depth": [1], "seed": 4000}, initialization=None)
     )
     plan = data_source.make_plan(sweep, 2, seeds_per_block=1)
     shared = Sweep("", sweep.config, "", None, np.zeros(0), "cpu", 0)
-    monkeypatch.setattr(schedule, "_remote_execute", nothing)
+    monkeypatch.setattr(ray_scheduler, "_remote_execute", nothing)
     tracemalloc.start()
     try:
-        schedule.run(cluster, shared, (plan.block(i) for i in range(len(plan))), Counter(), Never())
+        cluster.run(shared, (plan.block(i) for i in range(len(plan))), Counter(), Never())
     finally:
         tracemalloc.stop()
     wait_until(lambda: len(sizes) == 2, what="both measurements")

@@ -19,6 +19,7 @@ from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.execution.local_scheduler import LocalScheduler
 from widesweep.pipeline.plan import data
 from widesweep.pipeline.store import objects
 from widesweep.pipeline.store.reader import Store
@@ -160,9 +161,7 @@ def test_a_failed_block_of_one_scale_is_told_and_tried_again(
     small: Path, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its cells alone are failed with the reason, and --retry-failed ends in the bits of a calm run."""
-    from widesweep.pipeline.execution import schedule
-
-    url, inline = tmp_path / "a.zarr", schedule.run
+    url, inline = tmp_path / "a.zarr", LocalScheduler.run
     run_to(small, tmp_path / "calm.zarr", scaled(SCALES))
 
     def faulty(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
@@ -173,7 +172,7 @@ def test_a_failed_block_of_one_scale_is_told_and_tried_again(
                 inline(cluster, sweep, [block], listener, stop)
 
     with monkeypatch.context() as patch:
-        patch.setattr(schedule, "run", faulty)
+        patch.setattr(LocalScheduler, "run", faulty)
         store = run_to(small, url, scaled(SCALES))
     assert store.cell_counts() == {"done": 30, "diverged": 0, "failed": 6, "pending": 0}
     assert store.failures(1) == {"1": "ZeroDivisionError: a defect"}

@@ -11,8 +11,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 import ray
 from ray import exceptions
@@ -21,16 +21,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from widesweep.pipeline.errors import ClusterError, ClusterLostError, InputError, StorageError
 from widesweep.pipeline.execution import ray_environment
 from widesweep.pipeline.execution.head_watch import HeadWatch
+from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Listener, Stop, reason_of
 from widesweep.pipeline.execution.worker import Outcome, Sweep, execute
 from widesweep.pipeline.plan import gpu_shares
 from widesweep.pipeline.plan.blocks import Block
 
-LOSSES = 25  # times that a block may lose its process or machine before its cells count as failed
-HANGS = 3  # times that it may show no sign of life for longer than its limit
-SHORTAGES = 6  # times that it may run out of memory; its batches are halved each time
 CONNECT_S = 5.0
 PROBE_S = 60.0  # longest time until every node with GPUs has said what memory they have
-WAIT_S = 0.2  # longest time without a look at signals
 LOST = (
     exceptions.WorkerCrashedError,
     exceptions.NodeDiedError,
@@ -42,36 +39,9 @@ LOST = (
 )
 
 
-class Listener(Protocol):
-    """Who hears of blocks."""
-
-    def started(self, block: Block) -> None:
-        """A block was handed to the cluster."""
-
-    def finished(self, block: Block, outcome: Outcome) -> None:
-        """A block is measured and stored."""
-
-    def lost(self, block: Block, reason: str) -> None:
-        """A block's process or machine was lost; it will be started again."""
-
-    def failed(self, block: Block, reason: str) -> None:
-        """A block will not be started again."""
-
-
-class Stop(Protocol):
-    """Whether to stop, and how much time there is for it."""
-
-    @property
-    def grace_s(self) -> float:
-        """Seconds that blocks have to flush; 0: none, they may write no more."""
-
-    def __bool__(self) -> bool:
-        """True once a signal arrived."""
-
-
 @dataclass
 class Cluster:
-    """What Ray offers.
+    """What Ray offers: a `Scheduler`.
 
     Attributes:
         cores: CPU cores in all.
@@ -98,6 +68,28 @@ class Cluster:
     def cores_now(self) -> int:
         """CPU cores in all, of the nodes that are there now."""
         return self.watch.cores if self.watch is not None else self.cores
+
+    def gpu_memory_bytes(self) -> int:
+        """Memory of a GPU of the cluster, as its nodes say it."""
+        return gpu_memory_bytes()
+
+    def run(self, sweep: Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
+        """As every scheduler does it: `Scheduler.run`."""
+        flight = _Flight(self, ray.put(sweep), listener, iter(blocks), sweep.gpu_memory_bytes)
+        try:
+            while flight.fill(stop) and not stop:
+                ready, _ = ray.wait(list(flight.tasks), num_returns=1, timeout=WAIT_S)
+                if ready:
+                    ready, _ = ray.wait(list(flight.tasks), num_returns=len(flight.tasks), timeout=0)
+                for task in ready:
+                    flight.land(task)
+                if self.lost:
+                    raise ClusterLostError(sweep.url)
+            if stop:
+                flight.put_down(stop.grace_s)
+        finally:
+            for task in flight.tasks if not self.lost else ():
+                ray.cancel(task, force=True)
 
 
 @contextlib.contextmanager
@@ -156,65 +148,6 @@ def _no_cluster(address: str, reason: str) -> InputError:
     return InputError(f"--address {address}", f"no Ray cluster answers ({reason})", wanted)
 
 
-def run(cluster: Cluster, sweep: Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
-    """Runs blocks in the given order, few in flight, each until it is stored or given up.
-
-    A lost process or machine is tried again, from the block's last flush; so is a block that did not fit the
-    memory, in smaller batches; each so many times (`LOSSES`, `HANGS`, `SHORTAGES`). Another Python exception
-    is a defect of the block and is not. A store that cannot be written is neither: it ends the run, its
-    blocks stay pending (`StorageError`). On `stop` nothing more is started, and what runs has `stop.grace_s`
-    seconds to flush: a block without status stays pending.
-    """
-    flight = _Flight(cluster, ray.put(sweep), listener, iter(blocks), sweep.gpu_memory_bytes)
-    try:
-        while flight.fill(stop) and not stop:
-            ready, _ = ray.wait(list(flight.tasks), num_returns=1, timeout=WAIT_S)
-            if ready:
-                ready, _ = ray.wait(list(flight.tasks), num_returns=len(flight.tasks), timeout=0)
-            for task in ready:
-                flight.land(task)
-            if cluster.lost:
-                raise ClusterLostError(sweep.url)
-        if stop:
-            flight.put_down(stop.grace_s)
-    finally:
-        for task in flight.tasks if not cluster.lost else ():
-            ray.cancel(task, force=True)
-
-
-@dataclass
-class _Attempt:
-    """A block under way, and what has happened to it so far."""
-
-    block: Block
-    submitted: float = 0.0
-    losses: int = 0
-    hangs: int = 0
-    shortages: int = 0
-
-    def after_loss(self, kind: str) -> tuple[bool, str]:
-        """Whether to start it again after its process or machine was lost, and why it was lost.
-
-        The memory's end may come as a plain kill, by the machine's own hand: after two losses in smaller
-        batches.
-        """
-        limit_s = self.block.limit_s
-        if limit_s and time.monotonic() - self.submitted > limit_s:
-            self.hangs += 1
-            self.block = replace(self.block, resume=True, limit_s=2 * limit_s)
-            return self.hangs < HANGS, f"no sign of life for {limit_s:.0f} s, {self.hangs} of {HANGS} times"
-        self.losses += 1
-        split = self.block.split * (2 if self.losses in (2, 4) else 1)
-        self.block = replace(self.block, resume=True, split=split)
-        return self.losses < LOSSES, f"{kind}, {self.losses} of {LOSSES} times"
-
-    def after_shortage(self) -> tuple[bool, str]:
-        """Whether to start it again, in smaller batches, after the memory ran out."""
-        self.shortages += 1
-        self.block = replace(self.block, resume=True, split=2 * self.block.split)
-        return self.shortages < SHORTAGES, f"out of memory, {self.shortages} of {SHORTAGES} times"
-
-
 @dataclass
 class _Flight:
     """Tasks in flight, and blocks to start again."""
@@ -224,8 +157,8 @@ class _Flight:
     listener: Listener
     blocks: Iterator[Block]
     gpu_memory_bytes: int = 0
-    tasks: dict[Any, _Attempt] = field(default_factory=dict)
-    again: deque[_Attempt] = field(default_factory=deque)
+    tasks: dict[Any, Attempt] = field(default_factory=dict)
+    again: deque[Attempt] = field(default_factory=deque)
 
     def fill(self, stop: Stop) -> bool:
         """Starts blocks until enough are in flight to keep every core fed; whether any is in flight."""
@@ -241,9 +174,9 @@ class _Flight:
             self.tasks[measure.remote(self.sweep, attempt.block)] = attempt
         return bool(self.tasks)
 
-    def _first(self) -> _Attempt | None:
+    def _first(self) -> Attempt | None:
         block = next(self.blocks, None)
-        return None if block is None else _Attempt(block)
+        return None if block is None else Attempt(block)
 
     def land(self, task: Any) -> None:
         """Takes a task that ended, well or not."""
@@ -262,7 +195,7 @@ class _Flight:
         except LOST as error:
             self._start_again(attempt, *attempt.after_loss(type(error).__name__))
 
-    def _start_again(self, attempt: _Attempt, again: bool, reason: str) -> None:
+    def _start_again(self, attempt: Attempt, again: bool, reason: str) -> None:
         if again:
             self.listener.lost(attempt.block, reason)
             self.again.append(attempt)
@@ -356,7 +289,7 @@ def _cores() -> int:
 
 
 def _reason(error: exceptions.RayTaskError) -> str:
-    """The exception that a block raised, in one line."""
-    cause = error.cause if isinstance(error.cause, Exception) else error
-    lines = [line for line in str(cause).splitlines() if line.strip()] or [""]
-    return f"{type(cause).__name__}: {lines[-1] if cause is error else lines[0]}"[:500]
+    """The exception that a block raised, in one line; else what Ray says of it."""
+    if isinstance(error.cause, Exception):
+        return reason_of(error.cause)
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"[:500]

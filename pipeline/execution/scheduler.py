@@ -1,0 +1,126 @@
+"""What a scheduler is: it runs blocks and reports on them. One is Ray, the other this machine's processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from widesweep.pipeline.execution.worker import Outcome, Sweep
+    from widesweep.pipeline.plan.blocks import Block
+
+LOSSES = 25  # times that a block may lose its process or machine before its cells count as failed
+HANGS = 3  # times that it may show no sign of life for longer than its limit
+SHORTAGES = 6  # times that it may run out of memory; its batches are halved each time
+WAIT_S = 0.2  # longest time without a look at signals
+
+
+class Listener(Protocol):
+    """Who hears of blocks."""
+
+    def started(self, block: Block) -> None:
+        """A block was handed to a worker."""
+
+    def finished(self, block: Block, outcome: Outcome) -> None:
+        """A block is measured and stored."""
+
+    def lost(self, block: Block, reason: str) -> None:
+        """A block's process or machine was lost; it will be started again."""
+
+    def failed(self, block: Block, reason: str) -> None:
+        """A block will not be started again."""
+
+
+class Stop(Protocol):
+    """Whether to stop, and how much time there is for it."""
+
+    @property
+    def grace_s(self) -> float:
+        """Seconds that blocks have to flush; 0: none, they may write no more."""
+
+    def __bool__(self) -> bool:
+        """True once a signal arrived."""
+
+    def interrupting(self) -> AbstractContextManager[None]:
+        """While the context lasts, a signal interrupts this thread (KeyboardInterrupt), if it listens."""
+
+
+class Scheduler(Protocol):
+    """What runs blocks.
+
+    Attributes:
+        cores: CPU cores in all.
+        node_cores: cores of the largest machine: no block can take more.
+        node_memory_bytes: memory of that machine which blocks may use.
+        gpus: GPUs in all.
+        local: whether the cores are this machine's.
+    """
+
+    cores: int
+    gpus: float
+    local: bool
+
+    @property
+    def node_cores(self) -> int: ...  # noqa: D102  (an attribute)
+
+    @property
+    def node_memory_bytes(self) -> int: ...  # noqa: D102  (an attribute)
+
+    def gpu_memory_bytes(self) -> int:
+        """Memory of one GPU; 0 where there is none that torch can use."""
+
+    def run(self, sweep: Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
+        """Runs blocks in the given order, few in flight, each until it is stored or given up.
+
+        A lost process or machine is tried again, from the block's last flush; so is a block that did not fit
+        the memory, in smaller batches; both within `LOSSES`, `HANGS` and `SHORTAGES`. Another Python
+        exception is a defect of the block and is not. A store that cannot be written is neither: it ends the
+        run, its blocks stay pending (`StorageError`). On `stop` nothing more is started, and what runs has
+        `stop.grace_s` seconds to flush: a block without status stays pending.
+        """
+
+
+@dataclass
+class Attempt:
+    """A block under way, and what has happened to it so far."""
+
+    block: Block
+    submitted: float = 0.0
+    losses: int = 0
+    hangs: int = 0
+    shortages: int = 0
+
+    def after_loss(self, kind: str) -> tuple[bool, str]:
+        """Whether to start it again after its process or machine was lost, and why it was lost.
+
+        The memory's end may come as a plain kill, by the machine's own hand: after two losses in smaller
+        batches.
+        """
+        limit_s = self.block.limit_s
+        if limit_s and time.monotonic() - self.submitted > limit_s:
+            self.hangs += 1
+            self.block = replace(self.block, resume=True, limit_s=2 * limit_s)
+            return self.hangs < HANGS, f"no sign of life for {limit_s:.0f} s, {self.hangs} of {HANGS} times"
+        self.losses += 1
+        split = self.block.split * (2 if self.losses in (2, 4) else 1)
+        self.block = replace(self.block, resume=True, split=split)
+        return self.losses < LOSSES, f"{kind}, {self.losses} of {LOSSES} times"
+
+    def after_shortage(self) -> tuple[bool, str]:
+        """Whether to start it again, in smaller batches, after the memory ran out."""
+        self.shortages += 1
+        self.block = replace(self.block, resume=True, split=2 * self.block.split)
+        return self.shortages < SHORTAGES, f"out of memory, {self.shortages} of {SHORTAGES} times"
+
+
+def reason_of(cause: BaseException) -> str:
+    """The exception that a block raised, in one line.
+
+    >>> reason_of(ValueError("no such kernel\\nat all"))
+    'ValueError: no such kernel'
+    """
+    lines = [line for line in str(cause).splitlines() if line.strip()] or [""]
+    return f"{type(cause).__name__}: {lines[0]}"[:500]

@@ -21,8 +21,8 @@ Write = Callable[..., Path]
 TRAINING = {"steps": 150, "records": 12}
 
 
-class Died(Exception):  # noqa: N818  (no error)
-    """What stands for the end of a process."""
+class Died(BaseException):
+    """What stands for the end of a process: nothing that a block's own defect looks like."""
 
 
 def dies_after(flushes: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""From a store to laws: `open_sweep`, `analyze`, `examine`, `table`, and `report.write`."""
+"""From a store to laws: `open_sweep`, `analyze`, `examine`, `table`, and `report.page.write`."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ def report(
     ] = False,
 ) -> None:
     """Write one HTML page about a sweep, and each figure as PNG and PDF."""
-    from widesweep.analysis import report as reports
+    from widesweep.analysis.report import page as reports
     from widesweep.pipeline.execution import watch as watching
 
     if watch:

@@ -9,7 +9,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from widesweep.analysis.fitting.rates import DIVERGED, FLAGS, NOT_DONE, OK, late_rates
-from widesweep.analysis.reading.sweep import AXES
 
 Array = NDArray[np.float64]
 
@@ -61,8 +60,7 @@ def cell_fits(training: xr.Dataset, *, floor: float, gradient_flow: bool = False
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
     fits = xr.Dataset(dict(zip(OUTPUTS, results, strict=True)))
-    order = [axis for axis in AXES if axis in fits.dims]
-    return _described(fits.transpose(*order))
+    return _described(fits.transpose(*training["status"].dims))
 
 
 def _block(

@@ -1,4 +1,4 @@
-"""The laws: one file each, and one line in `LAWS`."""
+"""The laws: an entry in `tables`, or a file and a line in `LAWS`."""
 
 from __future__ import annotations
 
@@ -8,57 +8,32 @@ from widesweep.analysis.laws import (
     convergence,
     cumulants,
     depth_criticality,
-    gradient_variance,
-    held_out_linearization,
-    hessian_norm,
-    information_decay,
     iterations,
-    kernel_change_by_scale,
-    kernel_drift,
     label_corruption,
     layer_drift,
-    linearization,
-    movement_by_scale,
-    ntk_variance,
-    nuisance_decay,
-    output_covariance,
     own_kernel,
-    pattern_change,
-    trajectory,
     weight_drift,
 )
 from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.laws.tables import RATIO_LAWS, SCALE_LAWS, SUBSPACE_LAWS, WIDTH_LAWS
 from widesweep.analysis.reading.axes import pooled
 from widesweep.analysis.reading.cell_summary import CellSummary
 
 Law = Callable[[CellSummary], list[LawResult]]
 
-LAWS: tuple[Law, ...] = (  # they see an axis of variants as more learning rates
+LAWS: tuple[Law, ...] = (  # these see an axis of variants as more learning rates
     convergence.find,
     own_kernel.find,
     weight_drift.LAW.find,
-    kernel_drift.LAW.find,
-    cumulants.find,
-    output_covariance.LAW.find,
-    gradient_variance.LAW.find,
-    ntk_variance.LAW.find,
-    hessian_norm.NORM.find,
-    hessian_norm.GRADIENT.find,
-    depth_criticality.find,
-    pattern_change.LAW.find,
+    *(law.find for law in WIDTH_LAWS.values()),
     layer_drift.find,
-    linearization.LAW.find,
-    held_out_linearization.LAW.find,
-    trajectory.LAW.find,
-    information_decay.LAW.find,
-    nuisance_decay.LAW.find,
+    cumulants.find,
+    *(law.find for law in RATIO_LAWS.values()),
+    depth_criticality.find,
+    *(law.find for law in SUBSPACE_LAWS.values()),
     iterations.find,
 )
-BY_VARIANT: tuple[Law, ...] = (
-    movement_by_scale.LAW.find,
-    kernel_change_by_scale.LAW.find,
-    label_corruption.find,
-)
+BY_VARIANT: tuple[Law, ...] = (*(law.find for law in SCALE_LAWS.values()), label_corruption.find)
 
 VARIABLES = (
     "neuron_change_max",
@@ -73,12 +48,12 @@ VARIABLES = (
 
 
 def find_all(summary: CellSummary) -> list[LawResult]:
-    """Every law's findings, in the order of the list; laws that the sweep does not concern are left out.
+    """The results of every law that concerns the sweep, in the order of the list.
 
     >>> import xarray as xr
     >>> find_all(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
     together = pooled(summary)
-    law_results = [finding for law in LAWS for finding in law(together)]
-    return law_results + [finding for law in BY_VARIANT for finding in law(summary)]
+    law_results = [result for law in LAWS for result in law(together)]
+    return law_results + [result for law in BY_VARIANT for result in law(summary)]

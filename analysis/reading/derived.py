@@ -15,6 +15,12 @@ SPACES = ("information", "nuisance")
 FITTED = 0.01  # share of ‖r(0)‖ at which labels count as fitted
 CUTOFF = 0.1  # of the config's `information_cutoff` where it is left out
 
+SOURCES = {  # the variables of the store that each is derived of
+    **{f"{name}_largest": (f"training/{name}",) for name in LARGEST},
+    "trajectory_gap": ("training/residual_norm", "theory/residual_norm_predicted"),
+    **{f"{s}_decay": (f"training/residual_{s}_norm", "training/ntk_max_eigenvalue") for s in SPACES},
+}
+
 
 def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
     """What can be derived of a sweep's records, lazily; what was not measured is left out.

@@ -8,15 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from widesweep.analysis.laws import (
-    cumulants,
-    depth_criticality,
-    gradient_variance,
-    ntk_variance,
-    output_covariance,
-)
+from widesweep.analysis.laws import cumulants, depth_criticality
 from widesweep.analysis.laws.kinds.network_pairs import DEGREES, RESOLVED, Logs, Pairs
 from widesweep.analysis.laws.kinds.ratio_law import EXACT, next_order
+from widesweep.analysis.laws.tables import RATIO_LAWS
 from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.analysis.refine.candidates import Candidates
 
@@ -108,7 +103,7 @@ def drawn_laws(summary: CellSummary) -> dict[str, tuple[float, bool, Pairs, str]
     >>> drawn_laws(CellSummary({}, None, None, None, xr.Dataset()))
     {}
     """
-    laws = [ntk_variance.LAW, gradient_variance.LAW, output_covariance.LAW]
+    laws = [law for law in RATIO_LAWS.values() if law.predicted is not None]
     laws += depth_criticality.laws(summary)
     found = [(law, *pairs) for law in laws if (pairs := law.pairs(summary)) is not None]
     found += cumulants.pairs(summary)

@@ -12,16 +12,14 @@ from widesweep.analysis.fitting.extrapolation import Extrapolation, limit_weight
 from widesweep.analysis.fitting.fit import Estimate, means_over_seeds
 from widesweep.analysis.laws import (
     convergence,
-    hessian_norm,
     iterations,
-    kernel_drift,
     layer_drift,
     own_kernel,
-    pattern_change,
     weight_drift,
 )
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.width_law import WidthLaw, finite_size_bend
+from widesweep.analysis.laws.tables import WIDTH_LAWS
 from widesweep.analysis.reading.axes import pooled
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
 from widesweep.analysis.refine import draws, obstacles, spread
@@ -39,6 +37,7 @@ LEAST_E_FOLDS = (
 )
 OWN_SPREADS = 1.0  # prior scatter of log variances of `iterations`: what is left beside κ differs by depth
 HEAVY = 10.0  # excess kurtosis of its rates: one cell of eight never shows its slowest mode
+SEEN = ("kernel_drift", "pattern_change")  # laws of the table whose forecasts were held against new seeds
 TURNS = 5  # of weights and slope, each from the other
 SAME_SEEDS = "All seeds agree: there is no spread for more of them to average out."
 
@@ -119,7 +118,7 @@ def draw_forecasts(
     laws, found = draws.drawn_laws(summary), []
     for finding in law_results:
         half, law = finding.estimate.half_width, laws.get(finding.name)
-        if finding.name in (hessian_norm.NORM.name, hessian_norm.GRADIENT.name):
+        if finding.name in ("hessian_norm", "hessian_gradient"):
             found.append(Forecast(finding.name, half, None, EVERY_WEIGHT))
         elif law is not None and not np.isfinite(half):
             found.append(Forecast(finding.name, half, None, f"It has no interval yet. {finding.note}"))
@@ -131,7 +130,7 @@ def draw_forecasts(
 
 
 def _width_laws(summary: CellSummary) -> list[WidthLaw]:
-    return [weight_drift.LAW, kernel_drift.LAW, pattern_change.LAW, *layer_drift.laws(summary)]
+    return [weight_drift.LAW, *(WIDTH_LAWS[name] for name in SEEN), *layer_drift.laws(summary)]
 
 
 def _elsewhere(name: str) -> str:

@@ -1,7 +1,1 @@
-"""The report: one page that needs no network, and each figure as PNG and PDF beside it."""
-
-from __future__ import annotations
-
-from widesweep.analysis.report.page import settle, write
-
-__all__ = ["settle", "write"]
+"""The report: one page that needs no network, each figure as PNG and PDF beside it, and a table in text."""

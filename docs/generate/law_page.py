@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from docs.generate import everything
 from docs.generate.markdown import prose, table
 from widesweep.analysis import laws
-from widesweep.analysis.laws import Law
+from widesweep.analysis.laws import Law, tables
 
 HEADER = ("law", "in words", "looks at", "expected slope")
 ALL: tuple[Law, ...] = (*laws.LAWS, *laws.BY_VARIANT)
@@ -69,22 +69,18 @@ def _allowed(owner: Any) -> tuple[float, float]:
 
 
 def module(law: Law) -> ModuleType:
-    """The file of a law."""
+    """The file of a law: its own, where it is a function or that file's `LAW`, else that of the tables."""
     owner = getattr(law, "__self__", None)
     if owner is None:
         return sys.modules[law.__module__]
-    files = [
-        each for name, each in sorted(sys.modules.items()) if name.startswith("widesweep.analysis.laws.")
-    ]
-    return next(each for each in files if any(value is owner for value in vars(each).values()))
+    own = (each for each in vars(laws).values() if getattr(each, "LAW", None) is owner)
+    return next(own, tables)
 
 
 def reads(law: Law) -> tuple[str, ...]:
     """Names in the store of what a law looks at, as group/variable."""
-    file = module(law)
-    if hasattr(file, "READS"):
-        return tuple(file.READS)
-    return (f"training/{file.LAW.variable}",)
+    owner: Any = getattr(law, "__self__", None)
+    return tuple(module(law).READS if owner is None else owner.reads)
 
 
 def slope(entry: Entry) -> str:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from widesweep.analysis import report
+from widesweep.analysis.report import page as report
 from widesweep.pipeline.store.status import status
 
 POLL_S = 2.0

@@ -23,29 +23,17 @@ from widesweep.analysis.laws import (
     convergence,
     cumulants,
     depth_criticality,
-    gradient_variance,
-    held_out_linearization,
-    hessian_norm,
-    information_decay,
     iterations,
-    kernel_change_by_scale,
-    kernel_drift,
     label_corruption,
     layer_drift,
-    linearization,
-    movement_by_scale,
-    ntk_variance,
-    nuisance_decay,
-    output_covariance,
     own_kernel,
-    pattern_change,
-    trajectory,
     weight_drift,
 )
 from widesweep.analysis.laws.kinds import subspace_decay
 from widesweep.analysis.laws.kinds.law_result import INCONSISTENT, LawResult
 from widesweep.analysis.laws.kinds.ratio_law import NEXT_ORDER, RatioLaw
 from widesweep.analysis.laws.kinds.width_law import WidthLaw, finite_size_bend
+from widesweep.analysis.laws.tables import RATIO_LAWS, SCALE_LAWS, SUBSPACE_LAWS, WIDTH_LAWS
 from widesweep.analysis.reading.cell_summary import CELL, CellSummary
 from widesweep.theory.activations import RELU, TANH
 from widesweep.theory.infinite_width.depth import finite_width_means
@@ -277,9 +265,9 @@ def of_labels(seed: int, edge: bool) -> tuple[LawResult, float]:
 
 def _width_laws() -> Iterator[WidthLaw]:
     config = {"data": {"source": "digits"}}
-    yield from (weight_drift.LAW, kernel_drift.LAW, pattern_change.LAW)
+    yield from (weight_drift.LAW, WIDTH_LAWS["kernel_drift"], WIDTH_LAWS["pattern_change"])
     yield from layer_drift.laws(CellSummary(config, cells(), None, None, xr.Dataset()))
-    yield from (linearization.LAW, held_out_linearization.LAW, trajectory.LAW)
+    yield from (WIDTH_LAWS[name] for name in ("linearization", "linearization_test", "trajectory"))
 
 
 def _exact_laws() -> Iterator[tuple[RatioLaw, np.ndarray]]:
@@ -288,9 +276,12 @@ def _exact_laws() -> Iterator[tuple[RatioLaw, np.ndarray]]:
     def grid(function: Callable[[list[int]], float]) -> np.ndarray:
         return np.array([[function([m] * d) for d in PAIR_DEPTHS] for m in PAIR_WIDTHS])
 
-    yield output_covariance.LAW, grid(lambda widths: fluctuations.squared_output_covariance(widths, RELU))
-    yield gradient_variance.LAW, grid(lambda widths: fluctuations.gradient_variance(widths, 8, RELU))
-    yield ntk_variance.LAW, grid(lambda widths: fluctuations.ntk_second_moment(widths, RELU) - 1.0)
+    truths: dict[str, Callable[[list[int]], float]] = {
+        "output_covariance": lambda widths: fluctuations.squared_output_covariance(widths, RELU),
+        "gradient_variance": lambda widths: fluctuations.gradient_variance(widths, 8, RELU),
+        "ntk_variance": lambda widths: fluctuations.ntk_second_moment(widths, RELU) - 1.0,
+    }
+    yield from ((RATIO_LAWS[name], grid(truth)) for name, truth in truths.items())
 
 
 def _laws() -> Iterator[tuple[str, Draw]]:
@@ -300,13 +291,12 @@ def _laws() -> Iterator[tuple[str, Draw]]:
     yield from ((f"cumulant_{order}", partial(of_cumulants, order)) for order in (4, 6, 8))
     yield from ((law.name, partial(exact_ratio, law, truth)) for law, truth in _exact_laws())
     ratio = np.array(PAIR_DEPTHS) / np.array(PAIR_WIDTHS)[:, None]
-    orders = (hessian_norm.NORM, hessian_norm.GRADIENT)
+    orders = (RATIO_LAWS["hessian_norm"], RATIO_LAWS["hessian_gradient"])
     yield from ((law.name, partial(on_pairs, law, ratio, 1.0)) for law in orders)
     yield from ((name, partial(in_depth, name)) for name in depth_criticality.VARIABLES)
-    yield from ((law.name, partial(of_subspaces, law)) for law in (information_decay.LAW, nuisance_decay.LAW))
+    yield from ((law.name, partial(of_subspaces, law)) for law in SUBSPACE_LAWS.values())
     yield from ((f"{iterations.NAME} ({name})", partial(of_iterations, name)) for name in iterations.EXPECTED)
-    laws = (movement_by_scale.LAW, kernel_change_by_scale.LAW)
-    yield from ((law.name, partial(by_scale, law)) for law in laws)
+    yield from ((law.name, partial(by_scale, law)) for law in SCALE_LAWS.values())
     yield label_corruption.NAME, of_labels
 
 

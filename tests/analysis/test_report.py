@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.synthetic import SyntheticSweep, write
-from widesweep.analysis.report import write as write_report
 from widesweep.analysis.report.page import FOLDER, settle
+from widesweep.analysis.report.page import write as write_report
 
 HOSTILE = '<script>alert("x")</script> & "quotes" --> </style></title>'
 SWEEP = SyntheticSweep(

@@ -10,7 +10,7 @@ import pytest
 from tests.analysis.chromium import Browser, binary
 from tests.analysis.synthetic import SyntheticSweep, write
 from widesweep.analysis.report import figures
-from widesweep.analysis.report import write as write_report
+from widesweep.analysis.report.page import write as write_report
 
 HOSTILE = (
     "</script></title><script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"

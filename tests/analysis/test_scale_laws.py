@@ -11,8 +11,9 @@ import xarray as xr
 
 from tests.analysis.evidences import by_name, summary
 from tests.analysis.synthetic import SyntheticSweep
-from widesweep.analysis.laws import find_all, kernel_change_by_scale, movement_by_scale
+from widesweep.analysis.laws import find_all
 from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.laws.tables import SCALE_LAWS
 from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.analysis.report import figures
 
@@ -153,8 +154,8 @@ def test_two_scales_are_inconclusive_and_no_axis_is_no_law() -> None:
     laws = found(scales=(1.0, 2.0))
     assert laws["movement_by_scale"].verdict == "inconclusive"
     assert "2 output scales" in laws["movement_by_scale"].note
-    assert not movement_by_scale.LAW.find(summary(SyntheticSweep()))
-    assert not kernel_change_by_scale.LAW.find(summary(SyntheticSweep()))
+    assert not SCALE_LAWS["movement_by_scale"].find(summary(SyntheticSweep()))
+    assert not SCALE_LAWS["kernel_change_by_scale"].find(summary(SyntheticSweep()))
 
 
 def test_widths_and_learning_rates_have_amplitudes_of_their_own() -> None:
@@ -164,7 +165,7 @@ def test_widths_and_learning_rates_have_amplitudes_of_their_own() -> None:
     cells = sweep.cells * xr.DataArray([1.0, 7.0], dims="width")
     cells["status"] = sweep.cells["status"]
     cells["parameter_change"][0, 0, 2, 1, 0] = np.nan
-    movement = movement_by_scale.LAW.find(replace(sweep, cells=cells))[0]
+    movement = SCALE_LAWS["movement_by_scale"].find(replace(sweep, cells=cells))[0]
     assert movement.verdict == "consistent"
     assert movement.points == 119
     assert len(movement.plot.series) == 4

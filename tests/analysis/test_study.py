@@ -153,7 +153,9 @@ def test_the_table_shows_every_law(store: Path) -> None:
 def test_analysis_needs_neither_torch_nor_ray_nor_our_other_rooms() -> None:
     """The store is all that passes between measuring and analysing."""
     code = (
-        "import sys, widesweep.analysis.report\n"
+        "import sys, widesweep.analysis\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "import widesweep.analysis.report.page\n"
         "rooms = {'torch', 'ray', 'widesweep.workers', 'widesweep.pipeline', 'pydantic'}\n"
         "print(sorted(rooms & set(sys.modules)))"
     )

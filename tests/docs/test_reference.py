@@ -82,11 +82,9 @@ def test_a_group_that_a_store_has_is_described() -> None:
     assert set(everything.template().children) <= set(store_page.GROUPS)
 
 
-@pytest.mark.parametrize(
-    "law", law_page.ALL, ids=lambda law: law_page.module(law).__name__.rpartition(".")[2]
-)
+@pytest.mark.parametrize("law", law_page.ALL, ids=lambda law: next(law_page.entries(law)).name)
 def test_every_law_is_there_with_its_variables_and_expectation(law: Law) -> None:
-    """What it looks at is in the store; a law that is no `WidthLaw` gives `READS` beside its name."""
+    """What it looks at is in the store: the form of the law says what, or `READS` beside a function."""
     shown = rows(law_page.page())
     groups = store_page.groups()
     for name in law_page.reads(law):

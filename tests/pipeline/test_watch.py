@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from widesweep.analysis import report as reports
+from widesweep.analysis.report import page as reports
 from widesweep.analysis.report.page import REFRESH
 from widesweep.pipeline import cli
 from widesweep.pipeline.execution import watch

@@ -41,6 +41,12 @@ class RatioLaw:
     predicted: str | None
     along_depth: bool = False
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What the law looks at, as group/variable of a store."""
+        measured = f"initialization/{self.variable}"
+        return (measured,) if self.predicted is None else (measured, f"theory/{self.predicted}")
+
     def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where the quantity was not measured, or nothing is predicted of it.
 

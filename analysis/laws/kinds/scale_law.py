@@ -52,6 +52,11 @@ class ScaleLaw:
     y_label: str
     concerns: Callable[[CellSummary], bool] = lambda summary: True
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What the law looks at, as group/variable of a store."""
+        return (f"training/{self.variable}",)
+
     def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where α is no axis, or the quantity was not measured or cannot move.
 

@@ -12,6 +12,7 @@ from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Ser
 from widesweep.analysis.laws.kinds.points import cell_axes, coordinates
 from widesweep.analysis.laws.own_kernel import FEWEST_NETWORKS, median_interval
 from widesweep.analysis.reading.cell_summary import CellSummary
+from widesweep.analysis.reading.derived import SOURCES
 
 Array = NDArray[np.float64]
 
@@ -45,6 +46,11 @@ class SubspaceDecay:
         """One line for people."""
         bound = "at least" if self.space == "information" else "at most"
         return f"The residual's {self.space} part falls {bound} as fast as the mode at the cut-off"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What the law looks at, as group/variable of a store."""
+        return SOURCES[self.name]
 
     def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where the spaces were not measured."""

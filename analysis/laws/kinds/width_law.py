@@ -16,6 +16,7 @@ from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Ser
 from widesweep.analysis.laws.kinds.points import constant, rate_axis
 from widesweep.analysis.reading.axes import along_rates, spoken
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
+from widesweep.analysis.reading.derived import SOURCES
 from widesweep.analysis.reading.sweep import cell_counts
 
 Array = NDArray[np.float64]
@@ -56,6 +57,11 @@ class WidthLaw:
     depth: int | None = None
     known_factor: Callable[[CellSummary, Array], tuple[Array, str] | None] | None = None
     extreme_factor: Callable[[CellSummary, Array], tuple[Array, str] | None] | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What the law looks at, as group/variable of a store."""
+        return SOURCES.get(self.variable, (f"training/{self.variable}",))
 
     def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where the quantity was not measured or cannot move."""

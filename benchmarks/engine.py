@@ -155,9 +155,9 @@ def product_peak(dtype: torch.dtype, cores: int = 1, size: int = 1536) -> float:
 
 
 def stepping(batch: Ensemble, y: Tensor, stepper: Stepper, *, kernels: bool) -> None:
-    """Steps as training takes them: one stretch between two looks, or a look and its kernel at every step."""
+    """One segment between two sync steps, or a sync step and its kernel at every step."""
     if kernels:
-        stepper.advance_seeing(STEPS, kernels=True)
+        stepper.advance_recording(STEPS, kernels=True)
     else:
         stepper.advance(batch.forward() - y, 0, STEPS)
 

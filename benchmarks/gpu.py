@@ -132,7 +132,7 @@ def section() -> str:
     if not torch.cuda.is_available():
         return "Steps on a GPU: torch saw none on this machine."
     name = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
-    return f"Steps on a GPU ({name}), {STEPS} of them between two looks:\n\n{table(sizes())}"
+    return f"Steps on a GPU ({name}), {STEPS} of them between two sync steps:\n\n{table(sizes())}"
 
 
 if __name__ == "__main__":

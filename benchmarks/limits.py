@@ -50,7 +50,7 @@ def product_shares(width: int, peak: float, multiply: Callable[..., None]) -> st
 
 
 def step_s(width: int) -> float:
-    """Seconds of one step of one cell, in a stretch between two looks."""
+    """Seconds of one step of one cell, in a segment between two sync steps."""
     data = load(DataConfig(samples=SAMPLES))
     b = block(data, width, DEPTH, seeds=CELLS, steps=STEPS, records=2, dtype="float64")
     start, batch = ensemble(b, data)

@@ -76,7 +76,7 @@ def look(batch: Ensemble, start: InitialState, names: tuple[str, ...] = ()) -> N
 
 
 def train(batch: Ensemble, start: InitialState) -> None:
-    """Steps of gradient descent between two looks."""
+    """Steps of gradient descent between two sync steps."""
     residual = batch.forward() - start.targets
     start.training.stepper(batch, start).advance(residual, 0, STEPS)
 
@@ -128,7 +128,7 @@ def section() -> str:
         "## What a measurement costs\n\n"
         f"One record in steps of training: median of {PAIRS} paired runs (least to largest), then the\n"
         f"operations of a record in those of a step. {CELLS} cells of depth {DEPTH}, float64, one core;\n"
-        f"steps as they are between two looks, in stretches of {STEPS}.\n"
+        f"steps as they are between two sync steps, in segments of {STEPS}.\n"
         "What is not asked for costs nothing: the first row is the noise of the others.\n\n"
     )
     return head + "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,4 +1,4 @@
-"""Eigenvalues of kernels, with the rounding error that decides whether λ_min can be told from 0."""
+"""Eigenvalues of kernels, with the rounding error that decides whether λ_min is distinguishable from 0."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def eigenvalues_with_error(matrix: ArrayLike, *, entry_error: float = 0.0) -> tu
     """Eigenvalues λ_1 ≤ … ≤ λ_n and a bound on the error of each: n(ε‖A‖₂ + entry_error).
 
     A symmetric eigensolver is backward stable, and by Weyl's inequality no eigenvalue moves by more than
-    the norm of a perturbation. A λ_min below the bound cannot be told from 0 and must not be turned into a
-    rate.
+    the norm of a perturbation. A λ_min below the bound is indistinguishable from 0, and no rate may be
+    derived from it.
 
     Args:
         matrix: A, shape (n, n), symmetric.

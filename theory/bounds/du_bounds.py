@@ -11,7 +11,7 @@ from widesweep.theory.bounds.inequalities import Bound, at_least, at_most
 
 
 def two_layer_width(samples: int, lambda_zero: float, failure: float) -> float:
-    """The width asked by the two-layer theorem: n⁶/(λ0⁴δ³), its constant taken as 1.
+    """The width required by the two-layer theorem: n⁶/(λ0⁴δ³), its constant taken as 1.
 
     Args:
         samples: n.
@@ -30,7 +30,7 @@ def two_layer_width(samples: int, lambda_zero: float, failure: float) -> float:
 
 
 def deep_width(samples: int, depth: int, lambda_zero: float, failure: float) -> float:
-    """The width asked by the deep theorem: 2^H max(n⁴/λ0⁴, n/δ, n² log(Hn/δ)/λ0²), constants taken as 1.
+    """The width required by the deep theorem: 2^H max(n⁴/λ0⁴, n/δ, n² log(Hn/δ)/λ0²), constants taken as 1.
 
     Args:
         samples: n.

@@ -36,7 +36,7 @@ class DuKernels:
         """Du's λ0 = λ_min of the last hidden layer's tangent kernel, and its rounding error.
 
         Returns:
-            λ0 and the error; a λ0 below the error cannot be told from 0.
+            λ0 and the error; a λ0 below the error is indistinguishable from 0.
 
         >>> from widesweep.theory.activations import LINEAR
         >>> du_kernels(np.eye(2), 1, LINEAR).lambda_zero()[0]

@@ -1,4 +1,4 @@
-"""What the network is asked to fit; a new rule is a function here and a line in `RULES`."""
+"""The labels that a network fits; a new rule is a function here and a line in `RULES`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class TensorActivation:
         apply: (z, a): writes σ(z) to a; a is z itself unless `keeps_input`.
         pull_back: (d, z, a): multiplies d by σ'(z) in place.
         keeps_input: the derivative, or the sign of z, needs z itself.
-        rectifies: whether σ is relu; False: it is the identity; None: it is neither (`stretch`).
+        rectifies: whether σ is relu; False: it is the identity; None: it is neither (`compiled.segment`).
     """
 
     apply: Callable[[Tensor, Tensor], object]

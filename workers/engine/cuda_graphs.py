@@ -1,4 +1,4 @@
-"""One step of a batch, many times over: on a GPU captured once as a CUDA graph.
+"""One step of a batch, repeated: on a GPU captured once as a CUDA graph.
 
 A step of a narrow batch is some thirty kernels of a few microseconds each; launched one by one they take as
 long as the CPU needs to launch them. A graph of them is launched at once.
@@ -22,7 +22,7 @@ class Replay:
         """Captures nothing yet.
 
         Args:
-            step: moves a batch in place, without a look at any number on the CPU.
+            step: moves a batch in place, without reading any number on the CPU.
             device: where the batch is.
         """
         self._step = step
@@ -30,7 +30,7 @@ class Replay:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def repeat(self, times: int) -> None:
-        """Takes so many steps; fewer than `FEWEST` one operation after another, as on a CPU."""
+        """Takes that number of steps; fewer than `FEWEST` run one operation after another, as on a CPU."""
         if not self._captures or times < FEWEST:
             for _ in range(times):
                 self._step()

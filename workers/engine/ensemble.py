@@ -43,7 +43,7 @@ class Ensemble:
         outputs: αf (minus its start, if centred), shape (B, n·K), sample-major.
         output_count: K.
         lowest_moving: the lowest layer that the forward pass computes; those below are as they were.
-        input_space_update: the first layer in a segment of descent; see `input_space_update.held`.
+        input_space_update: the first layer in a segment of descent; see `input_space_update.in_input_space`.
         room_for_update: its arrays, the same in every segment, once there was one.
         is_compiled: whether its passes are compiled loops.
         width_of_outputs: n·K.
@@ -178,7 +178,7 @@ class Ensemble:
 
     @property
     def unit_cotangents(self) -> Cotangents:
-        """D_h of each single output, n·K rows: what tangent kernels are made of, carried when asked for."""
+        """D_h of each single output, n·K rows: what tangent kernels are made of, carried when first read."""
         units = self._room_for_units()
         if not self._units_are_fresh:
             units.carry(self)
@@ -232,7 +232,7 @@ class Ensemble:
             self._units_are_fresh = True
 
     def steps(self, targets: Tensor, count: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
-        """A forward pass, the tangent kernel and a `step`, so many times, to the bit; if compiled, K = 1.
+        """`count` times a forward pass, the tangent kernel and a `step`, to the bit; if compiled, K = 1.
 
         Args:
             targets: y, shape (n,).

@@ -35,7 +35,7 @@ class Points:
 
 
 class LinearModel(Protocol):
-    """What is measured needs to know of the training: the part of an optimiser's config that says it."""
+    """The part of an optimiser's config that measurements read."""
 
     @property
     def information_cutoff(self) -> float:
@@ -46,7 +46,7 @@ class LinearModel(Protocol):
 
 
 class InitialState:
-    """S networks at initialisation on the training points; each quantity is computed when first asked for.
+    """S networks at initialisation on the training points; each quantity is computed when first read.
 
     Attributes:
         network: their config.

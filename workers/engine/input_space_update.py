@@ -1,4 +1,4 @@
-"""What need not be computed between two looks: the first layer's weights, and layers below all that trains.
+"""What need not be computed between two sync steps: the first layer's weights, layers below all that trains.
 
 Gradient descent moves W₁ within the span of the inputs, W₁(k) = W₁(0) − s Xᵀ Δ(k) with
 Δ(k) = Σ_{j<k} ηr ∘ D_1(j), so that z₁(k) = z₁(0) − (s²XXᵀ + t²) Δ(k). Two products of n·d·m a step, the
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 from widesweep.workers.engine import memory_layout
 from widesweep.workers.engine.batch import Batch, InputSpaceUpdate, lowest_trained
-from widesweep.workers.engine.sync_steps import FEWEST_HELD
+from widesweep.workers.engine.sync_steps import SHORTEST_UPDATE
 
 
 @contextlib.contextmanager
-def held(ensemble: Batch, steps: int) -> Iterator[None]:
-    """Holds a batch's first layer for some steps of descent, where that is cheaper.
+def in_input_space(ensemble: Batch, steps: int) -> Iterator[None]:
+    """Updates a batch's first layer in the samples' space for some steps of descent, where that is cheaper.
 
     The samples' own products cost n·n·m for 2·n·d·m: it is done for n ≤ d, for a layer that trains and hands
     on σ(z) alone. Layers below the lowest that trains are not computed again at all.
@@ -28,7 +28,7 @@ def held(ensemble: Batch, steps: int) -> Iterator[None]:
     """
     lowest = lowest_trained(ensemble.layers)
     ensemble.lowest_moving = lowest
-    if lowest == 0 and steps >= FEWEST_HELD and _is_cheaper(ensemble):
+    if lowest == 0 and steps >= SHORTEST_UPDATE and _is_cheaper(ensemble):
         ensemble.input_space_update = _begin(ensemble)
     try:
         yield
@@ -55,6 +55,6 @@ def _begin(ensemble: Batch) -> InputSpaceUpdate:
 
 def _room(ensemble: Batch) -> InputSpaceUpdate:
     layer, x, gram = ensemble.layers[0], ensemble.x, ensemble.input_gram
-    assert gram is not None  # it is cheaper to hold a layer whose inputs all cells share
+    assert gram is not None  # the update is cheaper only where all cells share their inputs
     base, moved = (memory_layout.by_feature(x, len(ensemble), x.shape[1], layer.fan_out) for _ in range(2))
     return InputSpaceUpdate(base, gram, moved)

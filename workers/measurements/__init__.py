@@ -64,8 +64,8 @@ class Measurement:
 
     @property
     def reads_weights(self) -> bool:
-        """Whether it reads parameters, and not only what a look has made of them."""
-        return not set(self.needs) <= MADE_BY_A_LOOK
+        """Whether it reads parameters, and not only what a sync step has made of them."""
+        return not set(self.needs) <= MADE_AT_A_SYNC_STEP
 
     @property
     def reads_the_kernel_alone(self) -> bool:
@@ -74,7 +74,7 @@ class Measurement:
 
 
 MADE_OF_THE_KERNEL = {"unit_cotangents", "kernel", "extreme_eigenvalues", "spectrum", "linearized"}
-MADE_BY_A_LOOK = MADE_OF_THE_KERNEL | {
+MADE_AT_A_SYNC_STEP = MADE_OF_THE_KERNEL | {
     "layer_kernels",
     "layer_eigenvalues",
     "last_hidden_eigenvalues",

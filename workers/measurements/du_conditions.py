@@ -62,7 +62,7 @@ def measure(record: Record) -> tuple[Tensor, ...]:
 
 
 def _rounding(record: Record) -> Tensor:
-    """What cannot be told from 0 in a difference of outputs, shape (B,)."""
+    """The rounding error of a difference of outputs, shape (B,)."""
     import torch
 
     outputs = record.residual.square().sum(1).sqrt() + record.initial.targets.square().sum().sqrt()

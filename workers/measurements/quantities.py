@@ -41,7 +41,7 @@ class Sizes:
         return tuple(layer for layer in self.layers if layer.trains)
 
     def products(self, rows: float, *, below: bool = True) -> float:
-        """Operations of so many rows through every layer, or through all but the first."""
+        """Operations of passing rows through every layer, or through all but the first."""
         return sum(2.0 * rows * each.fan_in * each.fan_out for each in self.layers[0 if below else 1 :])
 
 

@@ -24,7 +24,7 @@ class GradientDescent(Training):
     optimizer: Literal["gd"] = "gd"
 
     @property
-    def skips_between_looks(self) -> bool:
+    def skips_between_sync_steps(self) -> bool:
         """Plain descent does."""
         return True
 
@@ -41,8 +41,8 @@ class GradientDescent(Training):
 class _Descent(Stepper):
     """No gradient array: every layer takes its product of activations and cotangents directly.
 
-    A single step between two looks shares its cotangents with a tangent kernel; of several each carries its
-    own residual.
+    A single step between two sync steps shares its cotangents with a tangent kernel; each of several steps
+    carries its own residual.
     """
 
     def __init__(self, ensemble: Ensemble, start: InitialState) -> None:
@@ -54,28 +54,30 @@ class _Descent(Stepper):
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
         from widesweep.workers.engine.compiled import segment
-        from widesweep.workers.engine.input_space_update import held
+        from widesweep.workers.engine.input_space_update import in_input_space
 
         ensemble = self.ensemble
         if last - first == 1:
             ensemble.step(residual)
             return
-        with held(ensemble, last - first):
+        with in_input_space(ensemble, last - first):
             if ensemble.is_compiled:
                 segment.descend(ensemble, self.start.targets, last - first)
                 return
             ensemble.descend_from(residual)
-            self.replay.repeat(last - first - 1)  # whatever of it is captured is held, or none is
+            self.replay.repeat(
+                last - first - 1
+            )  # a captured step is in an input-space update throughout, or not at all
 
     @property
-    def leaves_the_look(self) -> bool:
+    def keeps_step_arrays(self) -> bool:
         return self.ensemble.output_count == 1
 
     @property
-    def sees_kernels(self) -> bool:
+    def records_kernels(self) -> bool:
         return self.ensemble.is_compiled and self.ensemble.output_count == 1
 
-    def advance_seeing(self, steps: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
+    def advance_recording(self, steps: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
         return self.ensemble.steps(self.start.targets, steps, kernels=kernels)
 
     def keep(self, chosen: Tensor) -> None:

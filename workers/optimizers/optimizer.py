@@ -31,7 +31,7 @@ Records = Annotated[int, Field(ge=2, le=100_000, strict=True)]
 
 
 class Stepper(ABC):
-    """A batch's optimiser: moves its parameters from one look of the training loop to the next."""
+    """A batch's optimiser: moves its parameters from one sync step of the training loop to the next."""
 
     def __init__(self, ensemble: Ensemble, start: InitialState) -> None:
         """Binds the optimiser to a batch at step 0, before any forward pass."""
@@ -49,27 +49,27 @@ class Stepper(ABC):
         """
 
     @property
-    def leaves_the_look(self) -> bool:
-        """Whether a single step leaves outputs, activations and unit cotangents as its look found them.
+    def keeps_step_arrays(self) -> bool:
+        """Whether a single step leaves outputs, activations and unit cotangents as they were before it.
 
         Then what does not read weights may be measured after the step, which carries the cotangents anyway.
         """
         return False
 
     @property
-    def sees_kernels(self) -> bool:
-        """Whether it can `advance_seeing`."""
+    def records_kernels(self) -> bool:
+        """Whether it can `advance_recording`."""
         return False
 
-    def advance_seeing(self, steps: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
-        """Takes so many steps with a look at each, before the step; their bits are those of single looks.
+    def advance_recording(self, steps: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
+        """Takes steps with a sync step before each of them; the bits are those of single sync steps.
 
         Args:
             steps: how many.
             kernels: whether kernels are wanted.
 
         Returns:
-            r at each look, shape (steps, B, n), and G, shape (steps, B, n, n), or none.
+            r at each sync step, shape (steps, B, n), and G, shape (steps, B, n, n), or none.
         """
         raise NotImplementedError
 
@@ -89,7 +89,7 @@ class Training(BaseModel, ABC):
         learning_rate_unit: `relative` is in units of 1/λ_max of the infinite-width tangent kernel of that
             depth, `absolute` is η itself.
         steps: gradient steps.
-        records: at most so many recorded steps, spaced evenly in the logarithm, first 0 and last `steps`.
+        records: the most recorded steps, spaced evenly in the logarithm, first 0 and last `steps`.
         dtype: precision of the training.
         measure: what a record holds, by names of files of `workers/measurements`.
         information_cutoff: where `subspaces` splits the spectrum, as a share of the Jacobian's largest
@@ -186,13 +186,13 @@ class Training(BaseModel, ABC):
         return 1.0
 
     @property
-    def skips_between_looks(self) -> bool:
-        """Whether it computes no more between two looks than `input_space_update` leaves to do."""
+    def skips_between_sync_steps(self) -> bool:
+        """Whether it computes no more between two sync steps than `input_space_update` leaves to do."""
         return False
 
     @property
     def replays(self) -> bool:
-        """Whether a GPU takes its steps between two looks as a captured graph (`engine.cuda_graphs`)."""
+        """Whether a GPU takes its steps between two sync steps as a captured graph (`engine.cuda_graphs`)."""
         return False
 
     @property

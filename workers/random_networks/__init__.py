@@ -74,7 +74,7 @@ class InitializationBlock:
 
     @cached_property
     def case(self) -> Case:
-        """What measurements look at."""
+        """What measurements read."""
         return Case(self.network.sampled_as, self.width, self.depth, self.initialization, self.x)
 
 

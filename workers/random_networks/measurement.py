@@ -84,7 +84,7 @@ class Measurement:
         variables: what it stores in /initialization, all over (width, depth, …).
         predicted: what theory says beside it, in /theory.
         statistics: how many means it keeps.
-        means: (case, draws, generator) to the statistics' means over so many draws, shape (statistics,).
+        means: (case, draws, generator) to the statistics' means over those draws, shape (statistics,).
         summary: (case) to a function from means (…, statistics) to values (…, j), in the order of `store`.
         store: (case, values (j,), standard errors (j,)) to the variables' values.
         predict: (case) to predictions by name, with the kind of each.

@@ -15,7 +15,7 @@ from widesweep.workers.jackknife import GROUPS
 
 
 def count(draws: int, part_draws: int) -> int:
-    """Parts that so many draws make.
+    """The parts into which draws are divided.
 
     >>> count(1000, 512), count(1024, 512)
     (2, 2)

@@ -20,7 +20,7 @@ from widesweep.workers.engine.device import resolved
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.initial_state import InitialState, Points
 from widesweep.workers.engine.parameters import initial_parameters
-from widesweep.workers.engine.sync_steps import runs
+from widesweep.workers.engine.sync_steps import sync_groups
 from widesweep.workers.measurements import MEASUREMENTS, needs
 from widesweep.workers.measurements.record import Record
 from widesweep.workers.networks.network import Network
@@ -28,13 +28,13 @@ from widesweep.workers.optimizers.optimizer import Stepper, Training
 from widesweep.workers.training import checkpoint as checkpoints
 from widesweep.workers.training import costs
 from widesweep.workers.training.checkpoint import FINISHED, Batch, Flush, Ledger, States
-from widesweep.workers.training.step_window import StepWindow, at_once
+from widesweep.workers.training.step_window import StepWindow, group_size
 from widesweep.workers.variable import DIVERGED, DONE
 
 DIVERGENCE = 1e6  # ‖r‖ / ‖r(0)‖ from which a cell counts as diverged
 BATCH_BYTES = 4 * 2**20  # weights of a batch that stay near the core; a batch holds at least one cell
-POLL_S = 0.1  # longest time without a look for an interrupt
-NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # how torch and CUDA tell it
+POLL_S = 0.1  # longest time without a check for an interrupt
+NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # how torch and CUDA report it
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TrainingBlock:
         memory_bytes: what the block may use.
         device: a torch device, or "auto" for a GPU where one is.
         threads: cores that the block may use.
-        split: batches are so many times smaller, and fewer train at once, after the memory ran out.
+        split: the factor by which batches are smaller, and fewer train at once, after memory ran out.
     """
 
     width: int
@@ -81,7 +81,7 @@ def prepare(network: Network, training: Training, width: int, depth: int, size: 
     from widesweep.workers.engine.compiled import segment, sync_step
 
     sync_step.load(np.dtype(training.dtype))
-    if training.skips_between_looks:
+    if training.skips_between_sync_steps:
         segment.load(np.dtype(training.dtype))
 
 
@@ -129,7 +129,7 @@ def run(
 
 
 def _finish(ledger: Ledger, futures: list[Future[None]]) -> None:
-    """Waits for all batches; at an interrupt or a defect each of them stops at its next look."""
+    """Waits for all batches; at an interrupt or a defect each of them stops at its next sync step."""
     waiting = set(futures)
     try:
         while waiting:
@@ -239,7 +239,7 @@ def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[
 def _train(
     block: TrainingBlock, ensemble: Ensemble, start: InitialState, batch: Batch, ledger: Ledger
 ) -> dict[str, np.ndarray]:
-    """The loop over looks; arrays (cells, …) by variable.
+    """The loop over sync steps; arrays (cells, …) by variable.
 
     Cells leave the batch when they diverge (their later records stay NaN) or when their residual has reached
     the rounding floor (their later records repeat the last).
@@ -252,11 +252,11 @@ def _train(
     initial = _restored(ensemble, stepper, batch)
     names = block.training.measure
     kernels = "kernel" in needs(names)
-    for looks in runs(block.steps, batch.step, at_once(block.training, ensemble, stepper)):
-        first = looks.pairs[0][0]
-        ledger.look(batch, results, partial(_states, ensemble, stepper, batch.cells[place], initial, first))
-        window = StepWindow(ensemble, stepper, start.targets, looks, kernels=kernels)
-        for k, (step, following) in enumerate(looks.pairs):
+    for group in sync_groups(block.steps, batch.step, group_size(block.training, ensemble, stepper)):
+        first = group.pairs[0][0]
+        ledger.sync(batch, results, partial(_states, ensemble, stepper, batch.cells[place], initial, first))
+        window = StepWindow(ensemble, stepper, start.targets, group, kernels=kernels)
+        for k, (step, following) in enumerate(group.pairs):
             norm = window.residuals[k].square().sum(1).sqrt().to("cpu", torch.float64).numpy()
             initial = norm if step == 0 else initial
             sound = norm <= DIVERGENCE * initial
@@ -266,7 +266,7 @@ def _train(
             if step in recorded and len(place):
                 record = Record(ensemble, window.residuals[k], start, step, window.kernel(k))
                 _record(names, record, results, place, recorded[step], reads_weights=True)
-                if following == step + 1 and stepper.leaves_the_look:
+                if following == step + 1 and stepper.keeps_step_arrays:
                     window.advance(step, following)
                 _record(names, record, results, place, recorded[step], reads_weights=False)
                 moving = norm > block.training.rounding_floor * initial
@@ -282,7 +282,7 @@ def _train(
 def _states(
     ensemble: Ensemble, stepper: Stepper, cells: np.ndarray, initial: np.ndarray, step: int
 ) -> States:
-    """All that a batch's next look depends on, beside the config."""
+    """All that a batch's next sync step depends on, beside the config."""
     arrays = {"step": np.full(len(cells), step, dtype=np.int64), "initial": initial.copy()}
     for name, tensor in _moving(ensemble, stepper):
         arrays[name] = tensor.to("cpu", copy=True).contiguous().numpy()

@@ -14,14 +14,14 @@ FINISHED = np.iinfo(np.int64).max  # as a cell's step: nothing is left to do
 
 
 class Stopped(Exception):  # noqa: N818  (nothing is wrong)
-    """A batch ended early because it was asked to; its cells are in the last flush."""
+    """A batch ended early on request; its cells are in the last flush."""
 
 
 class Flush(Protocol):
     """Where a block's records and checkpoints go as it trains."""
 
     def due(self) -> bool:
-        """Whether it is time; asked at every look of every batch, so it must be quick."""
+        """Whether it is time; called at every sync step of every batch, so it must be quick."""
 
     def write(self, results: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> None:
         """Keeps what is measured so far, and what training goes on from; called by one thread at a time."""
@@ -29,7 +29,7 @@ class Flush(Protocol):
 
 @dataclass(frozen=True)
 class States:
-    """Cells in mid-training, each at the look that it goes on from.
+    """Cells in mid-training, each at the sync step that it goes on from.
 
     Attributes:
         cells: their numbers in the block, learning rates fastest, shape (C,).
@@ -59,7 +59,7 @@ class Batch:
 
     @property
     def step(self) -> int:
-        """The look that comes first."""
+        """The sync step that comes first."""
         return 0 if self.states is None else int(self.states.arrays["step"][0])
 
 
@@ -67,11 +67,11 @@ class Batch:
 class Ledger:
     """What a block has measured, shared by the threads that train its batches.
 
-    When a flush is due, every batch leaves its state at its next look; the last one to do so writes all.
+    When a flush is due, every batch leaves its state at its next sync step; the last one to do so writes all.
 
     Attributes:
         results: by variable, shape (cells, …).
-        steps: the look that each cell goes on from, `FINISHED` at its end, shape (cells,).
+        steps: the sync step that each cell goes on from, `FINISHED` at its end, shape (cells,).
         flush: where records and checkpoints go; None: nowhere before the end.
     """
 
@@ -84,7 +84,7 @@ class Ledger:
     _left: dict[Batch, tuple[dict[str, np.ndarray], np.ndarray, States]] = field(default_factory=dict)
 
     def stop(self, *, flush: bool) -> None:
-        """No batch starts, and those at work end at their next look; with a last flush or without."""
+        """No batch starts, and those at work end at their next sync step; with a last flush or without."""
         with self._lock:
             self.stopping = True
             self.flush = self.flush if flush else None
@@ -100,8 +100,8 @@ class Ledger:
                 raise Stopped
             self._at_work.add(batch)
 
-    def look(self, batch: Batch, results: dict[str, np.ndarray], states: Callable[[], States]) -> None:
-        """A batch is at a look, before anything is done there; it leaves its state if that is due.
+    def sync(self, batch: Batch, results: dict[str, np.ndarray], states: Callable[[], States]) -> None:
+        """A batch is at a sync step, before anything is done there; it leaves its state if that is due.
 
         Args:
             batch: which.
@@ -109,7 +109,7 @@ class Ledger:
             states: makes its cells' states.
 
         Raises:
-            Stopped: it shall go no further.
+            Stopped: it must go no further.
         """
         if self.flush is None and not self.stopping:
             return

@@ -6,7 +6,7 @@ import numpy as np
 
 from widesweep.workers import measurements
 from widesweep.workers.data import Dimensions
-from widesweep.workers.engine.sync_steps import FEWEST_HELD, looks
+from widesweep.workers.engine.sync_steps import SHORTEST_UPDATE, sync_steps
 from widesweep.workers.measurements import quantities
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.network import Network
@@ -19,7 +19,7 @@ COMPILED = (
 
 
 def step_flops(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> float:
-    """Floating-point operations of one step of a cell under its optimiser, at a look."""
+    """Floating-point operations of one step of a cell under its optimiser, at a sync step."""
     gradient = network.step_flops(width, depth, size.samples, size.inputs, size.outputs)
     return training.gradients_per_step(size.samples) * gradient
 
@@ -27,9 +27,9 @@ def step_flops(network: Network, training: Training, width: int, depth: int, siz
 def steps_flops(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> float:
     """Floating-point operations of all steps of a cell.
 
-    Descent computes nothing between two looks (`looks`) that need not be: layers below the lowest that trains
+    Descent computes nothing between two sync steps that need not be: layers below the lowest that trains
     stay, and a first layer that trains is updated in the samples' space, where a step takes one product of
-    n·n·m, and the stretch two of n·d·m to begin and to end. A look before a stretch of several
+    n·n·m, and the segment two of n·d·m to begin and to end. A sync step before a segment of several
     steps has a forward pass of its own.
 
     >>> from widesweep.workers.networks import RandomFeatures
@@ -39,22 +39,24 @@ def steps_flops(network: Network, training: Training, width: int, depth: int, si
     >>> steps_flops(RandomFeatures(), training, 64, 1, size) < 0.3 * 320 * one
     True
     """
-    at_look = step_flops(network, training, width, depth, size)
-    if not training.skips_between_looks:
-        return training.steps * at_look
-    lengths = np.diff(tuple(looks(training.recorded_steps())))
+    at_sync_step = step_flops(network, training, width, depth, size)
+    if not training.skips_between_sync_steps:
+        return training.steps * at_sync_step
+    lengths = np.diff(tuple(sync_steps(training.recorded_steps())))
     lengths = lengths[lengths > 0].astype(np.float64)
     layers = network.layers(width, depth, size.inputs, size.outputs)
     lowest = next(h for h, layer in enumerate(layers) if layer.trains)
-    between = at_look - sum(_forward(layer, size) for layer in layers[:lowest])
+    between = at_sync_step - sum(_forward(layer, size) for layer in layers[:lowest])
     several = lengths[lengths > 1.0]
     forward = sum(_forward(layer, size) for layer in layers)
-    flops = (len(lengths) - len(several)) * at_look + float(several.sum()) * between + len(several) * forward
+    flops = (
+        (len(lengths) - len(several)) * at_sync_step + float(several.sum()) * between + len(several) * forward
+    )
     if lowest or size.samples > layers[0].fan_in or layers[0].branches:
         return flops
-    held = lengths[lengths >= FEWEST_HELD]
+    updated = lengths[lengths >= SHORTEST_UPDATE]
     saved = 2.0 * _forward(layers[0], size) - 2.0 * size.samples**2 * layers[0].fan_out
-    return flops - saved * float(held.sum()) + 2.0 * _forward(layers[0], size) * len(held)
+    return flops - saved * float(updated.sum()) + 2.0 * _forward(layers[0], size) * len(updated)
 
 
 def _forward(layer: Layer, size: Dimensions) -> float:
@@ -83,14 +85,14 @@ def record_vector_flops(
 
 
 def has_compiled_passes(network: Network, width: int, depth: int, size: Dimensions) -> bool:
-    """Whether a CPU has machine code for what its looks compute, as `compiled.sync_step` does."""
+    """Whether a CPU has machine code for what its sync steps compute, as `compiled.sync_step` does."""
     layers = network.layers(width, depth, size.inputs, size.outputs)
     return network.activation in COMPILED and not any(layer.branches for layer in layers)
 
 
 def is_compiled(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> bool:
-    """Whether a CPU takes its steps between two looks in machine code, as `compiled.segment` does."""
-    return training.skips_between_looks and has_compiled_passes(network, width, depth, size)
+    """Whether a CPU takes its steps between two sync steps in machine code, as `compiled.segment` does."""
+    return training.skips_between_sync_steps and has_compiled_passes(network, width, depth, size)
 
 
 def memory_bytes(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> int:

@@ -1,4 +1,4 @@
-"""The passes of one network in machine code: forward, cotangents, and what its weights lose.
+"""One network's forward and backward pass in machine code, and what its weights lose.
 
 What belongs to samples lies by features (`aligned.by_feature`): A_hᵀ and D_hᵀ, shape (fan_out, n). Both
 passes read each weight once, for all samples, and each of several cores has its own features. Weights are
@@ -25,7 +25,7 @@ FAN_IN, FAN_OUT, TRAINS, WEIGHT, WEIGHT_CELL, WEIGHT_ROW, BIAS, BIAS_CELL = rang
 ACTIVATION, ACTIVATION_CELL, COTANGENT, COTANGENT_CELL, BY_SAMPLE, BY_SAMPLE_ROW = range(8, 14)
 COLUMNS = 14
 WEIGHT_SCALE, BIAS_SCALE = range(2)
-BASE, GRAM, MOVED, HELD_CELL = range(4)
+BASE, GRAM, MOVED, UPDATE_CELL = range(4)
 SOURCE, SOURCE_CELL = range(2)
 SLAB = 48  # rows of weights that are carried through, then moved: whole tiles of any height
 
@@ -43,9 +43,9 @@ class Table(NamedTuple):
         met: how often they have met, one number.
         layers: by layer, FAN_IN to BY_SAMPLE_ROW; activations and cotangents by features, D by samples too.
         scales: by layer, WEIGHT_SCALE and BIAS_SCALE.
-        held: BASE to HELD_CELL of a held layer, or zeros.
+        update: BASE to UPDATE_CELL of an input-space update, or zeros.
         below: SOURCE and SOURCE_CELL, of A below the lowest layer.
-        product: address of `nest.product`.
+        product: address of `gemm.product`.
         slab: room for a slab's activations by samples, of this core.
         room: two times n × n numbers.
         output_scale: α.
@@ -61,7 +61,7 @@ class Table(NamedTuple):
     met: np.ndarray
     layers: np.ndarray
     scales: np.ndarray
-    held: np.ndarray
+    update: np.ndarray
     below: np.ndarray
     product: int
     slab: int
@@ -99,15 +99,15 @@ class Tables:
         scales = np.array(pairs, dtype=NUMBERS[x.dtype])
         source = ensemble.inputs[lowest] if lowest else x
         below = np.array([source.data_ptr(), source.stride(0) if len(source) > 1 else 0], dtype=np.int64)
-        held = np.zeros(HELD_CELL + 1, dtype=np.int64)
+        update = np.zeros(UPDATE_CELL + 1, dtype=np.int64)
         if (layer := ensemble.input_space_update) is not None:
-            held[:] = *(a.data_ptr() for a in (layer.base, layer.gram, layer.moved)), layer.base.stride(0)
+            update[:] = *(a.data_ptr() for a in (layer.base, layer.gram, layer.moved)), layer.base.stride(0)
         none = np.zeros(1, dtype=np.int64)
         alpha, relu = scales.dtype.type(ensemble.output_scale), bool(ensemble.activation.rectifies)
         self.each = [
             Table(
                 lowest, bottom, samples, core, cores, self._come.ctypes.data, none,
-                layers, scales, held, below, product_at(scales.dtype),
+                layers, scales, update, below, product_at(scales.dtype),
                 self._slabs[core].data_ptr(), self._room.data_ptr(), alpha, relu,
             )
             for core in range(cores)
@@ -143,17 +143,17 @@ def fits(ensemble: Batch) -> bool:
 
 
 def cores_for(multiplications: int, least: int) -> int:
-    """How many cores a pass of so many multiplications is worth, with at least so many for each."""
+    """The number of cores worth using for a pass, with at least `least` multiplications for each."""
     return max(1, min(matmul.threads(), multiplications // least))
 
 
 def empty(dtype: np.dtype) -> Table:
     """A table of nothing: what compiling needs to see."""
     addresses, scales = np.zeros((1, COLUMNS), dtype=np.int64), np.zeros((1, BIAS_SCALE + 1), dtype=dtype)
-    held = np.zeros(HELD_CELL + 1, dtype=np.int64)
+    update = np.zeros(UPDATE_CELL + 1, dtype=np.int64)
     product, one = product_at(dtype), dtype.type(1)
     none = np.zeros(1, dtype=np.int64)
-    return Table(0, 0, 0, 0, 1, 0, none, addresses, scales, held, addresses[0], product, 0, 0, one, True)
+    return Table(0, 0, 0, 0, 1, 0, none, addresses, scales, update, addresses[0], product, 0, 0, one, True)
 
 
 @part
@@ -161,7 +161,7 @@ def first_cell(table: Table) -> Table:
     """A table of its own for the first cell, which `next_cell` moves on."""
     return Table(
         table.lowest, table.bottom, table.samples, table.core, table.cores, table.meeting, table.met.copy(),
-        table.layers.copy(), table.scales, table.held.copy(), table.below.copy(),
+        table.layers.copy(), table.scales, table.update.copy(), table.below.copy(),
         table.product, table.slab, table.room, table.output_scale, table.relu,
     )  # fmt: skip
 
@@ -169,14 +169,14 @@ def first_cell(table: Table) -> Table:
 @part
 def next_cell(table: Table) -> None:
     """From one cell of the batch to the next."""
-    layers, held, below, size = table.layers, table.held, table.below, table.scales.itemsize
+    layers, update, below, size = table.layers, table.update, table.below, table.scales.itemsize
     for h in range(len(layers)):  # numbers one by one: slices take Numba seconds to compile
         layers[h, WEIGHT] += size * layers[h, WEIGHT_CELL]
         layers[h, BIAS] += size * layers[h, BIAS_CELL]
         layers[h, ACTIVATION] += size * layers[h, ACTIVATION_CELL]
         layers[h, COTANGENT] += size * layers[h, COTANGENT_CELL]
-    held[BASE] += size * held[HELD_CELL]
-    held[MOVED] += size * held[HELD_CELL]
+    update[BASE] += size * update[UPDATE_CELL]
+    update[MOVED] += size * update[UPDATE_CELL]
     below[SOURCE] += size * below[SOURCE_CELL]
 
 
@@ -197,8 +197,8 @@ def activations_below(table: Table, h: int) -> int:
 
 @part
 def forward(table: Table) -> None:
-    """A_hᵀ = σ(s_h W_hᵀ A_{h−1}ᵀ + t_h b_h), the last without σ; of a held layer z₁ᵀ = baseᵀ − Δᵀ gram."""
-    layers, scales, held, samples = table.layers, table.scales, table.held, table.samples
+    """A_hᵀ = σ(s_h W_hᵀ A_{h−1}ᵀ + t_h b_h), the last without σ; or z₁ᵀ = baseᵀ − Δᵀ gram."""
+    layers, scales, update, samples = table.layers, table.scales, table.update, table.samples
     one, zero, size = scales.dtype.type(1), scales.dtype.type(0), scales.itemsize
     for h in range(table.lowest, len(layers)):
         fan_in, fan_out, place = layers[h, FAN_IN], layers[h, FAN_OUT], layers[h, ACTIVATION]
@@ -206,11 +206,11 @@ def forward(table: Table) -> None:
         first, count = mine[0] * samples, (mine[1] - mine[0]) * samples
         z = numbers(place + size * first, count, scales)
         out = Matrix(place, samples, 1)
-        if h == 0 and held[BASE]:
-            base = numbers(held[BASE] + size * first, count, scales)
+        if h == 0 and update[BASE]:
+            base = numbers(update[BASE] + size * first, count, scales)
             for i in range(count):
                 z[i] = base[i]
-            moved, gram = Matrix(held[MOVED], samples, 1), Matrix(held[GRAM], samples, 1)
+            moved, gram = Matrix(update[MOVED], samples, 1), Matrix(update[GRAM], samples, 1)
             product(table.product, mine, samples, samples, -one, moved, gram, one, out, False)
         else:
             beta = zero
@@ -236,7 +236,7 @@ def backward(table: Table, factors: np.ndarray, moves: bool) -> None:
     """From the last layer to the lowest that trains: cotangents of the layer below, then what it loses.
 
     D_{h−1}ᵀ = s_h W_h D_hᵀ ∘ σ'(z_{h−1})ᵀ; W_h ← W_h − s_h A_{h−1}ᵀ (φ ∘ D_h) and
-    b_h ← b_h − t_h Σ_i φ_i D_h(i) of what trains; of a held layer Δ ← Δ + D.
+    b_h ← b_h − t_h Σ_i φ_i D_h(i) of what trains; of a update layer Δ ← Δ + D.
 
     Args:
         table: with D of the last layer, by features and, if weights move, φ ∘ D by samples.
@@ -245,7 +245,7 @@ def backward(table: Table, factors: np.ndarray, moves: bool) -> None:
     """
     layers = table.layers
     for h in range(len(layers) - 1, table.bottom - (1 if moves else 0), -1):
-        if h == 0 and table.held[BASE]:
+        if h == 0 and table.update[BASE]:
             _hold(table)
         else:
             mine = share(layers[h, FAN_IN], table.core, table.cores)
@@ -257,8 +257,8 @@ def backward(table: Table, factors: np.ndarray, moves: bool) -> None:
                     _move(table, h, rows)
             if moves and layers[h, BIAS] and layers[h, TRAINS]:
                 _move_bias(table, h)
-            below_is_held = h == 1 and table.held[BASE]
-            if moves and h > table.bottom and layers[h - 1, TRAINS] and not below_is_held:
+            below_in_update = h == 1 and table.update[BASE]
+            if moves and h > table.bottom and layers[h - 1, TRAINS] and not below_in_update:
                 by_sample(table, h - 1, factors, mine)
         wait(table)
 
@@ -349,11 +349,11 @@ def _move_bias(table: Table, h: int) -> None:
 
 @part
 def _hold(table: Table) -> None:
-    """Δᵀ ← Δᵀ + D₁ᵀ of a held layer."""
+    """Δᵀ ← Δᵀ + D₁ᵀ of a update layer."""
     samples = table.samples
     mine = share(table.layers[0, FAN_OUT], table.core, table.cores)
     start, count = table.scales.itemsize * mine[0] * samples, (mine[1] - mine[0]) * samples
-    moved = numbers(table.held[MOVED] + start, count, table.scales)
+    moved = numbers(table.update[MOVED] + start, count, table.scales)
     cotangent = numbers(table.layers[0, COTANGENT] + start, count, table.scales)
     for i in range(count):
         moved[i] += cotangent[i]

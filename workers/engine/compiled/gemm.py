@@ -170,7 +170,7 @@ def product(
 
 @part
 def share(count: int, core: int, cores: int) -> tuple[int, int]:
-    """From where to before where one of several cores takes so many rows, in whole tiles but for the last."""
+    """First row of one core's share and the row after its last, in whole tiles but for the last core."""
     tiles = -(-count // ROWS)
     return min(count, tiles * core // cores * ROWS), min(count, tiles * (core + 1) // cores * ROWS)
 
@@ -205,7 +205,7 @@ def _multiply(
     at: int,
     like: np.ndarray,
 ) -> None:
-    """One core's part of out ← α a b + β out for each of so many cells, of (rows, columns, inner).
+    """One core's part of out ← α a b + β out for each cell, of (rows, columns, inner).
 
     With `lower`, b is aᵀ, and the result is symmetric.
     """

@@ -96,7 +96,7 @@ _pointer, _count_one, _count = (intrinsic(f) for f in (_as_pointer, _arrive, _ar
 _give_way = types.ExternalFunction("sched_yield", types.int32())
 BOUNDARY = 64  # bytes of a line of the cache
 _called: list[Any] = []  # they must live as long as their addresses are known
-PATIENCE = 1000  # looks at the count before a core is given to others
+PATIENCE = 1000  # readings of the count before a core is given to others
 
 
 @part
@@ -107,7 +107,7 @@ def numbers(address: int, count: int, like: np.ndarray) -> np.ndarray:
 
 @part
 def room(count: int, like: np.ndarray) -> tuple[np.ndarray, int]:
-    """An array for so many numbers, and the address in it from which they are aligned."""
+    """An array for `count` numbers, and the address in it from which they are aligned."""
     array = np.empty(count + BOUNDARY // like.itemsize, dtype=like.dtype)
     return array, -(-array.ctypes.data // BOUNDARY) * BOUNDARY
 
@@ -119,10 +119,10 @@ def keep(*arrays: np.ndarray) -> None:
 
 @part
 def meet(place: int, awaited: int) -> None:
-    """Counts one more at an address, and waits until so many have been counted."""
+    """Adds one to the count at an address, and waits until the count is reached."""
     _count_one(place)
-    looks = 0
+    readings = 0
     while _count(place) < awaited:
-        looks += 1
-        if looks > PATIENCE:
+        readings += 1
+        if readings > PATIENCE:
             _give_way()

@@ -16,7 +16,7 @@ from torch import Tensor
 from widesweep.workers.engine import matmul
 from widesweep.workers.engine.compiled.jit import entry, keep, numbers, part, reordered, room
 
-CHECK = 8  # steps between two looks at the Ritz value
+CHECK = 8  # steps between two readings of the Ritz value
 SETTLED = 1e-13  # relative growth of the Ritz value over CHECK steps at which it is taken; or a rounding
 ALIVE = 64.0  # roundings of the largest α so far, below which the Krylov space is exhausted
 MOST_STEPS, ROUNDING = 100, 2.0**-52  # to a Ritz value; they end when they are no longer seen
@@ -55,7 +55,7 @@ def operator_norms(matrices: Tensor) -> Tensor:
 
 @functools.cache
 def start(size: int) -> np.ndarray:
-    """What every Krylov space of so many dimensions begins with: a random direction."""
+    """The random direction with which every Krylov space of that dimension begins."""
     vector = np.random.Generator(np.random.Philox(0)).standard_normal(size)
     return np.asarray(vector / np.linalg.norm(vector))
 
@@ -91,7 +91,7 @@ def _keyed(sources: str) -> Callable[..., None]:
 
 @part
 def _largest(place: int, rows: int, apart: int, start: np.ndarray) -> float:
-    """λ_max of MᵀM of the matrix at an address, whose rows lie so many numbers apart."""
+    """λ_max of MᵀM of the matrix at an address, whose rows lie `apart` numbers apart."""
     size, rounding, many = len(start), np.finfo(start.dtype).eps, 2 * CHECK
     held, basis = room(many * size, start)
     alphas, betas, w = np.zeros(size), np.zeros(size), start.copy()

@@ -1,6 +1,6 @@
-"""A stretch of gradient descent between two looks, compiled: one cell after another, each all its steps.
+"""A segment of gradient descent between two sync steps, compiled: each cell takes all its steps in turn.
 
-Through a stretch a cell's weights and the arrays of a step stay in its core's cache, and nothing is
+During a segment a cell's weights and the arrays of a step stay in its core's cache, and nothing is
 dispatched; a layer's weights are moved right after the cotangents below it are carried through them.
 """
 
@@ -45,10 +45,11 @@ def load(dtype: np.dtype) -> None:
 def descend(ensemble: Batch, targets: Tensor, steps: int) -> None:
     """Steps of gradient descent, W_h ← W_h − η s_h A_{h−1}ᵀ D_h with D_h carried from r = αf − y, in place.
 
-    Within `input_space_update.held` the first layer is held. Activations and outputs of the batch are lost.
+    Within `in_input_space` the first layer is updated in the samples' space. The batch's activations and
+    outputs are lost.
 
     Args:
-        ensemble: one that `passes.fits`, after its forward pass.
+        ensemble: one that `forward_backward.fits`, after its forward pass.
         targets: y, shape (n·K,), sample-major.
         steps: how many; 0 does nothing.
     """

@@ -1,8 +1,8 @@
-"""What a look at a batch computes, compiled: outputs, cotangents, the tangent kernel, and a single step.
+"""What a sync step computes, compiled: outputs, cotangents, the tangent kernel, and a single step.
 
 Every cell keeps its activations and cotangents, which measurements read. Of K outputs the cotangents of each
-alone, and the kernel that is made of them, are torch's. Looks at step after step are one call where all that
-is wanted of them are residuals and kernels: one cell after another takes all its steps.
+alone, and the kernel that is made of them, are torch's. Consecutive sync steps are
+one call where only residuals and kernels are wanted of them: one cell after another takes all its steps.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def load(dtype: np.dtype) -> None:
 
 
 def computes(ensemble: Batch) -> bool:
-    """Whether passes of this batch are compiled, and none of its layers is held."""
+    """Whether passes of this batch are compiled, and no layer is in an input-space update."""
     return ensemble.is_compiled and ensemble.input_space_update is None and ensemble.lowest_moving == 0
 
 
@@ -127,7 +127,7 @@ def tangent_kernel(ensemble: Batch) -> Tensor:
 def steps(
     ensemble: Batch, cotangents: CotangentRows, targets: Tensor, count: int, *, kernels: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """`forward_pass`, `tangent_kernel` and `step` of one output, so many times over: their bits.
+    """`forward_pass`, `tangent_kernel` and `step` of one output, repeated `count` times, to the bit.
 
     Args:
         ensemble: at any time.
@@ -139,8 +139,8 @@ def steps(
     Returns:
         r before each step, shape (count, B, n), and G, shape (count, B, n, n), or none.
     """
-    samples, looks = ensemble.x.shape[1], (count, len(ensemble))
-    residual = ensemble.x.new_empty((*looks, samples))
+    samples, shape = ensemble.x.shape[1], (count, len(ensemble))
+    residual = ensemble.x.new_empty((*shape, samples))
     kernel = memory_layout.empty(ensemble.x, count * len(ensemble), samples, samples) if kernels else None
     given = Given(
         outputs=residual.data_ptr(),
@@ -154,7 +154,7 @@ def steps(
         steps=count,
     )
     _run(STEPS, ensemble, cotangents, given)
-    return residual, None if kernel is None else kernel.view(*looks, samples, samples)
+    return residual, None if kernel is None else kernel.view(*shape, samples, samples)
 
 
 def _place(tensor: Tensor | None) -> int:
@@ -190,16 +190,16 @@ def _keyed(sources: str) -> Callable[..., None]:
         table = first_cell(tables)
         for cell in range(cells if sources else 0):
             for step in range(given.steps):
-                look = step * cells + cell
+                place = step * cells + cell
                 if what in (FORWARD, STEPS):
                     forward(table)
                     if table.core == 0:
-                        _write_outputs(table, cell, look, given)
+                        _write_outputs(table, cell, place, given)
                     wait(table)
                 if what not in (FORWARD, KERNEL):
-                    _go_back(table, cell, look, given, what)
+                    _go_back(table, cell, place, given, what)
                 if given.kernel:
-                    _tangent_kernel(table, look, given)
+                    _tangent_kernel(table, place, given)
                     wait(table)
             next_cell(table)
 
@@ -207,13 +207,13 @@ def _keyed(sources: str) -> Callable[..., None]:
 
 
 @part
-def _write_outputs(table: Table, cell: int, look: int, given: Given) -> None:
+def _write_outputs(table: Table, cell: int, place: int, given: Given) -> None:
     """αz, minus what is subtracted, by samples."""
     last, samples = len(table.layers) - 1, table.samples
     several, size = table.layers[last, FAN_OUT], table.scales.itemsize
     count = samples * several
     z = numbers(table.layers[last, ACTIVATION], count, table.scales)
-    outputs = numbers(given.outputs + size * look * count, count, table.scales)
+    outputs = numbers(given.outputs + size * place * count, count, table.scales)
     for i in range(samples):
         for a in range(several):
             outputs[i * several + a] = z[a * samples + i] * table.output_scale
@@ -228,12 +228,12 @@ def _write_outputs(table: Table, cell: int, look: int, given: Given) -> None:
 
 
 @part
-def _go_back(table: Table, cell: int, look: int, given: Given, what: int) -> None:
+def _go_back(table: Table, cell: int, place: int, given: Given, what: int) -> None:
     """Cotangents of one cell, or its step, or what is left of that where they are there."""
     last, moves = len(table.layers) - 1, what in (STEP, STEPS)
     factors = np.empty(0 if what == CARRY else table.samples, dtype=table.scales.dtype)
     if what != CARRY:
-        _weigh(table, cell, look, given, factors)
+        _weigh(table, cell, place, given, factors)
     if what == MOVE:
         move_all(table, factors)
         return
@@ -244,12 +244,12 @@ def _go_back(table: Table, cell: int, look: int, given: Given, what: int) -> Non
 
 
 @part
-def _weigh(table: Table, cell: int, look: int, given: Given, factors: np.ndarray) -> None:
+def _weigh(table: Table, cell: int, place: int, given: Given, factors: np.ndarray) -> None:
     """φ: of one output η r, which weighs unit cotangents; of several η, and r becomes the last layer's D."""
     last, samples = len(table.layers) - 1, table.samples
     several, size = table.layers[last, FAN_OUT], table.scales.itemsize
     count = samples * several
-    residual = numbers(given.residual + size * look * count, count, table.scales)
+    residual = numbers(given.residual + size * place * count, count, table.scales)
     rate = numbers(given.rates + size * cell, 1, table.scales)[0]
     for i in range(samples):
         factors[i] = rate if several > 1 else residual[i] * rate
@@ -263,12 +263,12 @@ def _weigh(table: Table, cell: int, look: int, given: Given, factors: np.ndarray
 
 
 @part
-def _tangent_kernel(table: Table, look: int, given: Given) -> None:
+def _tangent_kernel(table: Table, place: int, given: Given) -> None:
     """G = Σ_h (s_h² A Aᵀ + t_h²) ∘ D Dᵀ of one cell, for this core's rows and their mirror images."""
     samples, layers, scales = table.samples, table.layers, table.scales
     zero, one, size = scales.dtype.type(0), scales.dtype.type(1), samples * samples
     mine, of_cotangents = _rows_of_half(samples, table.core, table.cores), table.room + size * scales.itemsize
-    kernel = numbers(given.kernel + look * given.apart * scales.itemsize, size, scales)
+    kernel = numbers(given.kernel + place * given.apart * scales.itemsize, size, scales)
     for i in range(mine[0], mine[1]):
         for k in range(i * samples, i * samples + i + 1):
             kernel[k] = zero

@@ -35,7 +35,7 @@ AHEAD = 48  # steps of k after which a column of a comes from the last cache
 
 
 class _Tile:
-    """One function of a module: so many rows, so many whole vectors, or the first lanes of one."""
+    """One function of a module: a number of rows by a number of whole vectors, or the first lanes of one."""
 
     def __init__(self, module: Any, number: Any, size: int, rows: int, vectors: int) -> None:
         """Finds or writes it; `vectors` 0 is the first lanes of one."""
@@ -193,7 +193,7 @@ def _tile(
     c: Any,
     c_row: Any,
 ) -> Any:
-    """The tile of so many rows and vectors, 0 for the first lanes of one; distances in numbers."""
+    """The tile of these rows and vectors, 0 for the first lanes of one; distances in numbers."""
     number, index = alpha, types.int64
     signature = types.void(*[index] * 4, number, number, *[index] * 7)
 

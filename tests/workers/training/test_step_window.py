@@ -1,4 +1,4 @@
-"""Looks in one go: the bits of single looks, whoever leaves the batch and wherever training goes on."""
+"""Sync steps in one go have the bits of single ones, whichever cells leave and wherever training resumes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.workers.blocks import block, sphere
-from tests.workers.test_checkpoint import assert_same, checked_from_every_flush
+from tests.workers.training.test_checkpoint import assert_same, checked_from_every_flush
 from widesweep.workers.measurements import MADE_OF_THE_KERNEL, MEASUREMENTS, needs
 from widesweep.workers.networks import FullyConnected, TwoLayer
 from widesweep.workers.optimizers import GradientDescent
@@ -23,15 +23,15 @@ RATES = (0.1, 1.2, 5.0)  # the last two leave the batch within some steps
 
 @pytest.fixture
 def steps_at_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many steps each run of looks took, as training goes on."""
+    """The number of steps that each group of sync steps took."""
     taken: list[int] = []
-    advance = _Descent.advance_seeing
+    advance = _Descent.advance_recording
 
     def counted(self: _Descent, steps: int, *, kernels: bool) -> Any:
         taken.append(steps)
         return advance(self, steps, kernels=kernels)
 
-    monkeypatch.setattr(_Descent, "advance_seeing", counted)
+    monkeypatch.setattr(_Descent, "advance_recording", counted)
     return taken
 
 
@@ -42,14 +42,14 @@ def recorded_at_every_step(measure: tuple[str, ...] = FROM_THE_KERNEL, **changes
 
 
 @pytest.mark.parametrize("measure", [FROM_THE_KERNEL, ("loss",), ("kernel",), ("linearized",)])
-def test_they_have_the_bits_of_single_looks(
+def test_they_have_the_bits_of_single_sync_steps(
     measure: tuple[str, ...], steps_at_once: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With cells that diverge in the middle of a run; the records do change from step to step."""
     b, data = recorded_at_every_step(measure), sphere()
     together = run(b, data)
     assert steps_at_once == [32, 13]
-    monkeypatch.setattr(_Descent, "sees_kernels", False)
+    monkeypatch.setattr(_Descent, "records_kernels", False)
     alone = run(b, data)
     assert steps_at_once == [32, 13]
     assert_same(together, alone)
@@ -59,7 +59,7 @@ def test_they_have_the_bits_of_single_looks(
 
 
 def test_a_cell_that_reaches_the_floor_repeats_its_record_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the middle of a run, and from there on, as with single looks."""
+    """In the middle of a run, and from there on, as with single sync steps."""
     training = GradientDescent(steps=200, records=201, dtype="float32", measure=("loss", "kernel"))
     rate = {"learning_rates": (0.6,), "learning_rates_absolute": (0.6,)}
     b, data = block(TwoLayer(), 64, 1, training=training, **rate), sphere(2, 4)
@@ -68,7 +68,7 @@ def test_a_cell_that_reaches_the_floor_repeats_its_record_there(monkeypatch: pyt
     still = int(np.argmax(loss == loss[-1]))
     assert 1 < still % 32 < 31
     assert still < 150
-    monkeypatch.setattr(_Descent, "sees_kernels", False)
+    monkeypatch.setattr(_Descent, "records_kernels", False)
     assert_same(together, run(b, data))
 
 
@@ -90,7 +90,9 @@ def test_many_kernels_are_not_held_at_once(steps_at_once: list[int], monkeypatch
 
 
 @pytest.mark.parametrize("measure", [("loss", "drift"), ("kernel", "patterns"), ("layer_kernels",)])
-def test_what_reads_more_is_measured_look_by_look(measure: tuple[str, ...], steps_at_once: list[int]) -> None:
+def test_what_reads_more_is_measured_one_sync_step_at_a_time(
+    measure: tuple[str, ...], steps_at_once: list[int]
+) -> None:
     assert set(needs(measure)) - MADE_OF_THE_KERNEL
     run(recorded_at_every_step(measure), sphere())
     assert not steps_at_once

@@ -1,4 +1,4 @@
-"""A look's compiled passes: what torch computes, and bits that know neither company nor cores."""
+"""A compiled sync step: what torch computes, and bits that depend on neither company nor cores."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from tests.tolerances import EXACT
 from tests.workers.blocks import block, sphere
-from tests.workers.compiled.starts import CASES, CELLS, start_of
+from tests.workers.engine.compiled.starts import CASES, CELLS, start_of
 from widesweep.workers.engine import matmul
 from widesweep.workers.engine.compiled import sync_step
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.initial_state import InitialState, Points
 from widesweep.workers.engine.tangent_kernels import tangent_kernel
-from widesweep.workers.measurements import MADE_BY_A_LOOK, MEASUREMENTS, needs
+from widesweep.workers.measurements import MADE_AT_A_SYNC_STEP, MEASUREMENTS, needs
 from widesweep.workers.measurements.record import Record
 from widesweep.workers.networks import FullyConnected
 from widesweep.workers.optimizers import GradientDescent
@@ -94,7 +94,7 @@ def test_bits_know_neither_company_nor_cores(width: int, samples: int, dtype: to
 @pytest.mark.parametrize("cores", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("name", CASES)
-def test_steps_at_once_are_single_looks_to_the_bit(name: str, dtype: torch.dtype, cores: int) -> None:
+def test_steps_at_once_are_single_sync_steps_to_the_bit(name: str, dtype: torch.dtype, cores: int) -> None:
     """Residuals, kernels and the parameters after, with kernels or without; one step less differs."""
     matmul.set_threads(cores)
     start = start_of(CASES[name], samples=9, width=200, dtype=dtype)
@@ -143,7 +143,7 @@ def test_what_a_look_has_made_is_all_that_some_measurements_read(name: str) -> N
         after = None
     same = after is not None and all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert same == (not measurement.reads_weights)
-    assert measurement.reads_weights == bool(set(needs((name,))) - MADE_BY_A_LOOK)
+    assert measurement.reads_weights == bool(set(needs((name,))) - MADE_AT_A_SYNC_STEP)
 
 
 def test_a_step_before_the_kernel_changes_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_a_step_before_the_kernel_changes_no_number(monkeypatch: pytest.MonkeyPa
     training = GradientDescent(steps=6, records=7, measure=tuple(MEASUREMENTS))
     b, data = block(FullyConnected(weight_variance=2.0), training=training), sphere(test_samples=3)
     early, requested = run(b, data), []
-    monkeypatch.setattr(_Descent, "leaves_the_look", property(lambda _: requested.append(1)))
+    monkeypatch.setattr(_Descent, "keeps_step_arrays", property(lambda _: requested.append(1)))
     late = run(b, data)
     assert requested
     for name in early.data_vars:

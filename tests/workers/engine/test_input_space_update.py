@@ -47,7 +47,7 @@ def stretched(start: InitialState) -> Ensemble:
 
 
 def step_by_step(start: InitialState) -> Ensemble:
-    """One look a step: nothing is held."""
+    """With a sync step at every step there is no input-space update."""
     batch = start.batch(np.arange(3), np.full(3, 0.02))
     for _ in range(STEPS):
         batch.step(batch.forward() - start.targets)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.workers.compiled.starts import CASES, CELLS, STEPS, start_of
+from tests.workers.engine.compiled.starts import CASES, CELLS, STEPS, start_of
 from widesweep.workers.engine import matmul, memory_layout
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.initial_state import InitialState

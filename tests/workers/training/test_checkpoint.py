@@ -35,15 +35,15 @@ OPTIMIZERS = [
 
 
 class Kept:
-    """Keeps every flush; is due at every look, or at the looks of given numbers."""
+    """Keeps every flush; is due at every sync step, or at those of the given numbers."""
 
-    def __init__(self, *looks: int) -> None:
-        self.looks, self.seen = looks, 0
+    def __init__(self, *sync_steps: int) -> None:
+        self.sync_steps, self.seen = sync_steps, 0
         self.flushes: list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]] = []
 
     def due(self) -> bool:
         self.seen += 1
-        return not self.looks or self.seen in self.looks
+        return not self.sync_steps or self.seen in self.sync_steps
 
     def write(self, results: dict[str, np.ndarray], arrays: dict[str, np.ndarray]) -> None:
         self.flushes.append((results, {name: values.copy() for name, values in arrays.items()}))
@@ -64,7 +64,7 @@ def checked_from_every_flush(b: TrainingBlock, data: Data, **changes: Any) -> in
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: f"{o.optimizer}-{o.dtype}")
 def test_every_flush_leads_to_the_same_bits(optimizer: Any) -> None:
-    """At every look of every optimiser: what goes on from there ends like an undisturbed run."""
+    """At every sync step of every optimiser: what goes on from there ends like an undisturbed run."""
     b = block(FullyConnected(activation="tanh"), width=9, training=optimizer)
     assert checked_from_every_flush(b, sphere()) >= 9
 

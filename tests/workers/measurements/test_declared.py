@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.workers.blocks import block, sphere
-from tests.workers.compiled.starts import CASES, CELLS, start_of
+from tests.workers.engine.compiled.starts import CASES, CELLS, start_of
 from widesweep.workers import measurements
 from widesweep.workers.engine.initial_state import Points
 from widesweep.workers.measurements import MEASUREMENTS
@@ -31,7 +31,7 @@ def record() -> Record:
 
 
 def reading(place: str, needs: tuple[str, ...] = ()) -> measurements.Measurement:
-    """The loss, after a look at something else."""
+    """The loss, after reading something else."""
 
     def compute(record: Any) -> Any:
         seen = record

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from widesweep.workers.engine.cuda_graphs import FEWEST, Replay
-from widesweep.workers.engine.sync_steps import FEWEST_HELD
+from widesweep.workers.engine.sync_steps import SHORTEST_UPDATE
 
 
 class Recorded:
@@ -60,5 +60,5 @@ def test_few_steps_are_not_captured(taken: list[str]) -> None:
 
 def test_whatever_is_captured_of_descent_holds_its_first_layer() -> None:
     """One graph serves every stretch only as long as all captured ones take the same operations."""
-    first_step = 1  # of a stretch, which descent takes from the look's residual
-    assert FEWEST + first_step >= FEWEST_HELD
+    first_step = 1  # of a segment, which descent takes from the sync step's residual
+    assert FEWEST + first_step >= SHORTEST_UPDATE

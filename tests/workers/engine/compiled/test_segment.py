@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.tolerances import EXACT
-from tests.workers.compiled.starts import CASES, CELLS, STEPS, start_of
+from tests.workers.engine.compiled.starts import CASES, CELLS, STEPS, start_of
 from widesweep.workers.data import Dimensions
 from widesweep.workers.engine import matmul
 from widesweep.workers.engine.compiled import forward_backward, jit, segment
@@ -44,7 +44,9 @@ def difference(one: Ensemble, other: Ensemble) -> float:
     return float(max([(one.outputs - other.outputs).abs().max(), *((a - b).abs().max() for a, b in pairs)]))
 
 
-@pytest.mark.parametrize("samples", [5, 9])  # fewer and more than inputs: the first layer held and not
+@pytest.mark.parametrize(
+    "samples", [5, 9]
+)  # fewer and more than inputs: with an input-space update and without
 @pytest.mark.parametrize(("name", "outputs"), [*((n, 1) for n in CASES), ("relu", 3), ("linear, centred", 3)])
 def test_it_takes_the_steps_that_torch_takes(
     name: str, samples: int, outputs: int, monkeypatch: pytest.MonkeyPatch

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from widesweep.workers.engine import matmul
 from widesweep.workers.engine.activations import TensorActivation
 from widesweep.workers.engine.parameters import Parameters
 from widesweep.workers.networks.layers import Layer
@@ -28,10 +27,10 @@ class InputSpaceUpdate:
     gram: Tensor
     moved: Tensor
 
-    def product(self, out: Tensor) -> None:
-        """z₁ = base − gram Δ."""
+    def product(self, out: Tensor, multiply: Callable[..., None]) -> None:
+        """z₁ = base − gram Δ, by a backend's products."""
         out.copy_(self.base)
-        matmul.multiply(self.gram.expand(len(self.base), -1, -1), self.moved, out, -1.0, 1.0)
+        multiply(self.gram.expand(len(self.base), -1, -1), self.moved, out, -1.0, 1.0)
 
 
 class CotangentRows(Protocol):
@@ -81,6 +80,9 @@ class Batch(Protocol):
     @property
     def trained(self) -> Parameters:
         """The weights and biases that train, themselves."""
+
+    def multiply(self, a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
+        """out ← α a b + β out, for each matrix of the batch, by its backend."""
 
     def product(self, h: int, z: Tensor) -> None:
         """z = s_h A_{h−1} W_h + t_h b_h."""

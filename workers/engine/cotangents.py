@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from widesweep.workers.engine import matmul, memory_layout
+from widesweep.workers.engine import memory_layout
 from widesweep.workers.engine.batch import Batch, lowest_trained
 from widesweep.workers.engine.compiled import sync_step
 
@@ -60,7 +60,7 @@ class Cotangents:
             if ensemble.layers[h].fan_out == 1:
                 torch.mul(above * scale, matrix, out=below)
             else:
-                matmul.multiply(above, matrix, below, scale)
+                ensemble.multiply(above, matrix, below, scale)
             self._pull_back(ensemble, h)
 
     def _pull_back(self, ensemble: Batch, h: int) -> None:

@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from widesweep.workers.engine import matmul, memory_layout
+from widesweep.workers.engine import memory_layout
 from widesweep.workers.engine.activations import tensor_activation
+from widesweep.workers.engine.backend import BACKENDS, BackendName
 from widesweep.workers.engine.batch import InputSpaceUpdate
-from widesweep.workers.engine.compiled import forward_backward, sync_step
+from widesweep.workers.engine.compiled import sync_step
 from widesweep.workers.engine.cotangents import Cotangents
 from widesweep.workers.engine.parameters import Parameters
 from widesweep.workers.networks.layers import Layer
@@ -45,7 +46,8 @@ class Ensemble:
         lowest_moving: the lowest layer that the forward pass computes; those below are as they were.
         input_space_update: the first layer in a segment of descent; see `input_space_update.in_input_space`.
         room_for_update: its arrays, the same in every segment, once there was one.
-        is_compiled: whether its passes are compiled loops.
+        backend: what computes its products, and says whether its passes are compiled loops.
+        is_compiled: whether they are.
         width_of_outputs: n·K.
         multiplications: those of a forward pass.
         tables: where compiled passes find all of this, by cotangents and cores.
@@ -59,6 +61,7 @@ class Ensemble:
         start: Sequence[int] | np.ndarray,
         learning_rates: np.ndarray,
         x: Tensor,
+        backend: BackendName = "compiled",
     ) -> None:
         """Copies the starts into a batch.
 
@@ -69,6 +72,7 @@ class Ensemble:
             start: for each of B cells the start that it begins from.
             learning_rates: η of each cell, shape (B,).
             x: inputs, shape (n, d).
+            backend: what computes its passes.
         """
         self.layers = tuple(layers)
         self.output_count = self.layers[-1].fan_out
@@ -86,7 +90,8 @@ class Ensemble:
         self.x = _by_feature(x[None])
         self.input_space_update: InputSpaceUpdate | None = None
         self.lowest_moving = 0
-        self.is_compiled = forward_backward.fits(self)
+        self.backend = BACKENDS[backend]
+        self.is_compiled = self.backend.has_loops(self)
         self._allocate()
         self.offset: Tensor | None = None
         self.outputs: Tensor = self.forward()
@@ -136,11 +141,15 @@ class Ensemble:
             last = h == len(self.layers) - 1
             z = self.output_layer if last else self.pre_activations[h]
             if h == 0 and self.input_space_update is not None:
-                self.input_space_update.product(z)
+                self.input_space_update.product(z, self.multiply)
             else:
                 self.product(h, z)
             if not last:
                 self._activate(h)
+
+    def multiply(self, a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
+        """out ← α a b + β out, for each matrix of the batch, by its backend."""
+        self.backend.multiply(a, b, out, alpha, beta)
 
     @property
     def input_gram(self) -> Tensor | None:
@@ -162,7 +171,7 @@ class Ensemble:
         if bias is not None:
             z.copy_(bias)
         beta = 0.0 if bias is None else layer.bias_scale
-        matmul.multiply(self.inputs[h], self.weights[h], z, layer.weight_scale, beta)
+        self.multiply(self.inputs[h], self.weights[h], z, layer.weight_scale, beta)
 
     def _activate(self, h: int) -> None:
         """A_h from z_h; where a branch is scaled or added, z_h keeps what the derivative needs."""
@@ -286,7 +295,7 @@ class Ensemble:
         layer, weights, bias = self.layers[h], target.weights[h], target.biases[h]
         if weights is None:
             return
-        matmul.multiply(self.inputs[h].transpose(1, 2), scaled, weights, -layer.weight_scale, 1.0)
+        self.multiply(self.inputs[h].transpose(1, 2), scaled, weights, -layer.weight_scale, 1.0)
         if bias is not None:
             bias.sub_(scaled.sum(1, keepdim=True), alpha=layer.bias_scale)
 

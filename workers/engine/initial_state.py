@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from widesweep.workers.engine.backend import BackendName
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.norms import (
     eigenpairs,
@@ -65,6 +66,7 @@ class InitialState:
         coordinates: Sequence[tuple[int, ...]],
         parameters: Sequence[tuple[list[Tensor], list[Tensor | None]]],
         points: Points,
+        backend: BackendName = "compiled",
     ) -> None:
         """Puts the networks on the points.
 
@@ -75,9 +77,10 @@ class InitialState:
             coordinates: of each start.
             parameters: what `initial_parameters` gave, for each start.
             points: training and test points.
+            backend: what computes the passes of every batch that begins here.
         """
         self.network, self.training = network, training
-        self.layers, self.parameters = layers, parameters
+        self.layers, self.parameters, self.backend = layers, parameters, backend
         self.coordinates, self.points, self.targets = coordinates, points, points.y
         self.ensemble = self.batch(np.arange(len(parameters)), np.ones(len(parameters)))
         self.ensemble.forward()
@@ -89,7 +92,9 @@ class InitialState:
             start: of each cell, which start it begins from, shape (B,).
             learning_rates: η of each cell, shape (B,).
         """
-        return Ensemble(self.network, self.layers, self.parameters, start, learning_rates, self.points.x)
+        return Ensemble(
+            self.network, self.layers, self.parameters, start, learning_rates, self.points.x, self.backend
+        )
 
     @cached_property
     def residual(self) -> Tensor:

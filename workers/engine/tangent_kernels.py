@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from widesweep.workers.engine import matmul, memory_layout
+from widesweep.workers.engine import memory_layout
 from widesweep.workers.engine.compiled import sync_step
 from widesweep.workers.engine.ensemble import Ensemble
 
@@ -24,12 +24,12 @@ def layer_tangent_kernel(ensemble: Ensemble, h: int, other: Ensemble | None = No
     layer, outputs = ensemble.layers[h], ensemble.output_count
     a, b = ensemble.inputs[h], second.inputs[h].transpose(1, 2)
     d, e = ensemble.unit_cotangents.layers[h], second.unit_cotangents.layers[h].transpose(1, 2)
-    gram = _product(a, b, layer.weight_scale**2)
+    gram = _product(ensemble, a, b, layer.weight_scale**2)
     if layer.bias_scale:
         gram += layer.bias_scale**2
     if outputs == 1:
-        return gram.mul_(d * e if layer.fan_out == 1 else _product(d, e))
-    kernel = _product(d, e)
+        return gram.mul_(d * e if layer.fan_out == 1 else _product(ensemble, d, e))
+    kernel = _product(ensemble, d, e)
     kernel.view(len(gram), gram.shape[1], outputs, gram.shape[2], outputs).mul_(gram[:, :, None, :, None])
     return kernel
 
@@ -60,8 +60,8 @@ def layer_tangent_kernels(ensemble: Ensemble) -> list[Tensor | None]:
     ]
 
 
-def _product(left: Tensor, right: Tensor, scale: float = 1.0) -> Tensor:
+def _product(ensemble: Ensemble, left: Tensor, right: Tensor, scale: float = 1.0) -> Tensor:
     """scale · left right of two batches of matrices."""
     out = memory_layout.empty(left, len(left), left.shape[1], right.shape[2])
-    matmul.multiply(left, right, out, scale)
+    ensemble.multiply(left, right, out, scale)
     return out

@@ -15,6 +15,7 @@ import xarray as xr
 
 from widesweep.workers.data import Data, Dimensions
 from widesweep.workers.engine import matmul
+from widesweep.workers.engine.backend import BackendName
 from widesweep.workers.engine.compiled import lanczos
 from widesweep.workers.engine.device import resolved
 from widesweep.workers.engine.ensemble import Ensemble
@@ -55,6 +56,7 @@ class TrainingBlock:
         device: a torch device, or "auto" for a GPU where one is.
         threads: cores that the block may use.
         split: the factor by which batches are smaller, and fewer train at once, after memory ran out.
+        backend: "compiled" loops where a CPU has them, or "torch" alone, the reference.
     """
 
     width: int
@@ -70,6 +72,7 @@ class TrainingBlock:
     device: str = "auto"
     threads: int = 1
     split: int = 1
+    backend: BackendName = "compiled"
 
 
 def prepare(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> None:
@@ -233,6 +236,7 @@ def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[
         coordinates=coordinates,
         parameters=[initial_parameters(layers, each, dtype, device) for each in coordinates],
         points=Points(*points),
+        backend=block.backend,
     )
 
 

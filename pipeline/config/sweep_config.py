@@ -7,21 +7,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from widesweep.pipeline.config import messages, overrides, yaml_text
 from widesweep.pipeline.config.compute import ComputeConfig
 from widesweep.pipeline.config.grid import GridConfig
+from widesweep.pipeline.config.region import Requested
 from widesweep.pipeline.errors import InputError
 from widesweep.workers.data import DataConfig
 from widesweep.workers.networks import FullyConnected, NetworkConfig
 from widesweep.workers.optimizers import TrainingConfig
 from widesweep.workers.random_networks import STATISTICS, InitializationConfig
-
-if TYPE_CHECKING:
-    from widesweep.pipeline.plan.requested import Requested
 
 NOT_IN_HASH = ("name", "store", "compute")
 
@@ -96,7 +94,7 @@ class SweepFile:
         config: the checked config.
         file: the file's name, for messages.
         base: the folder that relative data paths start from.
-        asked: which cells of the grid are meant, once the sweep has been refined; None: all.
+        requested: which cells of the grid are, once the sweep has been refined; None: all.
     """
 
     config: SweepConfig

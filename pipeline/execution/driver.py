@@ -70,7 +70,7 @@ def run(
     states = (PENDING, FAILED) if retry_failed else (PENDING,)
     data = data_source.load_data(sweep)
     data_hash = data_source.source_hash(sweep)
-    if store_address.exists(url):
+    if objects.exists(url):
         existing = Store(url)
         if not existing.attributes.get(growth.GROWING):
             existing.check_arrays()
@@ -78,7 +78,7 @@ def run(
         claim.refuse_second(url)
         if not repair and not growth.is_needed(sweep, existing) and not _is_open(existing, states):
             return existing
-    elif not store_address.is_free(url):
+    elif not objects.is_free(url):
         raise InputError(
             url, "something else than a sweep's store is there", "a new store needs an unused path"
         )
@@ -163,11 +163,11 @@ def _claimed(
     one, so their place is claimed before.
     """
     mine = claim.take(url) if store_address.is_remote(url) else None
-    if not store_address.exists(url):
+    if not objects.exists(url):
         try:
             _create(sweep, url, data, data_hash, cores, gpus)
         except InputError:
-            if not store_address.exists(url):
+            if not objects.exists(url):
                 raise
     return mine or claim.take(url)
 
@@ -265,7 +265,8 @@ class _Wanted:
         if store.requested is None:
             return None
         return _Wanted(
-            store.requested.mask(store.config), draws.parts_requested(store.config, store.pair_draws)
+            requests.mask(store.requested, store.config),
+            draws.parts_requested(store.config, store.pair_draws),
         )
 
     def inside(self, block: Block) -> Any:

@@ -139,9 +139,10 @@ def _spread(store: Store, widths: np.ndarray, depths: np.ndarray, values: np.nda
 
 def _seeds_requested(store: Store, widths: np.ndarray, depths: np.ndarray) -> np.ndarray:
     """Seeds already asked for at each candidate, shape (widths, depths, learning rates)."""
-    requested = store.requested or requests.of_config(store.config)
     order = np.argsort(store.config.grid.learning_rates)
-    return _spread(store, widths, depths, requested.mask(store.config).any(2).sum(2)[..., order])
+    return _spread(
+        store, widths, depths, requests.mask(store.requested, store.config).any(2).sum(2)[..., order]
+    )
 
 
 def _trained_blocks(store: Store, costs: cost.Costs, widths: np.ndarray, depths: np.ndarray) -> Blocks:

@@ -11,9 +11,9 @@ import numpy as np
 from widesweep.analysis.refine.allocation import Allocation
 from widesweep.analysis.refine.candidates import Candidates
 from widesweep.analysis.refine.law_forecast import LawForecast
+from widesweep.pipeline.config.region import Draws, Part, part
 from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.plan import requested as requests
-from widesweep.pipeline.plan.requested import Draws, Part
 from widesweep.pipeline.refine.design_space import DrawPlaces
 from widesweep.pipeline.store.reader import Store
 
@@ -98,7 +98,7 @@ def _fewest(where: Candidates) -> float:
 
 def again(sweep: SweepFile, text: str) -> SweepFile:
     """The sweep of a round that was recorded with what it asks for, whether or not the store knows of it."""
-    requested = requests.read({requests.ATTRIBUTE: text}, sweep.config)
+    requested = requests.read({requests.ATTRIBUTE: text})
     assert requested is not None
     return replace(sweep, config=_around(sweep.config, requested.parts, requested.more), requested=requested)
 
@@ -122,7 +122,7 @@ def _seeds(store: Store, step: Step, where: Candidates) -> tuple[list[dict[str, 
         by_rate = _seeds_by_rate(store.config, mask, where, added, w, d)
         for rate, seeds in by_rate.items():
             axes = {"width": (width,), "depth": (depth,), "seed": seeds, "learning_rate": (rate,)}
-            parts.append(requests.part(axes))
+            parts.append(part(axes))
         pair_s, there = float(cost_s[w, d]), int(where.seeds[w, d].max())
         told = f"{there} seeds there" if there else "a new width and depth"
         why = f"{told}; {pair_s / count:.2g} s a seed; {_why(where, step, w, d)}"
@@ -147,8 +147,7 @@ def _draws(step: Step, places: DrawPlaces) -> tuple[list[dict[str, Any]], list[D
 
 def _requested_cells(store: Store) -> np.ndarray:
     """Which cells are asked for, shape (widths, depths, seeds, learning rates)."""
-    requested = store.requested or requests.of_config(store.config)
-    return np.asarray(requested.mask(store.config).any(2))
+    return np.asarray(requests.mask(store.requested, store.config).any(2))
 
 
 def _seeds_by_rate(
@@ -192,9 +191,9 @@ def _next_seeds(
 def _around(config: SweepConfig, parts: Sequence[Part], more: Sequence[Draws]) -> SweepConfig:
     """The smallest grid around all that is asked for, in the store's order, new values last."""
     axes = requests.values(config)
-    wanted = [*parts, *(requests.part({"width": (w,), "depth": (d,)}) for w, d, _ in more)]
-    for part in wanted:
-        for axis, values in part:
+    wanted = [*parts, *(part({"width": (w,), "depth": (d,)}) for w, d, _ in more)]
+    for each in wanted:
+        for axis, values in each:
             axes[axis] += [value for value in values if value not in set(axes[axis])]
     names = ("width", "depth", "seed", "learning_rate") if config.training else ("width", "depth")
     grid = config.grid.model_copy(update={axis: tuple(axes[axis]) for axis in names})

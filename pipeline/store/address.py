@@ -60,21 +60,3 @@ def filesystem(url: str) -> tuple[Any, str]:
         wanted = "a store is a path or an address such as s3://bucket/sweep.zarr"
         raise InputError(url, f"{scheme}:// is not known", wanted) from None
     return system, str(path)
-
-
-def exists(url: str) -> bool:
-    """Whether there is a Zarr v3 hierarchy at an address."""
-    if is_remote(url):
-        from widesweep.pipeline.store import objects  # which needs this module
-
-        system, path = filesystem(url)
-        return objects.with_retries(url, lambda: bool(system.exists(f"{path}/zarr.json")))
-    return (local_path(url) / "zarr.json").is_file()
-
-
-def is_free(url: str) -> bool:
-    """Whether a new store can be made at an address: nothing there, or an empty folder."""
-    if is_remote(url):
-        return not exists(url)
-    path = local_path(url)
-    return not path.exists() or (path.is_dir() and not any(path.iterdir()))

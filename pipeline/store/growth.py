@@ -19,12 +19,12 @@ import numpy as np
 import zarr
 
 from widesweep.pipeline.config import sweep_config as configs
+from widesweep.pipeline.config.region import AXES, Requested, part
 from widesweep.pipeline.config.sweep_config import NOT_IN_HASH, SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import draws as sampling
 from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.plan.blocks import Plan
-from widesweep.pipeline.plan.requested import AXES, Requested
 from widesweep.pipeline.predict.prediction import Prediction
 from widesweep.pipeline.store import address, objects, part_growth, schema, template
 from widesweep.pipeline.store.reader import Store
@@ -53,7 +53,7 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
     grid = {axis: _as_written(axis, values) for axis, values in axes.items()}
     merged, requested = _with_axes(ours, grid, scales), _requested(sweep, store)
     if requested is not None and requested.draws:
-        merged = sampling.with_draws(merged, int(requested.pair_draws(merged).max()))
+        merged = sampling.with_draws(merged, int(requests.pair_draws(requested, merged).max()))
     return replace(sweep, config=merged, requested=requested)
 
 
@@ -84,7 +84,7 @@ def _requested(sweep: SweepFile, store: Store) -> Requested | None:
     before, ours = dict(store.requested.grid), dict(requests.of_config(sweep.config).grid)
     grid = {axis: _joined(before.get(axis, ()), ours[axis]) for axis in ours}
     draws = max(store.requested.draws, sampling.draws(sweep.config))
-    return replace(store.requested, grid=requests.part(grid), draws=draws)
+    return replace(store.requested, grid=part(grid), draws=draws)
 
 
 def grow(

@@ -70,6 +70,22 @@ def lend_patience(url: str) -> None:
         os.environ.setdefault("AWS_MAX_ATTEMPTS", "25")  # pauses up to 20 s: three to four minutes in all
 
 
+def exists(url: str) -> bool:
+    """Whether there is a Zarr v3 hierarchy at an address."""
+    if address.is_remote(url):
+        system, path = address.filesystem(url)
+        return with_retries(url, lambda: bool(system.exists(f"{path}/zarr.json")))
+    return (address.local_path(url) / "zarr.json").is_file()
+
+
+def is_free(url: str) -> bool:
+    """Whether a new store can be made at an address: nothing there, or an empty folder."""
+    if address.is_remote(url):
+        return not exists(url)
+    path = address.local_path(url)
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
 def get(url: str, key: str) -> bytes | None:
     """An object's bytes; None where there is none."""
     try:

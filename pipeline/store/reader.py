@@ -43,7 +43,7 @@ class Store:
         """
         self.url = url
         self._seen: dict[str, np.ndarray] | None = {} if snapshot else None
-        if not address.exists(url):
+        if not objects.exists(url):
             raise InputError(
                 url, "there is no store", "STORE is what `widesweep run` printed", "Nothing was read."
             )
@@ -56,7 +56,7 @@ class Store:
                     url, f"its schema is {schema}", f"this code reads schema {store_schema.SCHEMA_VERSION}"
                 )
             self.config: SweepConfig = configs.from_json(self.attributes["config"])
-            self.requested = requested.read(self.attributes, self.config)
+            self.requested = requested.read(self.attributes)
             self._groups: dict[str, Any] = {name: _open(url, name) for name in STORED if name in self._root}
         except (KeyError, ValueError, TypeError, OSError) as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
@@ -154,7 +154,9 @@ class Store:
         grid, variants = self.config.grid, len(self.config.variants)
         shape = (len(grid.width), len(grid.depth), variants, len(grid.seeds), len(grid.learning_rates))
         status = _padded(self._with_variants(self._read("training", "status")), shape)
-        return status if self.requested is None else _told(status, self.requested.mask(self.config))
+        return (
+            status if self.requested is None else _told(status, requested.mask(self.requested, self.config))
+        )
 
     def initialization_status(self) -> np.ndarray:
         """Status of the random networks, shape (widths, depths)."""

@@ -39,7 +39,7 @@ def create(url: str, plan: Plan, prediction: Prediction, index: np.ndarray, data
     Raises:
         InputError: the place is taken or cannot be written.
     """
-    if not address.is_free(url):
+    if not objects.is_free(url):
         wanted = "a new store needs a path where nothing is"
         raise InputError(url, "something else than a sweep's store is there", wanted)
     built = _workplace(url)

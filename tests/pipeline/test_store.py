@@ -20,7 +20,7 @@ from widesweep.pipeline.errors import InputError, StorageError
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.plan.blocks import Block, Plan
 from widesweep.pipeline.predict import prediction
-from widesweep.pipeline.store import address, growth, journal, objects, status, template
+from widesweep.pipeline.store import growth, journal, objects, status, template
 from widesweep.pipeline.store.chunks import ChunkWriter, OwnershipError
 from widesweep.pipeline.store.reader import Store
 from widesweep.workers.measurements import TRAINING_VARIABLES
@@ -297,10 +297,10 @@ def test_a_remote_address_without_its_package_says_what_to_install(monkeypatch: 
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
     with pytest.raises(InputError, match="pip install 's3fs"):
-        address.exists("s3://bucket/sweep.zarr")
+        objects.exists("s3://bucket/sweep.zarr")
     monkeypatch.undo()
     with pytest.raises(InputError, match="nope:// is not known"):
-        address.exists("nope://bucket/sweep.zarr")
+        objects.exists("nope://bucket/sweep.zarr")
 
 
 def test_the_same_code_writes_to_a_remote_store(write_config: Write) -> None:

@@ -2,21 +2,21 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-# All pages anew each time: what is generated changes with the code, not with the pages.
+# Rebuilds all pages each time, because generated pages change with the code.
 SITE := $(BIN)/python -m sphinx --fresh-env --write-all --fail-on-warning --keep-going --quiet docs site
 
 .PHONY: help setup demo test test-slow test-notebooks test-slurm test-components test-compose check docs bench clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    set up if needed, run configs/demo.yaml, print the laws and the report's path"
+	@echo "make demo    set up if needed, run configs/demo.yaml, print the laws and the path of the report"
 	@echo "make test    set up if needed, run the default tests"
-	@echo "make test-slow, test-notebooks    the long tests; of these the notebooks"
-	@echo "make test-slurm, test-compose    a real Slurm of two nodes; real containers"
-	@echo "make test-components    a real S3 server, Slurm and several hosts"
+	@echo "make test-slow, test-notebooks    the long tests; only those of the notebooks"
+	@echo "make test-slurm, test-compose    tests on a real Slurm of two nodes; on real containers"
+	@echo "make test-components    tests on a real S3 server, Slurm and several hosts"
 	@echo "make check   format, lint, types, and the site without a warning"
 	@echo "make docs    the site, into site/"
-	@echo "make bench   ours beside the peers, on this machine"
+	@echo "make bench   measure widesweep and its peers on this machine"
 
 setup: $(VENV)/.ready
 
@@ -36,11 +36,11 @@ test: setup
 test-slow: setup
 	$(BIN)/python -m pytest -q -m slow
 
-# Every notebook from top to bottom, each with a small sweep of its own.
+# Runs every notebook from top to bottom, each with its own small sweep.
 test-notebooks: setup
 	$(BIN)/python -m pytest -q -m slow tests/notebooks
 
-# Real components, installed where they are missing (Debian, root); a word says why one cannot run here.
+# Real components, installed if they are missing (Debian, root); each prints why it cannot run where it cannot.
 test-components: setup
 	tests/deploy/components.sh
 

@@ -50,7 +50,7 @@ def discriminator(found: list[type[BaseModel]]) -> str | None:
 
 
 def _section(name: str, found: list[type[BaseModel]]) -> str:
-    optional = "" if SweepConfig.model_fields[name].is_required() else ", may be left out"
+    optional = "" if SweepConfig.model_fields[name].is_required() else " (optional)"
     if (key := discriminator(found)) is None:
         model = found[0]
         return f"## `{name}`{optional}\n\n{prose(model)}\n\n{_keys(model, list(model.model_fields))}"
@@ -58,7 +58,7 @@ def _section(name: str, found: list[type[BaseModel]]) -> str:
     kinds = ", ".join(f"`{_schema(m, key)['const']}`" for m in found)
     parts = [
         f"## `{name}`{optional}",
-        f"`{key}` is one of {kinds}. All of them take:",
+        f"`{key}` is one of {kinds}. All kinds take:",
         _keys(found[0], shared),
     ]
     for model in found:

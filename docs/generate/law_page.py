@@ -1,4 +1,4 @@
-"""Every law: its names, what it looks at, and the slope that theory expects."""
+"""Every law: its names, the variables that it reads, and the slope that theory expects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from docs.generate.markdown import prose, table
 from widesweep.analysis import laws
 from widesweep.analysis.laws import Law, tables
 
-HEADER = ("law", "in words", "looks at", "expected slope")
+HEADER = ("law", "claim", "reads", "expected slope")
 ALL: tuple[Law, ...] = (*laws.LAWS, *laws.BY_VARIANT)
 
 

@@ -17,13 +17,13 @@ from widesweep.workers.variable import CELL, Variable
 
 HEADER = ("variable", "dimensions", "meaning", "units")
 GROUPS = {
-    "training": "What networks did: a value for each cell, and for each record where `step` is a dimension.",
-    "initialization": "Random networks that nobody trained, one value for each width and depth.",
-    "theory": "What is predicted, written before the first block runs.",
+    "training": "Trained networks: one value for each cell, and for each record where `step` is a dimension.",
+    "initialization": "Random networks without training: one value for each width and depth.",
+    "theory": "Predictions, written before the first block runs.",
     "fits": "Written by `widesweep analyze`: the late-time rate of every cell.",
     "laws": "Written by `widesweep analyze`: one entry for each law.",
-    "parts": "Sums over draws of random networks, from which `/initialization` is made; draws may grow.",
-    "run": "What differs between two runs of one config.",
+    "parts": "Sums over draws of random networks, from which `/initialization` is computed; draws may grow.",
+    "run": "What differs between two runs of one config: times, attempts, hosts.",
 }
 
 
@@ -61,7 +61,7 @@ def _group(name: str, text: str) -> str:
     default = DEFAULT if name == "training" else DEFAULT_AT_START
     parts = [f"## `/{name}`\n\n{text}"]
     for measure, each in lists.items():
-        when = "by default" if measure in default else f"where `{name}.measure` names it"
+        when = "by default" if measure in default else f"if `{name}.measure` names it"
         parts.append(f"### `{measure}`, {when}\n\n{table(HEADER, map(_row, each.variables))}")
     parts += ["### In every sweep"] if lists else []
     owned = {v.name for each in lists.values() for v in each.variables}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # `widesweep` in a container. A sweep's driver needs a Ray node beside it: `run` joins the cluster at
-# RAY_ADDRESS with a node that offers nothing, and leaves it with the container.
+# RAY_ADDRESS with a node without resources, which leaves the cluster with the container.
 set -eu
 if [ "${1:-}" = run ] && [ -n "${RAY_ADDRESS:-}" ]; then
     ray start --address "$RAY_ADDRESS" --num-cpus 0 --num-gpus 0 --disable-usage-stats \

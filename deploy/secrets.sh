@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes what the containers share in secret, once, readable by its owner alone; run again, it changes nothing.
+# Creates the secrets that the containers share, readable by their owner alone; a second run changes nothing.
 #
 #   deploy/secrets/ray_token        whoever has it can run code on the Ray cluster
 #   deploy/secrets/s3_config        the object store's one identity

@@ -1,4 +1,4 @@
-"""Launchers: the same sweep on a batch system. Another one is another file here and a name in `LAUNCHERS`."""
+"""Launchers: the same sweep on a batch system. A new one is a file here and its name in `LAUNCHERS`."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def _template(job: Job, pods: Pods, name: str, limits: dict[str, str]) -> dict[s
 
 
 def _check_reachable(job: Job, source: str, claim: str | None) -> None:
-    """What every pod must see lies in the image, in the claim or behind an address."""
+    """Every pod must see its data: in the image, in the volume claim, or at a URL."""
     submission.absolute_on_cluster(job)
     if "://" not in job.store and not (claim and job.store.startswith(f"{RESULTS}/")):
         wanted = f"pods share what lies in a --claim, under {RESULTS}/, or behind an address such as s3://…"

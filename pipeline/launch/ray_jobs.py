@@ -1,4 +1,4 @@
-"""Ray Jobs: the code and the config travel to a running cluster, and the log comes back."""
+"""Ray Jobs: the code and the config are sent to a running cluster, and its log is shown here."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def submit(
 
 
 def stage(folder: Path, config: Path, data: Path | None) -> None:
-    """Copies what travels into one folder: the package, the config, and data that lie beside it."""
+    """Copies what is sent to the cluster into one folder: the package, the config, and data beside it."""
     package = Path(widesweep.__file__).parent
     shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(config, folder / config.name)
@@ -59,7 +59,7 @@ def stage(folder: Path, config: Path, data: Path | None) -> None:
 
 
 def _data_to_carry(source: str, base_folder: Path) -> Path | None:
-    """A data source beside the config, relative to it; None for those that every machine has."""
+    """Path of a data source relative to the config's folder; None for a source that every machine has."""
     path = Path(source)
     if not source or path.is_absolute() or not (base_folder / path).exists():
         return None
@@ -77,13 +77,13 @@ def _arguments(job: Job, address: str, folder: str) -> list[str]:
 
 
 def _ray_command() -> str:
-    """Ray's own command, of the environment that runs this."""
+    """Path of the command `ray` in the running environment."""
     beside = Path(sys.executable).with_name("ray")
     return str(beside) if beside.exists() else submission.program("ray", "it comes with the package ray")
 
 
 def _follow(command: list[str]) -> int:
-    """Passes the job's log on as it comes; returns the exit code of what ran there."""
+    """Prints the job's log as it arrives, and returns the exit code of the run on the cluster."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ray:
         last: list[str] = []
         for line in ray.stdout or ():
@@ -103,7 +103,7 @@ class ClusterJobError(ClusterError):
     """A Ray cluster did not take a job, or lost it."""
 
     def __str__(self) -> str:
-        """What Ray said last."""
+        """The last lines of Ray's output."""
         return (
             f"The cluster did not run the job: {self.args[0]}\n"
             "--address is that of the dashboard, and this user needs the cluster's token."

@@ -1,4 +1,4 @@
-"""Slurm: one batch script that starts Ray on its nodes, runs the sweep until it is whole, and analyses it."""
+"""Slurm: a batch script that starts Ray on its nodes, runs the sweep to its end, and analyses it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def submit(
     settings: Settings = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Submit a sweep to Slurm; it requeues itself at its time limit until it is whole."""
+    """Submit a sweep to Slurm; the job requeues itself at its time limit until the sweep is finished."""
     job, _ = submission.make_job(
         config, settings, store, Resources(nodes, gpus_per_node, cpus_per_node, time)
     )

@@ -21,7 +21,7 @@ _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<clock>\d+(?::\d{1,2}){0,2})")
 
 @dataclass(frozen=True)
 class Resources:
-    """What a launcher asks for.
+    """The resources that a launcher requests.
 
     Attributes:
         nodes: machines, at least one.
@@ -93,7 +93,7 @@ class Job:
         return {name: shlex.join([*program, *words]) for name, words in steps.items()}
 
     def shell_line(self, program: Sequence[str], config: str) -> str:
-        """One line that runs, analyses and reports; its exit code is that of the run, else of what failed."""
+        """One line that runs, analyses and reports; its exit code is the run's, or 1 where a later step fails."""
         step = self.commands(program, config)
         after = f"[ $code -le 1 ] && {{ {step['analyze']} && {step['report']} || exit 1; }}"
         return f"{step['run']}; code=$?; {after}; exit $code"
@@ -102,7 +102,7 @@ class Job:
 def make_job(
     config: Path, settings: Sequence[str] | None, store: str | None, resources: Resources
 ) -> tuple[Job, SweepFile]:
-    """Checks a config as `run` would, so that what is wrong is told here and not in a queue.
+    """Checks a config as `run` would, so that errors appear here and not in a queue.
 
     Raises:
         InputError: config, settings or resources are wrong; nothing was submitted.
@@ -117,7 +117,7 @@ def make_job(
 
 
 def slug(name: str) -> str:
-    """A sweep's name as schedulers take it: at most 40 of a-z, 0-9 and inner hyphens, a letter first.
+    """A sweep's name as schedulers accept it: at most 40 of a-z, 0-9 and inner hyphens, a letter first.
 
     >>> slug("Digits, two layers"), slug("2024")
     ('digits-two-layers', 'sweep-2024')
@@ -150,7 +150,7 @@ def program(name: str, hint: str) -> str:
 
 
 def hand_over(command: Sequence[str], text: str) -> str:
-    """Gives a text to a scheduler's command and returns what it answers.
+    """Passes a text to a scheduler's command and returns its output.
 
     Raises:
         ClusterError: the scheduler refused.
@@ -166,7 +166,7 @@ class RefusedError(ClusterError):
     """A scheduler did not take a job."""
 
     def __str__(self) -> str:
-        """What it said."""
+        """The scheduler's output."""
         return (
             f"{self.args[0]} refused: {self.args[1]}\nNothing was submitted; --dry-run prints what was sent."
         )

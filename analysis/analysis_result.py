@@ -43,8 +43,8 @@ class AnalysisResult:
     """What an analysis found.
 
     Attributes:
-        evidence: the sweep reduced to a few numbers a cell.
-        findings: one per law.
+        summary: the sweep reduced to a few numbers per cell.
+        law_results: one per law.
     """
 
     summary: CellSummary
@@ -53,7 +53,7 @@ class AnalysisResult:
     @property
     def laws(self) -> dict[str, dict[str, Any]]:
         """The laws as `analyze --json` prints them; what is not a number is None."""
-        return {finding.name: _as_json(finding) for finding in self.law_results}
+        return {result.name: _as_json(result) for result in self.law_results}
 
 
 def examine(url: str | Path, scheduler: str | None = None) -> AnalysisResult:
@@ -64,7 +64,7 @@ def examine(url: str | Path, scheduler: str | None = None) -> AnalysisResult:
         scheduler: address of a Dask scheduler (tcp://…); None for threads of this process.
 
     Returns:
-        The evidence and the findings.
+        The cell summary and the law results.
 
     Raises:
         NotASweep: see `open_sweep`.
@@ -131,20 +131,20 @@ def law_table(law_results: tuple[LawResult, ...]) -> xr.Dataset:
     )
 
 
-def _number(finding: LawResult, name: str) -> float:
-    estimate = finding.estimate
+def _number(result: LawResult, name: str) -> float:
+    estimate = result.estimate
     shortcuts = {"slope": estimate.value, "slope_low": estimate.low, "slope_high": estimate.high}
-    return shortcuts[name] if name in shortcuts else float(getattr(finding, name))
+    return shortcuts[name] if name in shortcuts else float(getattr(result, name))
 
 
 def _attributes(name: str) -> dict[str, str]:
     return {"long_name": _LONG_NAMES[name], "units": "1"}
 
 
-def _as_json(finding: LawResult) -> dict[str, Any]:
-    numbers = {name: _number(finding, name) for name in LAW_NUMBERS}
+def _as_json(result: LawResult) -> dict[str, Any]:
+    numbers = {name: _number(result, name) for name in LAW_NUMBERS}
     row: dict[str, Any] = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
-    return row | {"points": finding.points, "verdict": finding.verdict, "note": finding.note}
+    return row | {"points": result.points, "verdict": result.verdict, "note": result.note}
 
 
 @contextlib.contextmanager

@@ -123,10 +123,10 @@ def refined(sweep: SyntheticLaw, half_width: float, most_rounds: int = 12) -> It
         (finding,) = weight_drift.LAW.find(summary)
         yield Snapshot(sweep.spent, finding.estimate, forecast)
         candidates = sweep.candidates()
-        (prospect,) = _forecasts(sweep, summary, [finding])
-        if prospect.forecast is None or is_reached(prospect.forecast, candidates, half_width):
+        (forecast,) = _forecasts(sweep, summary, [finding])
+        if forecast.forecast is None or is_reached(forecast.forecast, candidates, half_width):
             return
-        step = next_round([prospect.forecast], candidates, [half_width], sweep.spent)
+        step = next_round([forecast.forecast], candidates, [half_width], sweep.spent)
         if step is None or not step.added.any():
             return
         forecast = step.half_widths[0]

@@ -123,7 +123,7 @@ def _described(fits: xr.Dataset) -> xr.Dataset:
         "rate_standard_error": ("standard error of rate, settling and autocorrelation included", "1/step"),
         "rate_window_start": ("first step of the window in which rate is fitted", "step"),
         "rate_window_stop": ("last step of the window in which rate is fitted", "step"),
-        "rate_flag": ("whether an honest window exists, else why not", "1"),
+        "rate_flag": ("whether a fit window exists, else why not", "1"),
         "rate_own_kernel": ("decay rate that the cell's own measured kernel gives in the window", "1/step"),
     }
     for name, (long_name, units) in described.items():

@@ -58,7 +58,7 @@ def late_rates(
 
     Returns:
         rate, its standard error, first and last step of the window, all shape (cells,), per step or in
-        steps, NaN where no honest window exists; and the flag (see `FLAGS`) that says why.
+        steps, NaN where no fit window exists; and the flag (see `FLAGS`) that says why.
 
     Source: window by settling of the local slope; the standard error of a weighted least-squares line with
         the lag-one correction for autocorrelated residuals.
@@ -75,7 +75,7 @@ def late_rates(
     rate, error, start, stop = (np.full(cells, np.nan) for _ in range(4))
     for span in SPANS:
         window = _fit(log_norm, step, _last_records(log_norm, usable, span))
-        good = _is_honest(window, log_norm) & ~(window.error >= error)  # the surest window wins
+        good = _is_usable(window, log_norm) & ~(window.error >= error)  # the surest window wins
         rate[good], error[good] = window.rate[good], window.error[good]
         start[good] = step[np.argmax(window.inside[good], axis=1)]
         stop[good] = step[len(step) - 1 - np.argmax(window.inside[good, ::-1], axis=1)]
@@ -158,7 +158,7 @@ def _noise(residual: Array, inside: NDArray[np.bool_]) -> Array:
     return np.asarray(np.sqrt(variance * (1 + correlation) / (1 - correlation)))
 
 
-def _is_honest(window: Window, log_norm: Array) -> NDArray[np.bool_]:
+def _is_usable(window: Window, log_norm: Array) -> NDArray[np.bool_]:
     """Enough records, enough decay, and a local slope that has settled."""
     high = np.where(window.inside, log_norm, -np.inf).max(1)
     low = np.where(window.inside, log_norm, np.inf).min(1)

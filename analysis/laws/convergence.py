@@ -86,7 +86,7 @@ def _verdict(estimate: fit.Estimate, lost: float) -> tuple[str, str]:
     """That of the interval, unless the cells that are left make a biased rest."""
     verdict, power = judge(estimate, 1.0 - TRUSTED, 1.0 + TRUSTED)
     if lost > MOST_LOST and verdict != INCONCLUSIVE:
-        reason = "Most finished cells have no honest window: longer training is needed."
+        reason = "Most finished cells have no fit window: longer training is needed."
         return INCONCLUSIVE, reason
     return verdict, power
 
@@ -106,7 +106,7 @@ def _averaged(fits: xr.Dataset) -> str:
 def ratios(summary: CellSummary) -> tuple[Array, float]:
     """Fitted over predicted rate, (width, depth, seed, rate), and the transient's mean relative remainder.
 
-    NaN where a cell has no honest window or no prediction.
+    NaN where a cell has no fit window or no prediction.
     """
     assert summary.fits is not None
     predicted, _ = _predictions(summary)
@@ -118,7 +118,7 @@ def ratios(summary: CellSummary) -> tuple[Array, float]:
 
 
 def lost_windows(summary: CellSummary) -> tuple[float, str]:
-    """Share of the finished cells without an honest window, and how many have one, in words."""
+    """Share of the finished cells without a fit window, and how many have one, in words."""
     assert summary.fits is not None
     flag = np.asarray(summary.fits["rate_flag"].values)
     if summary.cells is not None:
@@ -160,15 +160,15 @@ def _singular(positive: NDArray[np.bool_]) -> str:
 
 
 def _windows(flag: NDArray[np.int8]) -> str:
-    """How many cells have an honest window, and why the others have none."""
+    """How many cells have a fit window, and why the others have none."""
     names = FLAGS.split()
     lost = [f"{int((flag == i).sum())} {names[i]}" for i in range(1, len(names)) if (flag == i).any()]
-    text = f"{int((flag == WINDOW_OK).sum())} of {flag.size} cells have an honest window"
+    text = f"{int((flag == WINDOW_OK).sum())} of {flag.size} cells have a fit window"
     return text + (f" ({', '.join(lost)})." if lost else ".")
 
 
 def _lost(flag: NDArray[np.int8]) -> float:
-    """Share of the finished cells without an honest window."""
+    """Share of the finished cells without a fit window."""
     finished = int((flag <= 3).sum())
     return float(((flag > 0) & (flag <= 3)).sum() / finished) if finished else 0.0
 

@@ -44,7 +44,7 @@ def find(summary: CellSummary) -> list[LawResult]:
     networks = (np.where(present, ratio, 0.0).sum(3) / np.maximum(count, 1))[count > 0]
     points = int(present.sum())
     if len(networks) < FEWEST_NETWORKS:
-        reason = f"{len(networks)} networks have a rate in an honest window; {FEWEST_NETWORKS} are needed."
+        reason = f"{len(networks)} networks have a rate in a fit window; {FEWEST_NETWORKS} are needed."
         return [undecided(NAME, TITLE, 1.0, reason, points)]
     estimate = median_interval(networks)
     verdict, power = judge(estimate, 1.0 - TOLERANCE, 1.0 + TOLERANCE)

@@ -72,7 +72,7 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> CellSummary:
         variables: names in /training whose last record of each cell is wanted; absent ones are passed over.
 
     Returns:
-        The evidence, in memory: a few numbers a cell.
+        The summary, in memory: a few numbers per cell.
 
     >>> gather(xr.DataTree(xr.Dataset(attrs={"config": "{}"})), ["loss"]).cells is None
     True

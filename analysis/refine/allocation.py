@@ -30,7 +30,7 @@ class Allocation:
         cost_s: forecast seconds.
         half_widths: forecast half-width of each law, in the order asked.
         reached: share of the way to the goals, in the logs; 1: all are met by the forecast.
-        outlooks: what a look may measure of each law then; none before it is asked for.
+        predicted: what the next analysis may measure of each law then; none before it is asked for.
     """
 
     added: NDArray[np.int64]
@@ -38,7 +38,7 @@ class Allocation:
     cost_s: float
     half_widths: tuple[float, ...]
     reached: float
-    outlooks: tuple[PredictiveInterval, ...] = ()
+    predicted: tuple[PredictiveInterval, ...] = ()
 
 
 def allocate(

@@ -61,8 +61,8 @@ class DrawsForecast:
         """
         return self._half_width(seeds, self.noise)
 
-    def outlook(self, seeds: Array) -> Array:
-        """Half-widths that a look may measure with these units (width, depth, 1), shape (draws,).
+    def possible_half_widths(self, seeds: Array) -> Array:
+        """Half-widths that the next analysis may measure with these units (width, depth, 1), shape (draws,).
 
         Groups of draws tell ρ anew, the less so, the more of the draws were there before. Pairs that miss
         their prediction, which stretches the interval, go on missing it.

@@ -33,7 +33,7 @@ EVERY_WEIGHT = (
     "store."
 )
 LEAST_E_FOLDS = (
-    10.0  # of a training, below which its rate has no honest window: two of them, after the transient
+    10.0  # of a training, below which its rate has no fit window: two of them, after the transient
 )
 OWN_SPREADS = 1.0  # prior scatter of log variances of `iterations`: what is left beside κ differs by depth
 HEAVY = 10.0  # excess kurtosis of its rates: one cell of eight never shows its slowest mode
@@ -67,11 +67,11 @@ def forecast_laws(
     goals: dict[str, float],
     condition: Array | None = None,
 ) -> list[Forecast]:
-    """One prospect for each finding, in their order.
+    """One forecast for each law result, in their order.
 
     Args:
-        evidence: the sweep.
-        findings: of its laws.
+        summary: the sweep reduced to a few numbers per cell.
+        law_results: of its laws.
         widths: candidates, ascending, those of the sweep among them.
         depths: candidates, ascending, those of the sweep among them.
         goals: half-width wanted, by law; a law that is absent has none, and is forecast as it is.
@@ -102,11 +102,11 @@ def forecast_laws(
 def draw_forecasts(
     summary: CellSummary, law_results: Sequence[LawResult], where: Candidates
 ) -> list[Forecast]:
-    """One prospect for each finding that rests on random networks, in their order.
+    """One forecast for each law result that rests on random networks, in their order.
 
     Args:
-        evidence: the sweep.
-        findings: of its laws.
+        summary: the sweep reduced to a few numbers per cell.
+        law_results: of its laws.
         where: candidates; their seeds are units of draws.
 
     >>> import xarray as xr

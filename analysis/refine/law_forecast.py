@@ -38,8 +38,8 @@ class LawForecast(Protocol):
     def slack(self, seeds: Array) -> Array:
         """What finite size leaves open in the slope with these seeds, (…, width, depth, rate) → (…)."""
 
-    def outlook(self, seeds: Array) -> Array:
-        """Half-widths that a look may measure, seeds (width, depth, rate) → (draws,)."""
+    def possible_half_widths(self, seeds: Array) -> Array:
+        """Half-widths that the next analysis may measure, seeds (width, depth, rate) → (draws,)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class PowerLawForecast:
         correlation: between learning rates, shape (rate, rate).
         used: which depths the law is fitted on, shape (depth,).
         bend: log of the finite-size factor that theory allows, shape (width,).
-        future: variances that a look may find.
+        future: variances that the next analysis may find.
         heavy_tails: whether the law's interval is no shorter than by the spread of all groups together.
     """
 
@@ -79,8 +79,8 @@ class PowerLawForecast:
         """Half of the 95 % interval; infinite where no two widths have seeds."""
         return self.with_variance(seeds, self.variance, self.log_m)
 
-    def outlook(self, seeds: Array) -> Array:
-        """Half-widths that a look may measure, (draws,): by the variances that it may find."""
+    def possible_half_widths(self, seeds: Array) -> Array:
+        """Half-widths that the next analysis may measure, (draws,): by the variances that it may find."""
         return self.with_variance(seeds, self.future.seen(seeds.max(-1) * self.share), self.log_m)
 
     def with_variance(self, seeds: Array, variance: Array, log_m: Array) -> Array:
@@ -152,8 +152,8 @@ class PairsForecast:
         """Half of the 95 % interval with these seeds, (…, width, depth, rate) → (…)."""
         return self.line.half_width(self._flat(seeds))
 
-    def outlook(self, seeds: Array) -> Array:
-        """Half-widths that a look may measure with these seeds (width, depth, rate), shape (draws,)."""
+    def possible_half_widths(self, seeds: Array) -> Array:
+        """Half-widths that the next analysis may measure, seeds (width, depth, rate) → (draws,)."""
         flat, line = self._flat(seeds), self.line
         count = flat.max(-1) * line.share
         seen, generator = line.future.seen(count), np.random.default_rng(SEED)
@@ -181,10 +181,10 @@ class LimitForecast:
         name: the law's name.
         now: half-width of its interval as measured.
         variance: of one seed's value, averaged over learning rates, shape (width, depth).
-        share: of cells with an honest window, shape (width, depth).
+        share: of cells with a fit window, shape (width, depth).
         row: of seeds (width, depth): the weight of each mean in the limit, (width, depth), and `systematic`.
         shared: standard error that all cells share.
-        future: variances that a look may find.
+        future: variances that the next analysis may find.
     """
 
     name: str
@@ -209,8 +209,8 @@ class LimitForecast:
         """Half-width with endless seeds at these pairs: what the prior and the windows leave open."""
         return float(self.half_width(np.where(seeds > 0, 1e9, 0.0)))
 
-    def outlook(self, seeds: Array) -> Array:
-        """Half-widths that a look may measure with these seeds (width, depth, rate), shape (draws,)."""
+    def possible_half_widths(self, seeds: Array) -> Array:
+        """Half-widths that the next analysis may measure, seeds (width, depth, rate) → (draws,)."""
         count = seeds.max(-1) * self.share
         return self._half_width(count, self.future.seen(count))
 

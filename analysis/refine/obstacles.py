@@ -73,7 +73,7 @@ def floor(least: float, goal: float, parts: str) -> str:
 
 
 def windows(lost: float, most: float, note: str) -> str:
-    """Whether too many finished cells have no honest window; empty: they have.
+    """Whether too many finished cells have no fit window; empty: they have.
 
     >>> windows(0.1, 0.5, "")
     ''

@@ -1,4 +1,4 @@
-"""What a look may measure after a round: the median, the band around it, and how sure a forecast can be."""
+"""What an analysis may measure after a round: the median, the band around it, and how sure a forecast is."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ class PredictiveInterval:
 
         What a variance misses shrinks like one over the root of its degrees of freedom.
 
-        >>> Outlook(1.0, 0.6, 1.7, 0.6).seeds_needed(5)
+        >>> PredictiveInterval(1.0, 0.6, 1.7, 0.6).seeds_needed(5)
         23
         """
         reach = float(np.log(self.high / self.low)) / 2.0
         return int(np.ceil(1.0 + (seeds - 1.0) * (reach / np.log1p(CLOSE)) ** 2))
 
 
-def outlook(half_widths: Array) -> PredictiveInterval:
+def predictive_interval(half_widths: Array) -> PredictiveInterval:
     """Of half-widths that are drawn from what may be measured, shape (draws,).
 
-    >>> outlook(np.linspace(0.9, 1.1, 201))
-    Outlook(median=1.0, low=0.91, high=1.09, close=1.0)
+    >>> predictive_interval(np.linspace(0.9, 1.1, 201))
+    PredictiveInterval(median=1.0, low=0.91, high=1.09, close=1.0)
     """
     median = float(np.median(half_widths))
     low, high = np.quantile(half_widths, BAND)

@@ -10,11 +10,13 @@ import numpy as np
 from widesweep.analysis.refine.allocation import Allocation, allocate, share_of
 from widesweep.analysis.refine.candidates import Candidates
 from widesweep.analysis.refine.law_forecast import LawForecast
-from widesweep.analysis.refine.predictive_interval import outlook
+from widesweep.analysis.refine.predictive_interval import predictive_interval
 
 AIM = 0.97  # of the goal: a forecast that hits exactly falls short every second time
 FIRST_SHARE = 0.5
-NEARLY = 1.02  # what a look may measure over the design's own half-width: below, one design will do
+NEARLY = (
+    1.02  # what the next analysis may measure over the design's own half-width: below, one design will do
+)
 
 
 def next_round(
@@ -48,7 +50,7 @@ def next_round(
         return None
     scales = [
         max(1.0, after.median / half)
-        for after, half in zip(foreseen(step, laws, candidates).outlooks, step.half_widths, strict=True)
+        for after, half in zip(foreseen(step, laws, candidates).predicted, step.half_widths, strict=True)
     ]
     if max(scales) > NEARLY:
         shorter = [aim / scale for aim, scale in zip(aims, scales, strict=True)]
@@ -60,10 +62,10 @@ def next_round(
 
 
 def foreseen(step: Allocation, laws: Sequence[LawForecast], candidates: Candidates) -> Allocation:
-    """The same with what a look may measure after it: its half-widths are the medians of that."""
+    """The same with what the next analysis may measure after it: its half-widths are the medians of that."""
     counts = candidates.counts(step.added.astype(np.float64), step.rates)
-    after = tuple(outlook(law.outlook(counts)) for law in laws)
-    return replace(step, half_widths=tuple(each.median for each in after), outlooks=after)
+    after = tuple(predictive_interval(law.possible_half_widths(counts)) for law in laws)
+    return replace(step, half_widths=tuple(each.median for each in after), predicted=after)
 
 
 def is_reached(law: LawForecast, candidates: Candidates, goal: float) -> bool:

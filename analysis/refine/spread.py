@@ -23,7 +23,7 @@ WIDER = 1.3  # proposals scatter more than the normal posterior that they come f
 
 @dataclass(frozen=True)
 class Future:
-    """Variances that a look may find at each place after more seeds, given those there.
+    """Variances that the next analysis may find at each place after more seeds, given those there.
 
     Attributes:
         true: σ² of one seed's value, drawn from what is known, shape (draws, width, depth).
@@ -98,7 +98,7 @@ class Spread:
         return np.asarray(np.exp(log.mean(0) + doubt / 4.0))
 
     def future(self, widths: Array, depths: Array) -> Future:
-        """Variances that a look may find at these widths and depths."""
+        """Variances that the next analysis may find at these widths and depths."""
         square, degrees = self._squares(widths, depths)
         generator = np.random.default_rng(SEED)
         true = square / np.maximum(2.0 * generator.standard_gamma(degrees / 2.0), 1e-300)

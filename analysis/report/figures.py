@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator
 
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Series
 from widesweep.analysis.report import expectation
-from widesweep.analysis.report.legend import MUTED, Snapshot, columns, entries, looks
+from widesweep.analysis.report.legend import MUTED, Style, columns, entries, styles
 
 INK = "#1a1a1a"
 COLUMN_INCHES = (3.5, 3.1)
@@ -49,7 +49,7 @@ STYLE: dict[Any, Any] = {
 
 
 def draw(finding: LawResult) -> Figure:
-    """The figure of a finding, one journal column wide, on white.
+    """The figure of a law result, one journal column wide, on white.
 
     In SVG, series i is the group `series-i` with its bars in `bars-i` and `caps-i…`, one element a point in
     the points' order, and the fit of a depth the group `fit-<depth>`.
@@ -68,16 +68,16 @@ def draw(finding: LawResult) -> Figure:
             return figure
         axes.set_xscale("log")
         axes.set_yscale("log")
-        look = looks(sorted({s.depth for s in plot.series}))
+        style = styles(sorted({s.depth for s in plot.series}))
         for curve in plot.curves:
-            _curve(axes, curve, look)
+            _curve(axes, curve, style)
         for i, series in enumerate(plot.series):
-            _series(axes, i, series, look[series.depth])
+            _series(axes, i, series, style[series.depth])
         axes.set_xlabel(plot.x_label)
         axes.set_ylabel(plot.y_label)
         _ticks(axes, list(plot.series))
         axes.set_title(_headline(finding), loc="left", fontsize=7.2, color=INK)
-        shown = entries(axes, plot.series, look)
+        shown = entries(axes, plot.series, style)
         figure.legend(
             list(shown.values()), list(shown), loc="outside lower center", ncols=columns(list(shown)),
             handlelength=1.8, columnspacing=1.2,
@@ -120,9 +120,9 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _series(axes: Axes, place: int, series: Series, look: Snapshot) -> None:
+def _series(axes: Axes, place: int, series: Series, style: Style) -> None:
     """Points with bars, in their depth's colour and marker."""
-    colour, marker = look
+    colour, marker = style
     bars = np.stack([series.y - series.low, series.high - series.y]).clip(min=0)
     crowd = len(series.x) > 40
     points, caps, lines = axes.errorbar(
@@ -150,16 +150,16 @@ def _series(axes: Axes, place: int, series: Series, look: Snapshot) -> None:
         line.set_gid(f"bars-{place}")
 
 
-def _curve(axes: Axes, curve: Curve, look: dict[int, Snapshot]) -> None:
+def _curve(axes: Axes, curve: Curve, style: dict[int, Style]) -> None:
     """Theory dashed and dark, the fit solid in its depth's colour, a guide dotted."""
     colour = INK
     if curve.kind == "fit":
-        colour = look[curve.depth][0] if curve.depth in look else MUTED
-    style = {"theory": (0, (5, 2)), "guide": (0, (1, 1.6)), "fit": "-"}[curve.kind]
+        colour = style[curve.depth][0] if curve.depth in style else MUTED
+    line_style = {"theory": (0, (5, 2)), "guide": (0, (1, 1.6)), "fit": "-"}[curve.kind]
     axes.plot(
         curve.x,
         curve.y,
-        linestyle=style,
+        linestyle=line_style,
         color=MUTED if curve.kind == "guide" else colour,
         linewidth=0.9 if curve.kind == "fit" else 1.1,
         alpha=0.7 if curve.kind == "fit" else 1.0,

@@ -27,13 +27,13 @@ MOST_ENTRIES = 6  # beyond which series are told apart by what they share
 LINE_CHARACTERS = 62  # of the legend's type on a journal column
 HANDLE_CHARACTERS = 6
 
-Snapshot = tuple[str, str]  # colour, marker
+Style = tuple[str, str]  # colour, marker
 
 
-def looks(depths: list[int]) -> dict[int, Snapshot]:
+def styles(depths: list[int]) -> dict[int, Style]:
     """Colour and marker of each depth: six that differ, or a scale from dark to light where there are more.
 
-    >>> looks([1, 3])[3]
+    >>> styles([1, 3])[3]
     ('#D55E00', 's')
     """
     if len(depths) <= len(COLOURS):
@@ -42,13 +42,13 @@ def looks(depths: list[int]) -> dict[int, Snapshot]:
     return {d: (to_hex(scale[i]), MARKERS[i % len(MARKERS)]) for i, d in enumerate(depths)}
 
 
-def entries(axes: Axes, series: tuple[Series, ...], look: Mapping[int, Snapshot]) -> dict[str, Artist]:
+def entries(axes: Axes, series: tuple[Series, ...], style: Mapping[int, Style]) -> dict[str, Artist]:
     """What the legend says: label to handle.
 
     Args:
         axes: with everything drawn.
         series: what was drawn there.
-        look: of each depth.
+        style: of each depth.
 
     >>> from matplotlib.figure import Figure
     >>> line, = (axes := Figure().add_subplot()).plot([1, 2], label="fit")
@@ -62,7 +62,7 @@ def entries(axes: Axes, series: tuple[Series, ...], look: Mapping[int, Snapshot]
         return everything
     own = {each.label for each in series}
     curves = {label: handle for label, handle in everything.items() if label not in own}
-    return {**_by_depth(look), **_by_the_rest(series), **curves}
+    return {**_by_depth(style), **_by_the_rest(series), **curves}
 
 
 def columns(labels: list[str]) -> int:
@@ -75,13 +75,13 @@ def columns(labels: list[str]) -> int:
     return max(1, min(4, len(labels), LINE_CHARACTERS // (longest + HANDLE_CHARACTERS)))
 
 
-def _by_depth(look: Mapping[int, Snapshot]) -> dict[str, Artist]:
+def _by_depth(style: Mapping[int, Style]) -> dict[str, Artist]:
     """One entry a depth; of many, some from the first to the last."""
-    depths = list(look)
+    depths = list(style)
     if len(depths) < 2:
         return {}
     chosen = np.unique(np.linspace(0, len(depths) - 1, MOST_ENTRIES).round().astype(int))
-    return {f"depth {depths[i]}": _point(*look[depths[i]]) for i in chosen}
+    return {f"depth {depths[i]}": _point(*style[depths[i]]) for i in chosen}
 
 
 def _by_the_rest(series: tuple[Series, ...]) -> dict[str, Artist]:

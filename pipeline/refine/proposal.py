@@ -75,7 +75,7 @@ def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Seq
             groups, parts = groups + seeds, parts + new
             cells += int(step.allocation.added.sum()) * int(step.allocation.rates.sum())
     after = [
-        (law.name, each, s) for s in steps for law, each in zip(s.laws, s.allocation.outlooks, strict=True)
+        (law.name, each, s) for s in steps for law, each in zip(s.laws, s.allocation.predicted, strict=True)
     ]
     intervals = {name: 2.0 * each.median for name, each, _ in after if each.is_sure}
     bands = {name: [2.0 * each.low, 2.0 * each.high] for name, each, _ in after}
@@ -211,6 +211,6 @@ def _why(where: Candidates, step: Step, w: int, d: int) -> str:
     name, factor, half = laws[most].name, worse[most], added.half_widths[most]
     if not np.isfinite(factor):
         return f"without them {name} would have no interval"
-    if not added.outlooks[most].is_sure:  # lengths themselves are not told then
+    if not added.predicted[most].is_sure:  # lengths themselves are not told then
         return f"without them the interval of {name} would be {factor:.2f} times as long"
     return f"without them {name} would have ± {factor * half:.3g} instead of ± {half:.3g}"

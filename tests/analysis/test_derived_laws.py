@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from tests.analysis import synthetic
-from tests.analysis.evidences import by_name
+from tests.analysis.summaries import by_name
 from tests.analysis.synthetic import CELL, SyntheticSweep
 from widesweep.analysis.laws import VARIABLES, find_all
 from widesweep.analysis.laws.kinds.law_result import LawResult

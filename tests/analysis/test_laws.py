@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.analysis.evidences import by_name, summary
+from tests.analysis.summaries import by_name, summary
 from tests.analysis.synthetic import SyntheticSweep
 from tests.tolerances import MONTE_CARLO_SE
 from widesweep.analysis.laws import find_all, weight_drift

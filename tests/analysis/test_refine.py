@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.refinement import SyntheticLaw, race, refined
-from tests.analysis.evidences import summary
+from tests.analysis.summaries import summary
 from tests.analysis.synthetic import SyntheticSweep
 from tests.tolerances import EXACT, MONTE_CARLO_SE
 from widesweep.analysis.fitting import fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.analysis.evidences import summary
+from tests.analysis.summaries import summary
 from tests.analysis.synthetic import SyntheticSweep
 from tests.tolerances import EXACT
 from widesweep.analysis.laws import find_all

@@ -172,7 +172,7 @@ def first_round(sweep: Pilot) -> Round | None:
     sweep.add(step.added)
     naive = standard_error(sweep, own)
     (after,) = LAWS[sweep.law](sweep.summary())
-    half, told = after.estimate.half_width, step.outlooks[0]
+    half, told = after.estimate.half_width, step.predicted[0]
     return Round(step, told.median / half, 1.96 * naive / half, told.low <= half <= told.high)
 
 
@@ -269,12 +269,12 @@ def test_a_forecast_by_each_pairs_own_variance_is_too_short() -> None:
 def test_a_pilot_that_is_too_small_says_how_many_seeds_would_do() -> None:
     """Five seeds of `iterations` are too few; with the number that is told nine forecasts of ten are near."""
     options = {"law": "iterations", "present": DEEP}
-    few = [each.step.outlooks[0] for each in first_rounds(RUNS, **options)]
+    few = [each.step.predicted[0] for each in first_rounds(RUNS, **options)]
     assert np.mean([each.is_sure for each in few]) < 0.2
     needed = int(np.median([each.seeds_needed(5) for each in few if not each.is_sure]))
     assert 20 <= needed <= 150
     enough = first_rounds(RUNS, pilot=needed, **options)
-    assert np.mean([each.step.outlooks[0].close for each in enough]) >= 0.85
+    assert np.mean([each.step.predicted[0].close for each in enough]) >= 0.85
     assert close(np.array([each.ratio for each in enough])) >= 0.85
 
 
@@ -291,7 +291,7 @@ def rounds_of(sweep: Pilot) -> list[tuple[PredictiveInterval, Estimate]]:
         sweep.add(step.added)
         spent_s += step.cost_s
         finding, prospect = sweep.look()
-        found.append((step.outlooks[0], finding.estimate))
+        found.append((step.predicted[0], finding.estimate))
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.analysis.evidences import by_name, summary
+from tests.analysis.summaries import by_name, summary
 from tests.analysis.synthetic import SyntheticSweep
 from widesweep.analysis.laws import find_all
 from widesweep.analysis.laws.kinds.law_result import LawResult

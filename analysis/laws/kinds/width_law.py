@@ -42,7 +42,7 @@ class WidthLaw:
         layer: the layer it is about, from 1; None where the variable has none.
         depth: the only depth that is fitted; None for all, each with its own amplitude.
         known_factor: finite-size factors that theory gives exactly; y is divided by them. Gets the
-            evidence and widths (w,), returns factors (w,) and a sentence, or None.
+            summary and widths (w,), returns factors (w,) and a sentence, or None.
         extreme_factor: a factor between 1 and this one may be there: it widens what is allowed.
     """
 

@@ -1,4 +1,4 @@
-"""Evidence of synthetic sweeps without a store on disk."""
+"""Cell summaries of synthetic sweeps, without a store on disk."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Job:
         return {name: shlex.join([*program, *words]) for name, words in steps.items()}
 
     def shell_line(self, program: Sequence[str], config: str) -> str:
-        """One line that runs, analyses and reports; its exit code is the run's, or 1 where a later step fails."""
+        """One line that runs, analyses and reports; exits like the run, or with 1 if a later step fails."""
         step = self.commands(program, config)
         after = f"[ $code -le 1 ] && {{ {step['analyze']} && {step['report']} || exit 1; }}"
         return f"{step['run']}; code=$?; {after}; exit $code"

@@ -54,7 +54,7 @@ def hermite_coefficients(function: Callable[[Array], Array], variances: Array) -
 
 
 def _expand(weighted: Array, second: Array, orders: int) -> tuple[Array, Array]:
-    """The first coefficients, and what is left of the second moment after each."""
+    """The first coefficients, and the remainder of the second moment after each."""
     coefficients = weighted @ hermite_table(MAX_ORDERS)[:orders].T
     return coefficients, second[:, None] - np.cumsum(np.square(coefficients), axis=1)
 

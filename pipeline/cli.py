@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from widesweep.pipeline.commands import fail, handle_errors, leave_lost_cluster, print_json
+from widesweep.pipeline.config.store_path import expanded
 from widesweep.pipeline.errors import DamagedError, InputError, WidesweepError
 from widesweep.pipeline.launch import app as submit
 
@@ -30,7 +31,8 @@ Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="A sweep's config, a YAML file.", show_default=False)
 ]
 StoreUrl = Annotated[
-    str, typer.Argument(metavar="STORE", help="A sweep's store: a path or a URL.", show_default=False)
+    str,
+    typer.Argument(metavar="STORE", help="A sweep's store: a path or a URL.", show_default=False),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -78,14 +80,18 @@ def plan(
     from widesweep.pipeline.config import sweep_config as configs
     from widesweep.pipeline.plan import forecast
     from widesweep.pipeline.plan.blocks import check_memory
-    from widesweep.pipeline.plan.data import make_plan
+    from widesweep.pipeline.plan.data import check_data, make_plan
 
     sweep = configs.load(config, settings or ())
+    places = check_data(sweep)
     compute = sweep.config.compute
     made = make_plan(sweep, compute.cores)
     check_memory(made, sweep.file, compute.memory_bytes)
     found = forecast.forecast(made, make_plan(sweep, compute.cores, gpus=gpus) if gpus else None)
-    print_json(found) if json else print(forecast.lines(found))
+    if json:
+        print_json({**found, **places})
+        return
+    print(forecast.lines(found), *(f"  {name:<7} {place}" for name, place in places.items()), sep="\n")
 
 
 @app.command()
@@ -125,7 +131,7 @@ def run(
     from widesweep.pipeline.store import status as statuses
 
     sweep = configs.load(config, settings or ())
-    url = store or sweep.config.store
+    url = expanded(store) if store else sweep.config.store
     chosen = scheduling.named(scheduler)
     run_sweep(sweep, url, address, scheduler=chosen, retry_failed=retry_failed, repair=repair)
     state = statuses.status(url)
@@ -149,6 +155,7 @@ def status(
     """Show how far a sweep is; works while it runs."""
     from widesweep.pipeline.store import status as statuses
 
+    store = expanded(store)
     with _damage_told(store):
         state = statuses.status(store)
         while watch and state["running"]:
@@ -187,11 +194,12 @@ def analyze(
     """Fit the laws and write them into the store."""
     from widesweep import analysis
 
+    store = expanded(store)
     _check_store(store)
     try:
         with _damage_told(store):
             found = analysis.analyze(store, scheduler)
-    except analysis.NotASweep as error:
+    except analysis.AnalysisError as error:
         fail(str(error), InputError.exit_code)
     except OSError as error:
         if scheduler is None:
@@ -236,6 +244,7 @@ def refine(
     from widesweep.pipeline.refine import goal
     from widesweep.pipeline.store import status as statuses
 
+    store = expanded(store)
     _check_store(store)
     wanted = goal.parse(law, interval, budget, dry_run=dry_run)
     try:
@@ -266,6 +275,7 @@ def report(
     if watch:
         with _folder_told(output), _damage_told(store):
             watching.watch(store, output)
+    store = expanded(store)
     _check_store(store)
     with _folder_told(output), _damage_told(store):
         print(reports.write(store, output))

@@ -15,6 +15,7 @@ from widesweep.pipeline.config import messages, overrides, yaml_text
 from widesweep.pipeline.config.compute import ComputeConfig
 from widesweep.pipeline.config.grid import GridConfig
 from widesweep.pipeline.config.region import Requested
+from widesweep.pipeline.config.store_path import expanded
 from widesweep.pipeline.errors import InputError
 from widesweep.workers.data import DataConfig
 from widesweep.workers.networks import FullyConnected, NetworkConfig
@@ -31,7 +32,8 @@ class SweepConfig(BaseModel):
 
     Attributes:
         name: of the sweep.
-        store: where results go, a path or a URL such as s3://….
+        store: where results go, a URL such as s3://… or a path; a relative one starts from the working
+            folder, `~` and `$VARIABLE` are expanded.
         seed: of all that is drawn; a cell's own seed comes on top.
     """
 
@@ -116,6 +118,7 @@ def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:
         raw.setdefault("store", f"results/{raw['name']}.zarr")
     config = _validated(raw, str(path), origins)
     _check_together(config, str(path))
+    config = config.model_copy(update={"store": expanded(config.store)})
     return SweepFile(config, str(path), path.resolve().parent)
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -19,7 +19,9 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """`yaml.SafeLoader` that refuses a key given twice and reads 1e-3 as a number (YAML 1.2)."""
+    """YAML 1.2's core schema: yes and on are text, 010 is ten; a key given twice is refused."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]  # the stubs say instance
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -33,11 +35,37 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_PlainLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"),
-    list("-+0123456789"),
-)
+def _integer(loader: _PlainLoader, node: yaml.ScalarNode) -> int:
+    text = str(node.value)
+    bases = {"0o": 8, "0x": 16}
+    return int(text[2:], bases[text[:2]]) if text[:2] in bases else int(text)
+
+
+def _no_number(loader: _PlainLoader, node: yaml.ScalarNode) -> None:
+    """Refuses what YAML 1.1 took for a number, with what was likely meant."""
+    text, mark = str(node.value), node.start_mark
+    place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}"
+    if "_" in text and ":" not in text:
+        raise InputError(place, f"{_short(text)} is not a number", f"write {text.replace('_', '')}")
+    first, *_, last = text.split(":")
+    wanted = f"for the values from {first} to {last} write a list, such as [{first}, {last}]; quote a text"
+    raise InputError(place, f"{_short(text)} is not a number, nor a range", wanted)
+
+
+_NUMERIC = "-+.0123456789"
+for _tag, _pattern, _first in (
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("tag:yaml.org,2002:int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list(_NUMERIC)),
+    ("tag:yaml.org,2002:float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list(_NUMERIC)),
+    ("tag:yaml.org,2002:float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list(_NUMERIC)),
+    ("tag:yaml.org,2002:merge", r"<<", ["<"]),
+    ("!no-number", r"[-+]?[0-9][0-9_]*(:[0-9_]+)+(\.[0-9_]*)?", list(_NUMERIC)),
+    ("!no-number", r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?", list(_NUMERIC)),
+):
+    _PlainLoader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), _first)
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _integer)
+_PlainLoader.add_constructor("!no-number", _no_number)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -59,10 +87,12 @@ def parse(text: str, where: str) -> Any:
     """Parses YAML text into plain values.
 
     >>> parse("[1e-3, on, text]", "example")
-    [0.001, True, 'text']
+    [0.001, 'on', 'text']
     """
     try:
-        value = yaml.load(text, Loader=_PlainLoader)
+        loader = _PlainLoader(text)
+        loader.name = where
+        value = loader.get_single_data()
     except yaml.YAMLError as error:
         raise _syntax_error(error, where) from None
     except (RecursionError, ValueError, OverflowError) as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
+from widesweep.pipeline.config.store_path import shown
 from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import blocks
 from widesweep.pipeline.plan.blocks import Plan
-from widesweep.workers.data import Data, DataError, Dimensions, dimensions, load
+from widesweep.workers.data import Data, DataError, Dimensions, dimensions, load, source_path
 
 _BUILT_IN = ("digits", "sphere")
 
@@ -27,6 +28,22 @@ def load_data(sweep: SweepFile) -> Data | None:
         raise _input_error(error, sweep.file) from None
 
 
+def check_data(sweep: SweepFile) -> dict[str, str]:
+    """Reads the points with the labels of every variant, as `run` will; where store and data lie.
+
+    Raises:
+        InputError: as `load_data`, or labels cannot be corrupted.
+    """
+    points = load_data(sweep)
+    for variant in sweep.config.variants:
+        labelled(points, sweep.config, variant)
+    source = sweep.config.data
+    files = (
+        {} if source is None or source.source in _BUILT_IN else {"data": str(source_path(source, sweep.base))}
+    )
+    return {"store": shown(sweep.config.store), **files}
+
+
 def labelled(data: Data | None, config: SweepConfig, variant: float) -> Data | None:
     """The points with the labels of one variant: as `load_data` gave them, or corrupted further.
 
@@ -38,7 +55,10 @@ def labelled(data: Data | None, config: SweepConfig, variant: float) -> Data | N
     section = config.at_variant(variant).data
     if data is None or section is None or config.variant_axis != "corrupted_fraction":
         return data
-    return data.corrupted(section)
+    try:
+        return data.corrupted(section)
+    except DataError as error:
+        raise InputError(f"grid.{error.field}", error.found, f"wanted: {error.wanted}") from None
 
 
 def data_dimensions(sweep: SweepFile) -> Dimensions:
@@ -68,7 +88,7 @@ def source_hash(sweep: SweepFile) -> str:
     """SHA-256 of the source's files, hexadecimal; empty for sources that the config alone defines."""
     if sweep.config.data is None or sweep.config.data.source in _BUILT_IN:
         return ""
-    path = sweep.base / sweep.config.data.source
+    path = source_path(sweep.config.data, sweep.base)
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     digest = hashlib.sha256()
     for file in files:

@@ -10,11 +10,12 @@ import numpy as np
 from widesweep.workers.data.classes import rows_of_classes
 from widesweep.workers.data.data_config import DataConfig, DataError
 from widesweep.workers.data.labels import corrupt, labels
-from widesweep.workers.data.sources import Dimensions, dimensions, read, refuse_too_many
+from widesweep.workers.data.sources import Dimensions, dimensions, read, refuse_too_many, source_path
 from widesweep.workers.seeds import generator
 
-__all__ = ["Data", "DataConfig", "DataError", "Dimensions", "dimensions", "load"]
+__all__ = ["Data", "DataConfig", "DataError", "Dimensions", "dimensions", "load", "source_path"]
 
+ORDINARY = (1e-100, 1e100)  # largest entries whose squared norms float64 holds
 PARALLEL = 1e-10  # 1 − |cosine| below which two rows count as parallel: their kernel is singular to rounding
 
 
@@ -87,6 +88,9 @@ def load(config: DataConfig, base: Path | None = None) -> Data:
 
 
 def _unit_rows(raw: np.ndarray, *, centre: bool) -> np.ndarray:
+    largest = float(np.abs(raw).max())
+    if not ORDINARY[0] <= largest <= ORDINARY[1] and largest > 0:
+        raw = raw / largest  # whose squares would leave float64
     x = raw - raw.mean(axis=0) if centre else raw
     norm = np.linalg.norm(x, axis=1)
     scale = max(float(norm.max()), np.finfo(np.float64).tiny)

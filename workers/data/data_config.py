@@ -23,7 +23,8 @@ class DataConfig(BaseModel):
     Of K labels in a row each is one output of the network.
 
     Attributes:
-        source: `digits`, `sphere`, or a path to a .npz or .zarr, from the config's folder.
+        source: `digits`, `sphere`, or a path to a .npz or .zarr; a relative one starts from the config's
+            folder, `~` and `$VARIABLE` are expanded.
         samples: n, training points, drawn from the source's rows without replacement.
         test_samples: points beside them that are never trained on.
         labels: `given` (a file's y, its default), `parity` of the digit (its default), `class` (an integer
@@ -31,7 +32,8 @@ class DataConfig(BaseModel):
             neurons, the sphere's default), `random` signs, or `shuffled` ones.
         classes: keeps the rows of these classes alone; outputs are in their order, `random` and `shuffled`
             labels are classes too. Default: all rows.
-        corrupted_fraction: share of the training labels whose sign is flipped, or that are of another class.
+        corrupted_fraction: share of the training labels that are wrong: the other one of two values, another
+            class, or for a teacher's labels the other sign.
         normalize: `sphere` subtracts the mean over the source and scales each row to norm 1, `unit` scales.
         drop_parallel: whether of two parallel inputs the first is kept; without it they are an input error.
         inputs: dimension of the `sphere`; default 10.

@@ -33,18 +33,43 @@ def labels(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.nd
 def corrupt(config: DataConfig, y: np.ndarray) -> np.ndarray:
     """Labels of which round(corrupted_fraction · n) are wrong, chosen by the data's seed.
 
-    A class becomes another one, each with equal probability; other labels change their sign.
+    A class (a row with one high entry among low ones) becomes another one, each with equal probability. Of
+    two values each becomes the other one. A teacher's labels change their sign.
+
+    Raises:
+        DataError: the labels are of another form, so that no value is the wrong one.
     """
     wrong = round(config.corrupted_fraction * len(y))
     chosen = generator("corrupted labels", config.seed).permutation(len(y))[:wrong]
     corrupted = y.copy()
-    if not config.classifies:
+    if not config.corrupted_fraction:
+        return corrupted
+    if _one_high_in_each_row(y):
+        classes = y.shape[1]
+        further = generator("corrupted classes", config.seed).integers(1, classes, size=wrong)
+        place = (y[chosen].argmax(axis=1) + further) % classes
+        corrupted[chosen] = np.where(np.eye(classes)[place] == 1.0, y.max(), y.min())
+        return corrupted
+    values = np.unique(y)
+    drawn = config.label_rule == "teacher" or config.source == "sphere"  # symmetric about 0
+    if drawn or set(values.tolist()) <= {-1.0, 1.0}:
         corrupted[chosen] *= -1.0
         return corrupted
-    classes = y.shape[1]
-    further = generator("corrupted classes", config.seed).integers(1, classes, size=wrong)
-    corrupted[chosen] = np.eye(classes)[(y[chosen].argmax(axis=1) + further) % classes]
+    if y.ndim > 1 or len(values) != 2:
+        found = f"labels of {len(values)} different values" + (
+            f" in {y.shape[1]} columns" if y.ndim > 1 else ""
+        )
+        wanted = "two values, which are swapped, or classes (one-hot rows, or integers with `labels: class`)"
+        raise DataError("corrupted_fraction", found, wanted)
+    corrupted[chosen] = np.where(y[chosen] == values[0], values[1], values[0])
     return corrupted
+
+
+def _one_high_in_each_row(y: np.ndarray) -> bool:
+    """Whether every row is one class among K ≥ 2: one high entry, the others low."""
+    if y.ndim != 2 or y.size == 0 or len(np.unique(y)) != 2:
+        return False
+    return bool(((y == y.max()).sum(axis=1) == 1).all())
 
 
 def _given(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.ndarray:

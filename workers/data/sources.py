@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,16 @@ from widesweep.workers.seeds import generator
 
 DIGITS, DIGITS_SHAPE = "sklearn/datasets/data/digits.csv.gz", (1797, 64)
 SPHERE_INPUTS = 10
+PAIRS = (  # names under which libraries write inputs and labels
+    ("x", "y"),
+    ("X", "y"),
+    ("X", "Y"),
+    ("x_train", "y_train"),
+    ("X_train", "y_train"),
+    ("data", "target"),
+)
+SAMPLE_DIMENSIONS = ("sample", "samples", "row", "rows", "observation", "obs", "n")
+EXACT_INTEGERS = 2**53  # the largest up to which float64 holds every integer
 
 
 class Dimensions(NamedTuple):
@@ -108,10 +119,9 @@ def _sphere(config: DataConfig) -> np.ndarray:
     return random.standard_normal((config.samples + config.test_samples, config.inputs or SPHERE_INPUTS))
 
 
-def _open(config: DataConfig, base: Path | None) -> tuple[np.ndarray, np.ndarray | None]:
+def _open(config: DataConfig, base: Path | None) -> tuple[Any, Any]:
     """The file's arrays x and y, lazily where the format allows, with their shapes checked."""
-    path = Path(config.source)
-    path = path if path.is_absolute() or base is None else base / path
+    path = source_path(config, base)
     if path.suffix not in (".npz", ".zarr"):
         raise DataError(
             "source", f"{config.source!r} is no source", "digits, sphere, or a path to .npz or .zarr"
@@ -123,9 +133,11 @@ def _open(config: DataConfig, base: Path | None) -> tuple[np.ndarray, np.ndarray
             "a file with arrays x (rows, inputs) and y (rows) or (rows, K)",
         )
     arrays = _npz(path) if path.suffix == ".npz" else _zarr(path)
-    if "x" not in arrays:
-        raise DataError("source", f"{path} has {sorted(arrays) or 'no arrays'}", "an array named x")
-    x, y = arrays["x"], arrays.get("y")
+    x_name, y_name = _names(list(arrays), path)
+    x, y = _samples_first(arrays[x_name], arrays.get(y_name), path)
+    if x.ndim > 2:
+        found = f"{path}: {x_name} has shape {x.shape}, as images have"
+        raise DataError("source", found, "rows of numbers; flatten them: x.reshape(len(x), -1)")
     if x.ndim != 2 or 0 in x.shape:
         raise DataError(
             "source", f"{path}: x has shape {x.shape}", "two dimensions (rows, inputs), none empty"
@@ -140,35 +152,101 @@ def _open(config: DataConfig, base: Path | None) -> tuple[np.ndarray, np.ndarray
     return x, y
 
 
+def source_path(config: DataConfig, base: Path | None = None) -> Path:
+    """The file of a source: `~` and `$VARIABLE` expanded, a relative path from the config's folder."""
+    path = Path(os.path.expandvars(config.source)).expanduser()
+    return path if path.is_absolute() or base is None else base / path
+
+
+def _names(names: list[str], path: Path) -> tuple[str, str]:
+    """What the file calls its inputs and labels.
+
+    Raises:
+        DataError: there are no inputs under a known name, or under several.
+    """
+    inputs = sorted({x for x, _ in PAIRS if x in names})
+    if len(inputs) != 1:
+        found = f"{path} has " + (", ".join(sorted(names)) or "no arrays")
+        wanted = "one array of inputs: x (or X, x_train, data), with its labels y (or y_train, target)"
+        raise DataError("source", found, wanted)
+    labelled = [y for x, y in PAIRS if x == inputs[0] and y in names]
+    return inputs[0], labelled[0] if labelled else ""
+
+
+def _samples_first(x: Any, y: Any, path: Path) -> tuple[Any, Any]:
+    """x and y with samples along their first dimension, by the dimensions' names where there are any."""
+    names = getattr(x, "dims", None)
+    if names is None or len(names) != 2:
+        return x, y
+    shared = set(names) & set(getattr(y, "dims", ()))
+    candidates = [name for name in names if name in shared]
+    if len(candidates) != 1:
+        candidates = [name for name in names if str(name).lower() in SAMPLE_DIMENSIONS]
+    if len(candidates) == 1:
+        x = x.transpose(candidates[0], ...)
+        return x, y if y is None or candidates[0] not in y.dims else y.transpose(candidates[0], ...)
+    if y is not None and x.shape[0] == x.shape[1]:
+        found = f"{path}: x has dimensions {names}, y has {y.dims}"
+        raise DataError("source", found, "one dimension in common, that of the samples")
+    return x, y
+
+
 def _npz(path: Path) -> dict[str, np.ndarray]:
+    known = {name for pair in PAIRS for name in pair}
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if name in ("x", "y")}
+            read = {name: archive[name] for name in archive.files if name in known}
+            return read or dict.fromkeys(archive.files, np.empty(0))
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             "source", f"{path} cannot be read ({error})", "a .npz written by numpy.savez"
         ) from error
 
 
-def _zarr(path: Path) -> dict[str, np.ndarray]:
+def _zarr(path: Path) -> dict[str, Any]:
+    """The group's arrays, read lazily; those with named dimensions as xarray decodes them (CF)."""
+    import xarray as xr
     import zarr
 
     try:
         group = zarr.open_group(str(path), mode="r", zarr_format=3)  # format 2 may name pickle as its codec
-        return {name: array for name, array in group.arrays() if name in ("x", "y")}  # type: ignore[misc]  # arrays() is untyped
+        arrays: dict[str, Any] = dict(group.arrays())
+        known = {name for pair in PAIRS for name in pair}
+        named = {name for name in known & set(arrays) if _has_dimension_names(arrays[name])}
+        if named:
+            others = sorted(set(arrays) - named)
+            opened = xr.open_dataset(
+                path, engine="zarr", zarr_format=3, consolidated=False, chunks=None, drop_variables=others
+            )
+            arrays.update({name: opened[name] for name in named})
+        return arrays
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             "source", f"{path} cannot be read ({error})", "a Zarr group of format 3 with arrays x, y"
         ) from error
 
 
-def _finite(array: np.ndarray, name: str) -> np.ndarray:
+def _has_dimension_names(array: Any) -> bool:
+    names = array.metadata.dimension_names
+    return bool(names) and all(name is not None for name in names)
+
+
+def _finite(array: Any, name: str) -> np.ndarray:
     try:
-        values = np.asarray(array[...], dtype=np.float64)
+        raw = np.asarray(array[...])
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            values = np.asarray(raw, dtype=np.float64)
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError("source", f"{name} cannot be read ({error})", "an undamaged array") from error
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         where = ", ".join(str(int(i)) for i in bad[0])
-        raise DataError("source", f"{name}[{where}] is {values[tuple(bad[0])]}", "finite numbers")
+        value = values[tuple(bad[0])]
+        missing = "missing (nan)" if np.isnan(value) else f"{value}"
+        rows = f"; {len(np.unique(bad[:, 0]))} rows have such values" if len(bad) > 1 else ""
+        raise DataError(
+            "source", f"row {int(bad[0][0])}: {name}[{where}] is {missing}{rows}", "finite numbers"
+        )
+    if raw.dtype.kind in "iu" and raw.size and np.abs(values).max() > EXACT_INTEGERS:
+        raise DataError("source", f"{name} has integers beyond 2^53", "numbers that float64 holds exactly")
     return values

@@ -1,0 +1,31 @@
+"""A store's path as a user writes it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from widesweep.pipeline.errors import InputError
+
+
+def expanded(url: str) -> str:
+    """The address with `~` and `$VARIABLE` replaced, in a config as on a command line; a URL stays.
+
+    Raises:
+        InputError: a variable is not set, and no such folder exists.
+
+    >>> expanded("s3://bucket/$x.zarr")
+    's3://bucket/$x.zarr'
+    """
+    if "://" in url or "\0" in url or Path(url).exists():
+        return url
+    text = os.path.expandvars(str(Path(url).expanduser()))
+    if unset := re.search(r"\$(\w+|\{\w+\})", text):
+        raise InputError(url, f"{unset.group()} is not set", "a store is a path or a URL")
+    return text
+
+
+def shown(url: str) -> str:
+    """Where the store will lie: an absolute path, or the URL."""
+    return url if "://" in url else str(Path(url).absolute())

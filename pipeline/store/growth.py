@@ -33,17 +33,17 @@ GROWING = "growing"  # root attribute while a growth is under way; the same comm
 
 
 def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
-    """The sweep with its grid in the store's order, new values last.
+    """The sweep on the smallest grid around its own and the store's: the store's order, new values last.
 
     Raises:
-        InputError: the configs differ in more than a grid that grows; shows the keys.
+        InputError: the configs differ in more than the values along their axes; shows the keys.
     """
     theirs, ours = store.config, sweep.config
     lines = _differences(ours, theirs if store.requested is None else _as_requested(theirs, store.requested))
     if lines:
         shown = ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
         wanted = f"the store holds another sweep; {shown}"
-        next_step = "A grid may only grow; else choose another --store. Nothing was started."
+        next_step = "Only the values along axes may differ; else choose another --store. Nothing was started."
         raise InputError(sweep.file, f"it is not the config of {store.url}", wanted, next_step)
     if store.attributes.get("data_hash", "") != data_hash:
         wanted = f"the store {store.url} was made from other data"
@@ -155,9 +155,8 @@ def _set_root(url: str, config: SweepConfig, requested: Requested | None, *, gro
 
 
 def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:
-    """Key paths that differ, but for axes that grow; one that the store lacks is no growth."""
-    before = {axis: set(_values(theirs, axis)) for axis in AXES}
-    axes = [axis for axis in AXES if before[axis] and before[axis] <= set(_values(ours, axis))]
+    """Key paths that differ, but for the values along axes that both have."""
+    axes = [axis for axis in AXES if _values(theirs, axis) and _values(ours, axis)]
     kept = {axis: getattr(theirs.grid, axis) for axis in axes if axis != "output_scale"}
     same = _with_axes(ours, kept, tuple(_values(theirs, "output_scale")) if "output_scale" in axes else ())
     same = sampling.with_draws_of(theirs, same)

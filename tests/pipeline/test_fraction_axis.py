@@ -88,13 +88,11 @@ def test_new_fractions_compute_their_own_cells_and_touch_no_old_byte(
         xr.testing.assert_identical(one[group].to_dataset(), other[group].to_dataset())
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [((), (0.0, 0.5)), ((0.0,), ()), ((0.0, 0.5), (0.0, 0.25)), ((0.5,), (0.0,))]
-)
-def test_a_fraction_does_not_become_an_axis_and_an_axis_loses_no_value(
+@pytest.mark.parametrize(("first", "second"), [((), (0.0, 0.5)), ((0.0,), ())])
+def test_a_fraction_does_not_become_an_axis_nor_an_axis_a_fraction(
     first: Any, second: Any, small: Path, tmp_path: Path, trained: list[Any]
 ) -> None:
-    """With and without the axis are different sweeps, and it may only grow: the message names the key."""
+    """With and without the axis are different sweeps: the message names the key."""
     run_to(small, tmp_path / "a.zarr", *([along(*first)] if first else []))
     before = measured_bytes(tmp_path / "a.zarr")
     with pytest.raises(InputError, match=r"grid\.corrupted_fraction: "):

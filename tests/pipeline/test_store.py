@@ -231,20 +231,40 @@ def test_a_crash_in_creation_leaves_nothing(
 
 
 def test_another_config_is_refused_with_the_keys_that_differ(write_config: Write, url: Path) -> None:
-    """Resuming under another config says which keys differ; the same config passes, a smaller grid not."""
+    """Resuming under another config says which keys differ; the same config passes."""
     sweep, _ = create(write_config(), url)
     store = Store(str(url))
     assert growth.merge(sweep, store, "") == sweep
     for setting, told in {
         "training.steps=99": r"training\.steps: 99, there 20",
-        "grid.width=[8]": r"grid\.width: \[8\], there \[8, 12\]",
-        "grid.seed=2": r"grid\.seed: 2, there 3",
+        "grid.corrupted_fraction=[0.0, 0.5]": r"grid\.corrupted_fraction",
         "initialization.draws=1500": "draws: 1500, there 2000",
     }.items():
         with pytest.raises(InputError, match=told):
             growth.merge(sweep_config.load(write_config("other.yaml"), [setting]), store, "")
     with pytest.raises(InputError, match="the file has changed"):
         growth.merge(sweep, store, "0123")
+
+
+@pytest.mark.parametrize("setting", ["grid.width=[8]", "grid.seed=2", "grid.learning_rate=[1.0]"])
+def test_a_grid_inside_the_stored_one_leaves_nothing_to_do(
+    setting: str, write_config: Write, url: Path
+) -> None:
+    """Fewer values along an axis are no other sweep: the store's own grid stays, and does not grow."""
+    whole, _ = create(write_config(), url)
+    store = Store(str(url))
+    merged = growth.merge(sweep_config.load(write_config(), [setting]), store, "")
+    assert merged.config == whole.config
+    assert not growth.is_needed(merged, store)
+
+
+def test_values_inside_and_outside_the_stored_grid_grow_it(write_config: Write, url: Path) -> None:
+    """A grid that lacks a stored value and has a new one: the store keeps the one and takes the other."""
+    create(write_config(), url)
+    store = Store(str(url))
+    merged = growth.merge(sweep_config.load(write_config(), ["grid.width=[12, 16]"]), store, "")
+    assert merged.config.grid.width == (8, 12, 16)
+    assert growth.is_needed(merged, store)
 
 
 def test_a_place_that_is_taken_is_refused(write_config: Write, tmp_path: Path) -> None:

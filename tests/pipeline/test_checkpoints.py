@@ -160,7 +160,7 @@ def test_a_flush_takes_a_twentieth_of_the_time_at_most(monkeypatch: pytest.Monke
     """After a flush of 9 s the next one is due after 180 s, not after the interval."""
     now = [0.0]
     monkeypatch.setattr(stream.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(stream.storage, "put_parts", lambda *_: now.__setitem__(0, now[0] + 9.0))
+    monkeypatch.setattr(stream.objects, "put_parts", lambda *_: now.__setitem__(0, now[0] + 9.0))
     kept = stream.Stream("url", "key", lambda: "", lambda _: None, 60.0, lambda: None)
     assert not kept.due()
     now[0] = 60.0

@@ -22,7 +22,7 @@ import xarray as xr
 from tests.pipeline.conftest import measured_bytes, start, wait_until
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution import driver as runs
-from widesweep.pipeline.execution import worker
+from widesweep.pipeline.execution import scheduler, worker
 from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.store import checkpoints
 from widesweep.pipeline.store.reader import Store
@@ -44,11 +44,11 @@ FEW = {
 
 
 @pytest.fixture
-def calm(write_config: Write, tmp_path: Path, cluster: Any) -> Callable[[Path], dict[str, bytes]]:
+def calm(tmp_path: Path) -> Callable[[Path], dict[str, bytes]]:
     """The bytes that an undisturbed run of a config leaves."""
 
     def bytes_of(path: Path) -> dict[str, bytes]:
-        run(sweep_config.load(path), str(tmp_path / "calm.zarr"))
+        run(sweep_config.load(path), str(tmp_path / "calm.zarr"), scheduler="local")
         return measured_bytes(tmp_path / "calm.zarr")
 
     return bytes_of
@@ -104,7 +104,7 @@ def test_twenty_killed_workers_change_no_bit(write_config: Write, tmp_path: Path
     path = write_config(**{**LONG, "training": {"steps": 48_000}})
     expected, url, moments = calm(path), tmp_path / "small.zarr", random.Random(6)
     killed = 0
-    with driver("run", str(path), "--json") as process:
+    with driver("run", str(path), "--scheduler", "ray", "--json") as process:
         while killed < KILLS and process.poll() is None:
             at_work = workers(process.pid)
             if not at_work:
@@ -132,7 +132,7 @@ def test_the_first_signal_flushes(
     """A signal between two flushes leaves newer checkpoints than the last; the same command goes on."""
     path = write_config(**{**FEW, "compute": {"flush_s": 2}})
     expected, url = calm(path), tmp_path / "small.zarr"
-    with driver("run", str(path)) as process:
+    with driver("run", str(path), "--scheduler", "ray") as process:
         wait_until(lambda: checkpointed(url), deadline_s=200, what="a flush")
         before = time_of_last_flush(url)
         process.send_signal(number)
@@ -151,7 +151,7 @@ def test_the_first_signal_flushes(
 def test_the_second_signal_ends_at_once(write_config: Write, tmp_path: Path) -> None:
     """Ctrl-C twice while a worker cannot answer: no grace; the store is read by status."""
     path = write_config(**FEW)
-    with driver("run", str(path)) as process:
+    with driver("run", str(path), "--scheduler", "ray") as process:
         (victim, *_) = wait_until(
             lambda: workers(process.pid, cpu_s=3.0), deadline_s=200, what="a busy worker"
         )
@@ -172,6 +172,7 @@ def in_thread(path: Path, url: Path) -> threading.Thread:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
 def test_a_worker_that_hangs_is_killed_and_its_block_goes_on(
     write_config: Write, tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,27 +194,25 @@ def test_a_worker_that_hangs_is_killed_and_its_block_goes_on(
     finished(url, expected)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_memory_that_runs_out_makes_batches_smaller(
     write_config: Write, tmp_path: Path, calm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch's own out-of-memory error until batches are a quarter as large: the same bits; a cap ends it."""
-    from widesweep.pipeline.execution import ray_scheduler, scheduler
-
     path, url = write_config(initialization=None), tmp_path / "hit.zarr"
     expected = calm(path)
-    monkeypatch.setattr(ray_scheduler, "_remote_execute", short_of_memory(enough=4))
+    monkeypatch.setattr(worker, "execute", short_of_memory(enough=4))
     run(sweep_config.load(path), str(url))
     finished(url, expected)
-    monkeypatch.setattr(ray_scheduler, "_remote_execute", short_of_memory(enough=2**30))
+    monkeypatch.setattr(worker, "execute", short_of_memory(enough=2**30))
     monkeypatch.setattr(scheduler, "SHORTAGES", 2)
     hopeless = run(sweep_config.load(path), str(tmp_path / "no.zarr"))
     assert hopeless.cell_counts()["failed"] == 24
     assert "out of memory, 2 of 2 times" in hopeless.failures(1)["0"]
 
 
-def short_of_memory(enough: int) -> Any:
-    """What runs a block, and finds no memory at its first record until it is split so many times."""
-    import ray
+def short_of_memory(enough: int, execute: Any = worker.execute) -> Any:
+    """What runs a block, and finds no memory at its first record until it is split that many times."""
 
     def hungry(sweep: Any, block: Any) -> Any:
         import torch
@@ -224,11 +223,11 @@ def short_of_memory(enough: int) -> Any:
         if block.split < enough:
             block_training._record = lambda *_, **__: torch.empty(2**60, dtype=torch.uint8)
         try:
-            return worker.execute(sweep, block)
+            return execute(sweep, block)
         finally:
             block_training._record = record
 
-    return ray.remote(max_retries=0)(hungry)
+    return hungry
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Test error as a function of the number of samples."""

@@ -53,7 +53,7 @@ def convolutional_kernels(
     K^(1)(p, p') = C_b + (C_W/q²) Σ_o x(p+o)·x'(p'+o) and, with E[σσ'] under K^(h),
     K^(h+1)(p, p') = C_b + (C_W/q²) Σ_o E[σσ'](p+o, p'+o),
     Θ^(h+1)(p, p') = K^(h+1)(p, p') + (C_W/q²) Σ_o (E[σ'σ''] Θ^(h))(p+o, p'+o), Θ^(1) = K^(1).
-    The read-out adds its own layer with the mean over equal pixels (flatten) or over all pairs of pixels (pool).
+    The read-out adds a layer with the mean over equal pixels (flatten) or all pairs of pixels (pool).
     Convention: tangent kernels are summed over weights and biases and divided by nothing.
 
     Args:

@@ -1,7 +1,7 @@
 """Learning curves of kernel regression from the kernel's eigenvalues and the target's coefficients.
 
 Convention: λ_i are eigenvalues of the kernel as an operator over the distribution of the data, so that those
-of a kernel matrix on N points of it, divided by N, estimate them; v_i² add up to E[y²] of the noiseless target.
+of a kernel matrix on N points of it, divided by N, estimate them; the v_i² add up to the noiseless E[y²].
 """
 
 from __future__ import annotations

@@ -47,7 +47,6 @@ WRONG = {
     "no data": ("data=null", "training needs it"),
     "nothing to do": ("training=null", "neither `training` nor `initialization`"),
     "a missing file": ("data={source: nowhere.npz}", "does not exist"),
-    "a date": ("name=2024-01-01", "put text in quotes"),
     "a tag that would run code": ("name=!!python/object/apply:os.system [true]", "not allowed"),
     "an index past the end": ("grid.width[7]=3", "has no [7]"),
     "an index into a number": ("training.steps.a=3", "only mappings and lists"),

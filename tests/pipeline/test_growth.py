@@ -116,7 +116,7 @@ def test_a_growth_that_dies_on_the_way_is_ended_by_the_same_command(
     run_to(path, url)
     trained.clear()
     calls = []
-    place = growth.store_create if dies_in == "consolidate" else growth
+    place = growth.template if dies_in == "consolidate" else growth
     real = getattr(place, dies_in)
 
     def dying(*arguments: Any, **options: Any) -> None:

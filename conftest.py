@@ -15,5 +15,7 @@ def _no_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _doctest_names(doctest_namespace: dict[str, Any]) -> None:
+def _doctest_names(doctest_namespace: dict[str, Any], request: pytest.FixtureRequest) -> None:
     doctest_namespace["np"] = np
+    if isinstance(request.node, pytest.DoctestItem):
+        doctest_namespace["tmp_path"] = request.getfixturevalue("tmp_path")

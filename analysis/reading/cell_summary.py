@@ -106,8 +106,11 @@ def fitted(config: dict[str, Any], training: xr.Dataset) -> xr.Dataset:
 def last_records(training: xr.Dataset, variables: Iterable[str]) -> xr.Dataset:
     """Each variable's last valid record in every cell that is done, and the share of ‖r‖ left there.
 
-    >>> last_records.__name__
-    'last_records'
+    >>> losses = xr.DataArray([[4.0, 1.0, np.nan], [4.0, 2.0, 1.0]], dims=("seed", "step"))
+    >>> training = xr.Dataset({"loss": losses, "residual_norm": losses**0.5, "status": ("seed", [DONE, 0])})
+    >>> last = last_records(training, ["loss"])
+    >>> last["loss"].values.tolist(), last["residual_left"].values.tolist()
+    ([1.0, nan], [0.5, nan])
     """
     done = training["status"] == DONE
     last = {name: _last(training[name]).where(done) for name in variables if name in training}

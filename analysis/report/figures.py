@@ -92,8 +92,9 @@ def draw(finding: LawResult) -> Figure:
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     """Write the figure as PNG (300 dots per inch) and PDF; the same figure gives the same bytes.
 
-    >>> save.__name__
-    'save'
+    >>> png, pdf = save(Figure(figsize=(1, 1)), tmp_path, "empty")
+    >>> png.read_bytes()[1:4], pdf.read_bytes()[1:4]
+    (b'PNG', b'PDF')
     """
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
     with _style():
@@ -105,8 +106,8 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
 def as_svg(figure: Figure) -> str:
     """The figure as the text of an SVG file, letters as paths; the same figure gives the same text.
 
-    >>> as_svg(Figure()).startswith("<?xml")
-    True
+    >>> "<svg" in as_svg(Figure()), as_svg(Figure()) == as_svg(Figure())
+    (True, True)
     """
     with _style():
         buffer = io.BytesIO()

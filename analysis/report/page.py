@@ -101,8 +101,11 @@ def write(
 def settle(path: Path) -> None:
     """Let a page that loaded itself again and again rest as it is.
 
-    >>> settle.__name__
-    'settle'
+    >>> page = tmp_path / "index.html"
+    >>> _ = page.write_text("<head>" + REFRESH.format(60) + "</head>")
+    >>> settle(page)
+    >>> page.read_text()
+    '<head></head>'
     """
     text = path.read_text(encoding="utf-8")
     _replace(path, re.sub(REFRESH.format(r"\d+"), "", text, count=1))

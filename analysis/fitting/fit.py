@@ -15,6 +15,7 @@ Estimator = Callable[[Array], Array]
 RESAMPLES = 2000
 FEWEST_RESAMPLES, WEIGHTS = 500, 100_000  # with many seeds fewer resamples will do
 SEED = 20_220_401
+AGREE = 1e-12  # spread of seeds, relative to their values, that rounding alone may leave
 
 
 @dataclass(frozen=True)
@@ -112,25 +113,24 @@ def bootstrap(
     *,
     resamples: int = RESAMPLES,
     seed: int = SEED,
-    scatter: float = 0.0,
     heavy_tails: bool = False,
 ) -> Estimate:
     """Estimate ± t·SE: the standard error from the bootstrap over seeds, t for the seeds there are.
 
     The percentile interval of 5–8 seeds is too short by construction; Student's t with Welch and
-    Satterthwaite's effective degrees of freedom puts back what the estimated variance costs.
+    Satterthwaite's effective degrees of freedom puts back what the estimated variance costs. Where no
+    (width, depth) has two seeds, or all of them agree, there is no spread and no interval: its ends are NaN.
 
     Args:
         values: shape (width, depth, seed, rate); NaN where a cell is missing.
         estimator: maps means (…, width, depth, rate) to estimates (…), vectorised over leading axes.
         resamples: most bootstrap samples; fewer where there are many seeds.
         seed: of the generator.
-        scatter: standard error to use instead where no group has two seeds.
         heavy_tails: whether a group's few seeds may all miss its outliers: then the interval is no shorter
             than one by the spread of all groups together.
 
     Returns:
-        The estimate and its 95 % interval.
+        The estimate and its 95 % interval, NaN where seeds show no spread.
 
     Source: Student's t with Welch–Satterthwaite degrees of freedom; calibration in the tests.
 
@@ -141,14 +141,14 @@ def bootstrap(
     """
     centre = means_over_seeds(values)
     value = float(estimator(centre))
+    if not _pooled_spread(values) > AGREE * (1.0 + float(np.nanmax(np.abs(values), initial=0.0))):
+        return Estimate(value, *(float("nan"),) * 3, 0.0)
     resamples = min(resamples, max(FEWEST_RESAMPLES, WEIGHTS // values.shape[2]))
     samples = estimator(resampled_means(values, resamples=resamples, seed=seed))
     samples = samples[np.isfinite(samples)]
     error = float(np.sqrt(np.mean((samples - value) ** 2))) if len(samples) else np.nan
     lever = _levers(values, centre, estimator)
     degrees = _effective_degrees(values, centre, lever)
-    if not error > 0:
-        error, degrees = scatter, 2.0
     half = float(stats.t.ppf(0.975, degrees)) * error
     if heavy_tails:
         together, all_degrees = _error_together(values, centre, lever)
@@ -240,12 +240,12 @@ def corrected_power_law(log_x: Array, correction: Array, weight: Array) -> Estim
     return slope
 
 
-def residuals(log_x: Array, log_y: Array, weight: Array) -> tuple[float, float]:
-    """R² within groups of the power law, and the slope's standard error by the scatter about it.
+def r_squared(log_x: Array, log_y: Array, weight: Array) -> float:
+    """R² of the power law, within groups.
 
     >>> x = np.log([[[1.0]], [[2.0]], [[4.0]]])
-    >>> residuals(x, 2 * x, np.ones((3, 1, 1)))
-    (1.0, 0.0)
+    >>> r_squared(x, 2 * x, np.ones((3, 1, 1)))
+    1.0
     """
     used = weight > 0
     y = np.where(used, log_y, 0.0)
@@ -253,12 +253,10 @@ def residuals(log_x: Array, log_y: Array, weight: Array) -> tuple[float, float]:
     dx, dy = x - _centre(x, weight), y - _centre(y, weight)
     sxx, syy = float((weight * dx**2).sum()), float((weight * dy**2).sum())
     if sxx <= 0:
-        return float("nan"), float("nan")
+        return float("nan")
     slope = float((weight * dx * dy).sum()) / sxx
     left = float((weight * (dy - slope * dx) ** 2).sum())
-    degrees = int(used.sum()) - int(used.any(0).sum()) - 1
-    r_squared = 1.0 - left / syy if syy > 0 else 1.0
-    return r_squared, float(np.sqrt(left / sxx / degrees)) if degrees > 0 else float("nan")
+    return 1.0 - left / syy if syy > 0 else 1.0
 
 
 def _centre(values: Array, weight: Array) -> Array:

@@ -196,7 +196,8 @@ def _plot(ratio: Array, predicted: Array, fits: xr.Dataset) -> tuple[Plot, list[
                 continue
             estimate = fit.bootstrap(one.values, one.limit, resamples=GROUP_RESAMPLES)
             estimate = estimate.widened(one.systematic)
-            rows.append((x, estimate.value * x, max(estimate.low, 1e-3) * x, estimate.high * x))
+            low, high = np.nan_to_num((estimate.low, estimate.high), nan=estimate.value)  # one seed: no bar
+            rows.append((x, estimate.value * x, max(low, 1e-3) * x, high * x))
             limits.append((x, estimate.value * x))
             there[r] = True
         if rows:

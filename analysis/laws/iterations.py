@@ -58,12 +58,12 @@ def find(summary: CellSummary) -> list[LawResult]:
     if groups.sum() < FEWEST_GROUPS or span < NARROWEST:
         return []  # such a grid does not ask this question
     estimator = fit.power_law(np.where(np.isfinite(log_x), log_x, 0.0), weight)
-    r_squared, scatter = fit.residuals(log_x, fit.means_over_seeds(log_y), weight)
+    r_squared = fit.r_squared(log_x, fit.means_over_seeds(log_y), weight)
     slope = float(estimator(fit.means_over_seeds(log_y)))
     along = slope * (
         log_kappa - fit.means_over_seeds(log_kappa)[:, :, None]
     )  # what each cell's own κ explains
-    estimate = fit.bootstrap(log_y - along, estimator, scatter=scatter, heavy_tails=True)
+    estimate = fit.bootstrap(log_y - along, estimator, heavy_tails=True)
     expected, title = EXPECTED[optimizer], TITLES[optimizer]
     if not np.isfinite(estimate.value):
         return [undecided(NAME, title, expected, "No slope could be formed.", int(weight.sum()))]

@@ -152,14 +152,15 @@ def _section(finding: LawResult, folder: Path) -> Section:
     figure = figures.draw(finding)
     figures.save(figure, folder, finding.name)
     estimate = finding.estimate
-    known, low, high = bool(np.isfinite(estimate.value)), finding.expected_low, finding.expected_high
+    known, bounded = bool(np.isfinite(estimate.value)), bool(np.isfinite(estimate.low))
+    low, high = finding.expected_low, finding.expected_high
     slope = _signed(f"{estimate.value:.3f}") if known else "none"
     return Section(
         name=finding.name,
         title=finding.title,
         verdict=finding.verdict,
         slope=slope,
-        interval=_signed(f"{estimate.low:.3f} to {estimate.high:.3f}") if known else "",
+        interval=_signed(f"{estimate.low:.3f} to {estimate.high:.3f}") if bounded else "",
         expected=_signed(expectation.limit(finding.expected, low, high)),
         allowed=_signed(expectation.allowed(low, high)),
         points=finding.points,

@@ -44,7 +44,9 @@ def table(laws: Mapping[str, Mapping[str, Any]], *, notes: bool = True, columns:
 def _row(name: str, law: Mapping[str, Any]) -> tuple[str, ...]:
     slope = "none"
     if law.get("slope") is not None:
-        slope = f"{law['slope']:.3f} [{law['slope_low']:.3f}, {law['slope_high']:.3f}]"
+        slope = f"{law['slope']:.3f}"
+        if law["slope_low"] is not None:
+            slope += f" [{law['slope_low']:.3f}, {law['slope_high']:.3f}]"
     return name, slope, _expected(law), str(law["verdict"]), str(law["points"])
 
 

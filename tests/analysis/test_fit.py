@@ -111,11 +111,18 @@ def test_a_correction_left_free_is_told_from_the_exponent() -> None:
     assert abs(corrected + 0.5) < 0.03
 
 
-def test_one_seed_has_an_interval_by_scatter() -> None:
-    """Without a second seed the error comes from the scatter about the line."""
-    values = -0.5 * LOG_M[:, :, None] + 0.1 * np.array([1.0, -1, 1, -1])[:, None, None, None]
-    weight = np.ones((4, 1, 1))
-    _, scatter = fit.residuals(LOG_M, values[:, :, 0], weight)
-    estimate = fit.bootstrap(values, fit.power_law(LOG_M, weight), scatter=scatter)
-    assert estimate.low < -0.5 < estimate.high
-    assert estimate.half_width > 0.1
+@pytest.mark.parametrize("case", ["one seed", "one of two seeds at each width", "seeds that agree"])
+def test_without_a_spread_there_is_no_interval(case: str) -> None:
+    """The slope is there and its interval is NaN; control: two seeds that differ have one."""
+    values = -0.5 * LOG_M[:, :, None] + 0.1 * np.random.default_rng(0).standard_normal((4, 1, 2, 1))
+    law = fit.power_law(LOG_M, np.ones((4, 1, 1)))
+    assert np.isfinite(fit.bootstrap(values, law).half_width)
+    if case == "one seed":
+        values = values[:, :, :1]
+    elif case == "seeds that agree":
+        values = values[:, :, :1].repeat(3, axis=2)
+    else:
+        values[[0, 1, 2, 3], 0, [0, 1, 0, 1]] = np.nan
+    estimate = fit.bootstrap(values, law)
+    assert np.isfinite(estimate.value)
+    assert np.isnan([estimate.low, estimate.high, estimate.error]).all()

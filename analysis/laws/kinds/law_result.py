@@ -12,6 +12,7 @@ from widesweep.analysis.fitting.fit import Estimate
 Array = NDArray[np.float64]
 
 CONSISTENT, INCONSISTENT, INCONCLUSIVE = "consistent", "inconsistent", "inconclusive"
+NO_SPREAD = "No shape has two seeds that differ: without a spread there is no interval. Add seeds."
 RESOLUTION = 0.25  # an interval with a longer half-width tells no exponent of interest from another
 
 
@@ -91,7 +92,7 @@ def judge(estimate: Estimate, low: float, high: float, *, resolution: float = RE
     """Verdict on a slope, and a sentence on the power behind it.
 
     consistent: the 95 % interval overlaps [low, high]; inconsistent: it does not; inconclusive: it
-    overlaps, but is so long that it would have done so anyway.
+    overlaps, but is so long that it would have done so anyway, or there is no interval.
 
     Args:
         estimate: the slope.
@@ -108,7 +109,7 @@ def judge(estimate: Estimate, low: float, high: float, *, resolution: float = RE
     'inconclusive'
     """
     if not np.isfinite([estimate.low, estimate.high]).all():
-        return INCONCLUSIVE, "No interval could be formed."
+        return INCONCLUSIVE, NO_SPREAD
     ends = (("below", low - estimate.half_width), ("above", high + estimate.half_width))
     sides = " or ".join(f"{side} {end:.2f}" for side, end in ends if np.isfinite(end))
     power = f"A slope {sides} would have been told apart." if sides else ""

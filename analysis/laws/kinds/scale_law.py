@@ -83,7 +83,7 @@ class ScaleLaw:
     def _fit(self, summary: CellSummary, cells: xr.Dataset, values: Array, reasons: str) -> LawResult:
         alpha = np.asarray(cells[SCALE].values, dtype=np.float64)
         line = _Line(alpha, values)
-        estimate = fit.bootstrap(line.log_y, line.slope, scatter=line.scatter)
+        estimate = fit.bootstrap(line.log_y, line.slope)
         centered = bool(summary.network.get("centered", False))
         low, high, allowed = _allowed(cells, alpha, line) if centered else (np.nan, np.nan, UNCENTERED)
         verdict, power = judge(estimate, low, high) if centered else ("inconclusive", "")
@@ -137,7 +137,7 @@ class _Line:
         self.log_alpha = np.broadcast_to(np.log(alpha)[:, None, None], self.weight.shape)
         self._power_law = fit.power_law(self.log_alpha, self.weight)
         means = self._by_scale(fit.means_over_seeds(self.log_y))
-        self.r_squared, self.scatter = fit.residuals(self.log_alpha, means, self.weight)
+        self.r_squared = fit.r_squared(self.log_alpha, means, self.weight)
 
     def slope(self, means: Array) -> Array:
         """From log means (…, width, depth, α and rate)."""

@@ -124,8 +124,8 @@ class WidthLaw:
         weight = np.isfinite(values).sum(2).astype(np.float64)
         log_m = np.broadcast_to(np.log(widths)[:, None, None], weight.shape)
         estimator = fit.power_law(log_m, weight)
-        r_squared, scatter = fit.residuals(log_m, fit.means_over_seeds(log_y), weight)
-        estimate = fit.bootstrap(log_y, estimator, scatter=scatter)
+        r_squared = fit.r_squared(log_m, fit.means_over_seeds(log_y), weight)
+        estimate = fit.bootstrap(log_y, estimator)
         low, high, sentence = self._allowed(summary, widths, weight, estimator)
         verdict, power = judge(estimate, low, high)
         sentences = [power, sentence]

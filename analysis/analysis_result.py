@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import socket
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dask
 import numpy as np
@@ -22,6 +24,7 @@ from widesweep.analysis.reading.cell_summary import CellSummary, gather
 from widesweep.analysis.reading.sweep import open_sweep
 
 SCHEDULER_TIMEOUT = "15s"
+CONNECT_S = 5.0  # until something listens at a scheduler's address
 LAW_NUMBERS = ("slope", "slope_low", "slope_high", "expected", "expected_low", "expected_high", "r_squared")
 _LONG_NAMES = {
     "slope": "fitted slope of the law",
@@ -54,6 +57,10 @@ class AnalysisResult:
     def laws(self) -> dict[str, dict[str, Any]]:
         """The laws as `analyze --json` prints them; what is not a number is None."""
         return {result.name: _as_json(result) for result in self.law_results}
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `analyze` returns."""
+        return {"laws": self.laws, "cells": self.summary.counts()}
 
 
 def examine(url: str | Path, scheduler: str | None = None) -> AnalysisResult:
@@ -93,21 +100,33 @@ def analyze(url: str | Path, scheduler: str | None = None) -> dict[str, Any]:
     Raises:
         NotASweep: see `open_sweep`.
         NotWritable: the groups cannot be written.
-        NoScheduler: no scheduler answers.
+        NoScheduler: no scheduler answers, or its cluster gives up.
 
     >>> analyze("missing.zarr")
     Traceback (most recent call last):
     widesweep.analysis.errors.NotASweep: missing.zarr: ...
     """
     result = examine(url, scheduler)
+    write(url, result)
+    return result.as_json()
+
+
+def write(url: str | Path, result: AnalysisResult) -> None:
+    """Write the groups /fits and /laws in place of older ones.
+
+    Raises:
+        NotWritable: they cannot be written.
+
+    >>> write.__name__
+    'write'
+    """
     try:
         if result.summary.fits is not None:
             _write(url, "fits", result.summary.fits)
         _write(url, "laws", law_table(result.law_results))
         _consolidate_again(url)
     except OSError as error:
-        raise NotWritable(f"{url}: /fits and /laws cannot be written ({first_line(error)}).") from error
-    return {"laws": result.laws, "cells": result.summary.counts()}
+        raise NotWritable(url, error) from error
 
 
 def law_table(law_results: tuple[LawResult, ...]) -> xr.Dataset:
@@ -154,15 +173,32 @@ def _on(scheduler: str | None) -> Iterator[None]:
         with dask.config.set(scheduler="threads"):
             yield
         return
-    from distributed import Client
+    from distributed import Client, KilledWorker
+    from distributed.client import FutureCancelledError
 
     try:
+        _check_answers(scheduler)
         client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)  # type: ignore[no-untyped-call]  # untyped library
     except (OSError, ValueError) as error:
         hint = "Start one with `dask scheduler`, or leave --scheduler out to use threads here."
         raise NoScheduler(f"{scheduler}: no Dask scheduler answers ({first_line(error)}). {hint}") from error
     with client:
-        yield
+        try:
+            yield
+        except (OSError, KilledWorker, FutureCancelledError) as error:
+            hint = "Its workers need this environment, and the store at the same address."
+            found = f"the Dask cluster did not end the analysis ({first_line(error)})"
+            raise NoScheduler(f"{scheduler}: {found}. {hint}") from error
+
+
+def _check_answers(scheduler: str) -> None:
+    """Whether a scheduler listens there: Dask itself would ask for long, and wait for a web server."""
+    address = urlsplit(scheduler)
+    if not address.hostname or not address.port:
+        return
+    with socket.create_connection((address.hostname, address.port), timeout=CONNECT_S) as connection:
+        if address.scheme == "tcp" and not connection.recv(1):  # a scheduler speaks first
+            raise OSError("it hung up")
 
 
 def _write(url: str | Path, group: str, dataset: xr.Dataset) -> None:

@@ -2,15 +2,19 @@
 
 AnalysisError (ValueError)
 ├── NotASweep      the address holds no sweep that this version reads: give another address
-├── NotWritable    the laws cannot be written into the store: check permissions, or copy the store
-└── NoScheduler    no Dask scheduler answers: start one, or leave --scheduler out
+├── NotWritable    the laws cannot be written into the store: a right or room is missing
+└── NoScheduler    no Dask scheduler answers, or its cluster gave up: start one, or leave --scheduler out
 """
 
 from __future__ import annotations
 
+import errno
+
 
 class AnalysisError(ValueError):
-    """Something that the user can put right."""
+    """Something that the user can put right; a command ends with `exit_code`."""
+
+    exit_code = 2
 
 
 class NotASweep(AnalysisError):  # noqa: N818  (says what is so, as the others)
@@ -18,11 +22,21 @@ class NotASweep(AnalysisError):  # noqa: N818  (says what is so, as the others)
 
 
 class NotWritable(AnalysisError):  # noqa: N818  (says what is so, as the others)
-    """The groups /fits and /laws cannot be written."""
+    """The groups /fits and /laws cannot be written.
+
+    Attributes:
+        read_only: whether this user may only read the store; else a disk or a server refused.
+    """
+
+    def __init__(self, url: object, error: OSError) -> None:
+        """Keeps the gist of what the system said."""
+        self.read_only = isinstance(error, PermissionError) or error.errno in (errno.EROFS, errno.EACCES)
+        reason = error.strerror or first_line(error)
+        super().__init__(f"{url}: the laws were not stored ({reason}); what was measured is as it was.")
 
 
 class NoScheduler(AnalysisError):  # noqa: N818  (says what is so, as the others)
-    """No Dask scheduler answers at the address."""
+    """No Dask scheduler answers at the address, or its cluster gave up."""
 
 
 def first_line(error: BaseException) -> str:

@@ -11,9 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from widesweep.pipeline.commands import fail, handle_errors, leave_lost_cluster, print_json
+from widesweep.pipeline.commands import (
+    fail,
+    handle_errors,
+    leave_lost_cluster,
+    print_anywhere,
+    print_json,
+    report_defect,
+)
 from widesweep.pipeline.config.store_path import expanded
-from widesweep.pipeline.errors import DamagedError, InputError, WidesweepError
+from widesweep.pipeline.errors import DamagedError, InputError
 from widesweep.pipeline.launch import app as submit
 
 app = typer.Typer(
@@ -43,10 +50,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and n
 
 def main() -> None:
     """The entry point."""
+    print_anywhere()
     try:
         app()
     except SystemExit as error:
         leave_lost_cluster(error)
+    except Exception as error:
+        report_defect(error)
 
 
 def _version(wanted: bool) -> None:
@@ -190,23 +200,24 @@ def analyze(
         ),
     ] = None,
     json: Json = False,
-) -> None:
-    """Fit the laws and write them into the store."""
+) -> int:
+    """Fit the laws and write them into the store; a store that is read-only is analysed all the same."""
     from widesweep import analysis
 
     store = expanded(store)
     _check_store(store)
+    with _damage_told(store):
+        found = analysis.examine(store, scheduler)
+    refused: analysis.NotWritable | None = None
     try:
-        with _damage_told(store):
-            found = analysis.analyze(store, scheduler)
-    except analysis.AnalysisError as error:
-        fail(str(error), InputError.exit_code)
-    except OSError as error:
-        if scheduler is None:
-            raise
-        wanted = "--scheduler is a running Dask scheduler's address, such as tcp://10.0.0.1:8786"
-        raise InputError(f"--scheduler {scheduler}", str(error), wanted, "Nothing was written.") from None
-    print_json(found) if json else print(analysis.table(found["laws"]))
+        analysis.write(store, found)
+    except analysis.NotWritable as error:
+        refused = error
+    content = found.as_json() | {"stored": refused is None}
+    print_json(content) if json else print(analysis.table(content["laws"]))
+    if refused is not None:
+        print(refused, file=sys.stderr, flush=True)
+    return 0 if refused is None or refused.read_only else 1
 
 
 @app.command()
@@ -239,7 +250,6 @@ def refine(
     json: Json = False,
 ) -> int:
     """Add the cells that shrink a law's interval fastest, in rounds; the same command goes on."""
-    from widesweep import analysis
     from widesweep.pipeline import refine as refining
     from widesweep.pipeline.refine import goal
     from widesweep.pipeline.store import status as statuses
@@ -247,11 +257,8 @@ def refine(
     store = expanded(store)
     _check_store(store)
     wanted = goal.parse(law, interval, budget, dry_run=dry_run)
-    try:
-        with _damage_told(store):
-            found = refining.refine(store, wanted, address, dry_run=dry_run)
-    except analysis.NotASweep as error:
-        fail(str(error), InputError.exit_code)
+    with _damage_told(store):
+        found = refining.refine(store, wanted, address, dry_run=dry_run)
     print_json(found) if json else print(refining.text(found))
     return int(not dry_run and _failed(statuses.status(store)))
 
@@ -296,9 +303,9 @@ def _damage_told(url: str) -> Iterator[None]:
     """What a damaged chunk, or an array's damaged metadata, makes readers raise, told by name."""
     try:
         yield
-    except (WidesweepError, typer.Exit):
-        raise
     except Exception as error:
+        if hasattr(error, "exit_code"):  # one of ours, or of typer's
+            raise
         from widesweep.pipeline.store import repair as damage
         from widesweep.pipeline.store.reader import Store
 

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
+import io
 import json
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec
 
 import typer
 
-from widesweep.pipeline.errors import ClusterLostError, WidesweepError
+from widesweep.pipeline.errors import ClusterLostError, MissingLibraryError, WidesweepError
 
 P = ParamSpec("P")
 INTERRUPTED = 130
+ASCII = {
+    "α": "alpha",
+    "δ": "delta",
+    "η": "eta",
+    "κ": "kappa",
+    "λ": "lambda",
+    "σ": "sigma",
+    "Θ": "Theta",
+    "–": "-",
+    "−": "-",
+    "×": "x",
+    "·": "*",
+    "…": "...",
+    "≤": "<=",
+    "≥": ">=",
+    "½": "1/2",
+    "²": "^2",
+    "∞": "inf",
+    "‖": "||",
+    "√": "sqrt ",
+    "Σ": "sum ",
+    "ü": "ue",
+    "ö": "oe",
+    "’": "'",
+}
 _lost: list[ClusterLostError] = []  # what ended this process's command
 
 
@@ -25,10 +54,16 @@ def handle_errors(command: Callable[P, int | None]) -> Callable[P, None]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             code = command(*args, **kwargs) or 0
-        except WidesweepError as error:
+        except ModuleNotFoundError as error:
+            if (error.name or "widesweep").partition(".")[0] == "widesweep":
+                raise
+            fail(str(MissingLibraryError(error.name or "")), MissingLibraryError.exit_code)
+        except (WidesweepError, ValueError) as error:  # every class of ours says how a command ends
+            if not hasattr(error, "exit_code"):
+                raise
             if isinstance(error, ClusterLostError):
                 _lost.append(error)
-            fail(str(error), error.exit_code)
+            fail(str(error), int(error.exit_code))
         except KeyboardInterrupt:
             fail(
                 "Interrupted; what was finished is stored. Run the same command again to resume.", INTERRUPTED
@@ -49,6 +84,44 @@ def leave_lost_cluster(error: SystemExit) -> NoReturn:
         sys.stderr.flush()
         os._exit(error.code if isinstance(error.code, int) else 1)
     raise error
+
+
+def report_defect(error: Exception) -> NoReturn:
+    """Ends the process after an error that nobody foresaw: one line, and the traceback in a file."""
+    lines = [f"widesweep {_version()}", f"command: {sys.argv}", *traceback.format_exception(error)]
+    try:
+        descriptor, log = tempfile.mkstemp(prefix="widesweep-", suffix=".log", text=True)
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write("\n".join(lines))
+        place = f"{log} holds the details"
+    except OSError as refused:
+        place = f"the details could not be kept ({refused.strerror or refused})"
+    kind, first = type(error).__name__, (str(error).strip().splitlines() or ["no message"])[0][:200]
+    found = "".join(c if c.isprintable() else " " for c in f"{kind}: {first}")
+    print(f"This is a defect of widesweep ({found}); {place}: please report it.", file=sys.stderr, flush=True)
+    raise SystemExit(1)
+
+
+def _version() -> str:
+    import importlib.metadata
+
+    return importlib.metadata.version("widesweep")
+
+
+def print_anywhere() -> None:
+    """Lets output reach a terminal that lacks our letters: λ becomes lambda, others an escape."""
+    codecs.register_error("widesweep", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="widesweep")
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    plain = "".join(ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in text)
+    return plain, error.end
 
 
 def fail(message: str, code: int) -> NoReturn:

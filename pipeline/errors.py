@@ -9,6 +9,7 @@ class WidesweepError(Exception):
     ```
     WidesweepError
     ├── InputError     the user changes the input and tries again; exit 2, nothing was written
+    │   └── MissingLibraryError  a library that this command needs is not installed; exit 2
     ├── ClusterError   Ray did not start; the machine is at fault, not the input; exit 1
     │   └── ClusterLostError  its head has gone while a sweep ran; what is stored is safe; exit 1
     ├── StorageError   the store cannot be read or written now; what is stored is safe; exit 1
@@ -62,6 +63,23 @@ class CollectedInputError(InputError):
         if len(shown) < len(self.errors):
             lines.append(f"… and {len(self.errors) - len(shown)} more.")
         return "\n".join([*lines, self.next_step])
+
+
+class MissingLibraryError(InputError):
+    """A command needs a library that is not there.
+
+    >>> print(MissingLibraryError("dask"))
+    dask: it is not installed; this command needs it. `pip install dask` brings it.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Ray has a substitute, which the next step names."""
+        self.name = name.partition(".")[0]
+        wanted, next_step = "this command needs it", f"`pip install {self.name}` brings it."
+        if self.name == "ray":
+            wanted = "clusters and long sweeps need it"
+            next_step = "`pip install ray` brings it; `--scheduler local` does without. Nothing was started."
+        super().__init__(self.name, "it is not installed", wanted, next_step)
 
 
 class ClusterError(WidesweepError):

@@ -117,7 +117,10 @@ def as_svg(figure: Figure) -> str:
 
 @contextmanager
 def _style() -> Iterator[None]:
-    with mpl.rc_context(STYLE):
+    """Matplotlib's own defaults and ours: the user's matplotlibrc, such as text.usetex, changes nothing."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -117,3 +118,13 @@ def test_a_crowd_is_not_listed() -> None:
     crowd = Plot("x", "y", tuple(Series("", x, x, x, x, of=(("seed", x),)) for x in (many, few)))
     made = point_table.table(crowd)
     assert (len(made.rows), made.unlisted, made.rows[0].series) == (5, 1600, 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_users_own_matplotlib_settings_change_nothing() -> None:
+    """A matplotlibrc with TeX, other lines and another font gives the same picture to the byte."""
+    plain = figures.as_svg(figures.draw(finding(grid(2, 2, 1))))
+    theirs = {"text.usetex": True, "lines.linewidth": 9.0, "axes.grid": True, "font.family": "serif"}
+    with mpl.rc_context(theirs):
+        assert figures.as_svg(figures.draw(finding(grid(2, 2, 1)))) == plain
+        assert mpl.rcParams["lines.linewidth"] == 9.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,16 @@ def test_a_scheduler_that_does_not_answer_is_one_message(
     with pytest.raises(NoScheduler, match="no Dask scheduler answers"):
         analyze(path, scheduler="tcp://127.0.0.1:9")
     assert issubclass(NoScheduler, AnalysisError)
+
+
+def test_what_listens_and_is_no_scheduler_is_one_message(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web server waits for its client to speak: Dask would wait for it for ever."""
+    monkeypatch.setattr("widesweep.analysis.analysis_result.CONNECT_S", 0.2)
+    told = pytest.raises(NoScheduler, match="no Dask scheduler answers")
+    with socket.create_server(("127.0.0.1", 0)) as silent, told:
+        analyze(store, scheduler=f"tcp://127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_the_table_shows_every_law(store: Path) -> None:

@@ -95,6 +95,7 @@ class DataError(ValueError):
     found: str
     wanted: str
     hint: str = ""
+    exit_code = 2
 
     def __str__(self) -> str:
         """One sentence with all four parts."""

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from widesweep.analysis.fitting.fit import Estimate
 from widesweep.analysis.laws import weight_drift
 from widesweep.analysis.laws.kinds.law_result import LawResult
-from widesweep.analysis.reading.cell_summary import DONE, CellSummary
-from widesweep.analysis.reading.requested import NOT_REQUESTED
+from widesweep.analysis.reading.cell_summary import DONE, NOT_REQUESTED, CellSummary
 from widesweep.analysis.refine.candidates import Candidates
 from widesweep.analysis.refine.forecasts import Forecast, forecast_laws
 from widesweep.analysis.refine.rounds import is_reached, next_round

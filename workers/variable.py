@@ -48,8 +48,8 @@ class Variable:
         return replace(self, dims=(*self.dims[:place], axis, *self.dims[place:]))
 
 
-PENDING, DONE, DIVERGED, FAILED = 0, 1, 2, 3
+PENDING, DONE, DIVERGED, FAILED, NOT_REQUESTED = range(5)
 STATUS_FLAGS = {
-    "flag_values": [PENDING, DONE, DIVERGED, FAILED],
-    "flag_meanings": "pending done diverged failed",
+    "flag_values": [PENDING, DONE, DIVERGED, FAILED, NOT_REQUESTED],
+    "flag_meanings": "pending done diverged failed not_requested",
 }

@@ -21,8 +21,7 @@ from widesweep.analysis.laws.kinds.law_result import (
 )
 from widesweep.analysis.laws.kinds.points import constant, coordinates, rate_axis
 from widesweep.analysis.reading.axes import spoken
-from widesweep.analysis.reading.cell_summary import CellSummary
-from widesweep.analysis.reading.requested import NOT_REQUESTED
+from widesweep.analysis.reading.cell_summary import NOT_REQUESTED, CellSummary
 
 Array = NDArray[np.float64]
 

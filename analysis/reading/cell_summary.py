@@ -13,10 +13,9 @@ from dask.base import compute
 from widesweep.analysis.fitting import rates
 from widesweep.analysis.fitting.cell_fits import cell_fits
 from widesweep.analysis.reading.derived import derived
-from widesweep.analysis.reading.requested import told_apart
 from widesweep.analysis.reading.sweep import cell_counts, configuration
 
-DONE = 1
+DONE, NOT_REQUESTED = 1, 4
 CELL = ("width", "depth", "seed", "learning_rate")
 
 
@@ -80,15 +79,13 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> CellSummary:
     config = configuration(tree)
     lazy: dict[str, xr.Dataset] = {"theory": _theory(tree)}
     if "training" in tree.children:
-        training = told_apart(_sane(tree["training"].to_dataset()), tree.attrs.get("asked"), parts=True)
-        training = _complete(training)
+        training = _complete(_where_trained(_sane(tree["training"].to_dataset())))
         predicted = tree["theory"].to_dataset() if "theory" in tree.children else xr.Dataset()
         derivatives = derived(config, training, predicted).where(training["status"] == DONE)
         lazy["cells"] = last_records(training, variables).assign(derivatives)
         lazy["fits"] = fitted(config, training)
     if "initialization" in tree.children:
-        drawn = _sane(tree["initialization"].to_dataset())
-        lazy["initialization"] = told_apart(drawn, tree.attrs.get("asked"), parts=False)
+        lazy["initialization"] = _sane(tree["initialization"].to_dataset())
     (loaded,) = compute(lazy)  # type: ignore[no-untyped-call]  # untyped library
     return CellSummary(
         config, loaded.get("cells"), loaded.get("fits"), loaded.get("initialization"), loaded["theory"]
@@ -146,6 +143,16 @@ def _sane(group: xr.Dataset) -> xr.Dataset:
     if "status" not in group:
         return group
     return group.assign(status=group["status"].fillna(0).astype(np.int8))
+
+
+def _where_trained(training: xr.Dataset) -> xr.Dataset:
+    """The widths and depths with a requested cell: laws must not look for the deepest networks elsewhere."""
+    requested = training["status"] != NOT_REQUESTED
+    if bool(requested.all()):
+        return training
+    axes = [axis for axis in ("width", "depth") if axis in requested.dims]
+    others = {axis: [dim for dim in requested.dims if dim != axis] for axis in axes}
+    return training.isel({axis: np.flatnonzero(requested.any(others[axis]).values) for axis in axes})
 
 
 def _complete(training: xr.Dataset) -> xr.Dataset:

@@ -13,8 +13,8 @@ import xarray as xr
 
 from widesweep.analysis.errors import NotASweep, first_line
 
-SCHEMA_VERSION = 1
-STATUS = ("pending", "done", "diverged", "failed")
+SCHEMA_VERSION = 2
+STATUS = ("pending", "done", "diverged", "failed", "not_requested")
 AXES = ("width", "depth", "output_scale", "corrupted_fraction", "seed", "learning_rate")
 CHUNK_BYTES = "16MiB"
 

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from widesweep.pipeline.execution.signals import StopFlag
 from widesweep.pipeline.execution.worker import Outcome, Sweep
 from widesweep.pipeline.plan import blocks as plans
 from widesweep.pipeline.plan import data as data_source
-from widesweep.pipeline.plan import draws, gpu_shares, machine_speed, scheduling
+from widesweep.pipeline.plan import gpu_shares, machine_speed, scheduling
 from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.plan.blocks import Block, Plan
 from widesweep.pipeline.plan.scheduling import Name
@@ -185,6 +185,8 @@ def _prepare(sweep: SweepFile, url: str, data: Data | None, cores: int, *, repai
             sweep, cores, store.seeds_per_block, store.rates_per_block, store.parts_per_block
         )
         growth.grow(store, plan, predict.predict(sweep.config, data), _index(data), sweep.requested)
+    elif damaged:
+        growth.mark_requested(url, sweep.config, sweep.requested)
 
 
 def _index(data: Data | None) -> np.ndarray:
@@ -221,7 +223,6 @@ def _run_pending(
     )  # fmt: skip
     shares = store.shares(*states)
     cost_s = float((plan.block_seconds() * shares)[order].sum())
-    wanted = _Wanted.of(store)
     book = Journal(store.url)
     state = "interrupted"
     try:
@@ -231,8 +232,7 @@ def _run_pending(
             watch = _Watch(store, book, progress, plan, pooling, before)
             watch.pool(store.unpooled_pairs())
             blocks = (
-                _block(plan, int(i), states if int(i) in mixed else (), float(shares[i]), wanted)
-                for i in order
+                _block(plan, int(i), states if int(i) in mixed else (), float(shares[i])) for i in order
             )
             left = checkpoints.names(store.url)
             blocks = (_limited(block, left, progress.correction) for block in blocks)
@@ -247,41 +247,10 @@ def _run_pending(
         objects.with_retries(store.url, lambda: store_create.consolidate(store.url))
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What a refined store asks for.
-
-    Attributes:
-        cells: shape (widths, depths, variants, seeds, learning rates).
-        parts: of random networks, shape (widths, depths, parts).
-    """
-
-    cells: np.ndarray
-    parts: np.ndarray
-
-    @staticmethod
-    def of(store: Store) -> _Wanted | None:
-        """What a store asks for; None: all of its grid."""
-        if store.requested is None:
-            return None
-        return _Wanted(
-            requests.mask(store.requested, store.config),
-            draws.parts_requested(store.config, store.pair_draws),
-        )
-
-    def inside(self, block: Block) -> Any:
-        """The same of one block, as it holds it."""
-        if block.kind == "parts":
-            return tuple(self.parts[block.width, block.depth, block.part_start : block.part_stop].tolist())
-        seeds, rates = slice(block.seed_start, block.seed_stop), slice(block.rate_start, block.rate_stop)
-        return tuple(map(tuple, self.cells[block.width, block.depth, block.variant, seeds, rates].tolist()))
-
-
-def _block(plan: Plan, index: int, recompute: tuple[int, ...], share: float, wanted: _Wanted | None) -> Block:
+def _block(plan: Plan, index: int, recompute: tuple[int, ...], share: float) -> Block:
     """A block with what of it is to be computed, and its cost for that."""
     block = plan.block(index)
-    requested = wanted.inside(block) if wanted is not None and recompute else ()
-    return replace(block, recompute=recompute, requested=requested, cost_s=block.cost_s * share)
+    return replace(block, recompute=recompute, cost_s=block.cost_s * share)
 
 
 def _limited(block: Block, left: frozenset[str], correction: float) -> Block:

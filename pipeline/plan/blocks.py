@@ -48,7 +48,6 @@ class Block:
         recompute: states of the cells to compute, where others of the block are kept; empty: all cells.
         part_start: number of its first part of random networks' draws.
         part_stop: number past its last part.
-        asked: which cells, by seed and learning rate, or which parts the sweep asks for; empty: all.
         resume: whether an earlier attempt may have left a checkpoint.
         split: batches are so many times smaller than memory seems to allow, after it ran out.
         limit_s: longest time without a sign of life; 0: any.
@@ -70,7 +69,6 @@ class Block:
     recompute: tuple[int, ...] = ()
     part_start: int = 0
     part_stop: int = 0
-    requested: tuple[tuple[bool, ...], ...] | tuple[bool, ...] = ()
     resume: bool = False
     split: int = 1
     limit_s: float = 0.0

@@ -12,8 +12,7 @@ from widesweep.pipeline.config.region import Requested, part
 from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.plan import draws as sampling
 
-ATTRIBUTE = "asked"
-NOT_REQUESTED = 4  # stands for "pending, but not requested" where states are counted; no store holds it
+ATTRIBUTE = "requested"
 
 
 def of_config(config: SweepConfig) -> Requested:

@@ -54,7 +54,7 @@ class Record:
 
     def finish(self, cost_s: float, found: dict[str, Any]) -> None:
         """What the last round cost, and what came out."""
-        del self.rounds[-1]["asked"]
+        del self.rounds[-1]["requested"]
         self.rounds[-1] |= {"state": DONE, "cost_s": cost_s, "found": found}
         self._write()
 

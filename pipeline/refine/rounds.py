@@ -59,7 +59,7 @@ def refine(url: str, goal: Goal, address: str | None = None, *, dry_run: bool = 
         return _result(look, book.of(goal), stopped) | {"proposal": step and _shown(step)}
     if book.unfinished is not None:
         book.interrupted()
-        run(proposal.again(sweep, book.unfinished["asked"]), url, address)
+        run(proposal.again(sweep, book.unfinished["requested"]), url, address)
     elif Store(url).attributes.get(GROWING) or len(Store(url).blocks_with(PENDING)):
         run(sweep, url, address)
     while True:
@@ -179,7 +179,7 @@ def _round(look: Snapshot, step: Proposal, goal: Goal, book: Record, address: st
     """Records a round and runs it; what comes out is recorded after the next look."""
     _say(len(book.of(goal)) + 1, step)
     assert step.sweep.requested is not None
-    before = {"core_s_before": _core_s(look.store.url), "asked": step.sweep.requested.text()}
+    before = {"core_s_before": _core_s(look.store.url), "requested": step.sweep.requested.text()}
     book.begin({"goal": goal.record(), "known": look.known, **before, **_shown(step)})
     run(step.sweep, look.store.url, address)
 

@@ -79,8 +79,6 @@ class ChunkWriter:
         region = _region(block, array)
         status = self._read(array, region)
         failed = np.isin(status, block.recompute or (PENDING,))
-        if block.requested:
-            failed &= np.array(block.requested, dtype=bool)
         if texts is not None:
             kept = np.asarray(self._read(texts, region), dtype=object)
             kept[failed] = reason
@@ -92,8 +90,7 @@ class ChunkWriter:
         """What of a block is to be computed: cells, shape (seeds, learning rates), or parts, (parts,)."""
         array = self._arrays[block.kind]["status"]
         status = self._of_block(array, block)
-        wanted = np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)
-        return wanted & np.array(block.requested, dtype=bool) if block.requested else wanted
+        return np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)
 
     def stored(self, block: Block) -> dict[str, np.ndarray]:
         """What the store holds of a block, by variable, without the axes on which a block is one value."""

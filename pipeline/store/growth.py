@@ -28,6 +28,7 @@ from widesweep.pipeline.plan.blocks import Plan
 from widesweep.pipeline.predict.prediction import Prediction
 from widesweep.pipeline.store import address, objects, part_growth, schema, template
 from widesweep.pipeline.store.reader import Store
+from widesweep.workers.variable import NOT_REQUESTED, PENDING
 
 GROWING = "growing"  # root attribute while a growth is under way; the same command ends it
 
@@ -62,7 +63,7 @@ def is_needed(sweep: SweepFile, store: Store) -> bool:
     ours, theirs = (
         [tuple(_values(config, axis)) for axis in AXES] for config in (sweep.config, store.config)
     )
-    if sampling.draws(sweep.config) != sampling.draws(store.config) or not store.has_parts:
+    if sampling.draws(sweep.config) != sampling.draws(store.config):
         return True
     return ours != theirs or sweep.requested != store.requested or bool(store.attributes.get(GROWING))
 
@@ -99,12 +100,33 @@ def grow(
     objects.with_retries(store.url, lambda: _grow_run(store, plan))
     part_growth.reopen(store, plan.config, requests.pair_draws(requested, plan.config))
     _set_root(store.url, plan.config, requested, growing=True)
-    part_growth.add(store, groups)
     for name, group in groups.items():
         for array in group.arrays if name != "run" else ():
             objects.with_retries(store.url, partial(_fit, store.url, name, array))
+    mark_requested(store.url, plan.config, requested)
     objects.with_retries(store.url, lambda: template.consolidate(store.url))
     _set_root(store.url, plan.config, requested, growing=False)
+
+
+def mark_requested(url: str, config: SweepConfig, requested: Requested | None) -> None:
+    """Makes pending cells that are not requested `not_requested`, and those that are now pending again."""
+    if requested is None:
+        return
+    pairs, wanted = requests.pair_draws(requested, config), {}
+    if config.training is not None:
+        cells = requests.mask(requested, config)
+        wanted["training"] = cells if config.variant_axis is not None else cells[:, :, 0]
+    if config.initialization is not None:
+        wanted |= {"initialization": pairs > 0, "parts": sampling.parts_requested(config, pairs)}
+    for name, mask in wanted.items():
+        objects.with_retries(url, partial(_mark, url, name, mask))
+
+
+def _mark(url: str, group: str, wanted: np.ndarray) -> None:
+    array = _open(url, group, "status")
+    status = np.asarray(array[...])
+    open_ = np.isin(status, (PENDING, NOT_REQUESTED))
+    array[...] = np.where(open_, np.where(wanted, PENDING, NOT_REQUESTED), status)
 
 
 def _fit(url: str, group: str, wanted: schema.Array) -> None:

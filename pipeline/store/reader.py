@@ -15,7 +15,7 @@ from widesweep.pipeline.errors import DamagedError, InputError
 from widesweep.pipeline.plan import draws, requested
 from widesweep.pipeline.store import address, chunks, metadata_check, objects, repair
 from widesweep.pipeline.store import schema as store_schema
-from widesweep.workers.variable import DIVERGED, DONE, FAILED, PENDING
+from widesweep.workers.variable import DIVERGED, DONE, FAILED, NOT_REQUESTED, PENDING
 
 STORED = ("run", "training", "initialization", "parts")
 STATES = {"pending": PENDING, "done": DONE, "diverged": DIVERGED, "failed": FAILED}
@@ -27,7 +27,7 @@ class Store:
     Attributes:
         url: its address.
         config: the config it was made from, with the grid that its arrays cover.
-        asked: which cells of that grid are asked for, once the sweep has been refined; None: all.
+        requested: which cells of that grid are, once the sweep has been refined; None: all.
         attributes: the root's.
     """
 
@@ -76,13 +76,8 @@ class Store:
 
     @property
     def parts_per_block(self) -> int | None:
-        """Length of a chunk along `part`; None without random networks, and in a store older than parts."""
-        return int(self._array("parts", "status").chunks[2]) if "parts" in self._groups else None
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether there is room for every part of random networks that the config has."""
-        return self.config.initialization is None or "parts" in self._groups
+        """Length of a chunk along `part`; None without random networks."""
+        return None if self.config.initialization is None else int(self._array("parts", "status").chunks[2])
 
     @property
     def pair_draws(self) -> np.ndarray:
@@ -114,7 +109,7 @@ class Store:
     def mixed_blocks(self, *states: int) -> set[int]:
         """Numbers of the blocks with cells in these states and cells in others."""
         inside = self._count_in_blocks(states)
-        others = self._count_in_blocks({*STATES.values(), requested.NOT_REQUESTED} - set(states))
+        others = self._count_in_blocks({*STATES.values(), NOT_REQUESTED} - set(states))
         return set(np.flatnonzero((inside > 0) & (others > 0)).tolist())
 
     def finished_blocks(self) -> np.ndarray:
@@ -122,12 +117,12 @@ class Store:
         return np.asarray(self._count_in_blocks([PENDING]) == 0)
 
     def requested_blocks(self) -> np.ndarray:
-        """Whether any cell of each block of the plan is asked for, shape (blocks,)."""
+        """Whether any cell of each block of the plan is requested, shape (blocks,)."""
         return np.asarray(self._count_in_blocks(STATES.values()) > 0)
 
     def shares(self, *states: int) -> np.ndarray:
         """Share of each block's cells that are in these states, shape (blocks,)."""
-        every = self._count_in_blocks({*STATES.values(), requested.NOT_REQUESTED})
+        every = self._count_in_blocks({*STATES.values(), NOT_REQUESTED})
         return np.asarray(self._count_in_blocks(states) / every)
 
     def failures(self, most: int) -> dict[str, str]:
@@ -147,46 +142,32 @@ class Store:
         return result
 
     def training_status(self) -> np.ndarray:
-        """Status of each cell, shape (widths, depths, variants, seeds, learning rates).
-
-        A pending cell that is not asked for has a state of its own, `NOT_REQUESTED`, and counts as nothing.
-        """
+        """Status of each cell, shape (widths, depths, variants, seeds, learning rates)."""
         grid, variants = self.config.grid, len(self.config.variants)
         shape = (len(grid.width), len(grid.depth), variants, len(grid.seeds), len(grid.learning_rates))
-        status = _padded(self._with_variants(self._read("training", "status")), shape)
-        return (
-            status if self.requested is None else _told(status, requested.mask(self.requested, self.config))
-        )
+        return _padded(self._with_variants(self._read("training", "status")), shape)
 
     def initialization_status(self) -> np.ndarray:
         """Status of the random networks, shape (widths, depths)."""
         shape = (len(self.config.grid.width), len(self.config.grid.depth))
-        status = _padded(self._read("initialization", "status"), shape)
-        return status if self.requested is None else _told(status, self.pair_draws > 0)
+        return _padded(self._read("initialization", "status"), shape)
 
     def part_status(self) -> np.ndarray:
-        """Status of the random networks' draws, shape (widths, depths, parts); else the pair's."""
-        pairs = self.initialization_status()
-        shape = (*pairs.shape, draws.parts(self.config))
-        if "parts" not in self._groups:
-            return np.broadcast_to(pairs[..., None], shape)
-        status = _padded(self._read("parts", "status"), shape)
-        if self.requested is None:
-            return status
-        return _told(status, draws.parts_requested(self.config, self.pair_draws))
+        """Status of the random networks' draws, shape (widths, depths, parts)."""
+        grid = self.config.grid
+        shape = (len(grid.width), len(grid.depth), draws.parts(self.config))
+        return _padded(self._read("parts", "status"), shape)
 
     def unpooled_pairs(self) -> list[tuple[int, int]]:
         """(width, depth) indices whose draws are all stored, and what they say is not."""
-        if self.config.initialization is None or not self.has_parts:
+        if self.config.initialization is None:
             return []
         ready = (self.part_status() != PENDING).all(axis=2) & (self.initialization_status() == PENDING)
         return [(int(w), int(d)) for w, d in np.argwhere(ready)]
 
     def _part_failures(self, block: int) -> np.ndarray:
         """Reasons of the parts of a block, counted from the first block of parts."""
-        length, depths = self.parts_per_block, self.plan_shape[1]
-        if length is None:
-            return self._read("initialization", "failure", divmod(block, depths))
+        length, depths = self.parts_per_block or 1, self.plan_shape[1]
         pair, k = divmod(block, math.ceil(draws.parts(self.config) / length))
         return self._read("parts", "failure", (*divmod(pair, depths), slice(k * length, (k + 1) * length)))
 
@@ -290,11 +271,6 @@ def counts(status: np.ndarray) -> dict[str, int]:
         name: int(np.count_nonzero(status == STATES[name]))
         for name in ("done", "diverged", "failed", "pending")
     }
-
-
-def _told(status: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Status with pending cells that nobody asked for told apart."""
-    return np.where((status == PENDING) & ~wanted, requested.NOT_REQUESTED, status)
 
 
 def _padded(status: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

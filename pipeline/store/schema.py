@@ -13,7 +13,7 @@ from widesweep.pipeline.predict.prediction import Prediction
 from widesweep.workers import random_networks
 from widesweep.workers.variable import Variable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 LEARNING_RATE_ABSOLUTE = Variable(
     "learning_rate_absolute",

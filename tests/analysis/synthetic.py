@@ -18,7 +18,7 @@ LAMBDA_MAX = 2.0
 # Quantiles of `late_rates`.
 SHARES = (0.0, 0.005, 0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 LATE_RATES = (-6.05, -5.01, -4.7, -3.8, -2.99, -2.35, -1.43, -0.76, -0.22, 0.05, 0.21, 0.34, 0.41, 0.48, 0.6)
-FLAGS = {"flag_values": [0, 1, 2, 3], "flag_meanings": "pending done diverged failed"}
+FLAGS = {"flag_values": [0, 1, 2, 3, 4], "flag_meanings": "pending done diverged failed not_requested"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def write(path: Path, sweep: SyntheticSweep, *, consolidated: bool = True) -> Pa
     attrs = {
         "config": json.dumps(_config(sweep)),
         "config_hash": "0" * 16,
-        "schema_version": 1,
+        "schema_version": 2,
         "code_version": "0.1.0",
         "library_versions": json.dumps({"numpy": np.__version__}),
         "created": "2026-01-01T00:00:00+00:00",

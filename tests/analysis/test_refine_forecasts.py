@@ -16,8 +16,7 @@ from widesweep.analysis.laws import convergence, iterations, weight_drift
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.network_pairs import Logs, Pairs
 from widesweep.analysis.laws.kinds.ratio_law import EXACT
-from widesweep.analysis.reading.cell_summary import DONE, CellSummary
-from widesweep.analysis.reading.requested import NOT_REQUESTED
+from widesweep.analysis.reading.cell_summary import DONE, NOT_REQUESTED, CellSummary
 from widesweep.analysis.refine import draws, rounds
 from widesweep.analysis.refine import forecasts as law_forecasts
 from widesweep.analysis.refine.allocation import Allocation

@@ -123,7 +123,7 @@ def test_what_is_no_sweep_is_one_message(tmp_path: Path, case: str) -> None:
     elif case == "old_schema":
         zarr.open_group(str(path), mode="w", zarr_format=3, attributes={"config": "{}", "schema_version": 99})
     elif case == "bad_config":
-        zarr.open_group(str(path), mode="w", zarr_format=3, attributes={"config": "{", "schema_version": 1})
+        zarr.open_group(str(path), mode="w", zarr_format=3, attributes={"config": "{", "schema_version": 2})
     with pytest.raises(NotASweep) as caught:
         analyze(path)
     assert isinstance(caught.value, ValueError)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -179,26 +178,3 @@ def test_the_writer_takes_parts_of_its_own_chunk_alone(write_config: Write, tmp_
     task = InitializationBlock(8, 1, sweep.config.network, sweep.config.initialization, 0)  # type: ignore[arg-type]
     with pytest.raises(chunks.OwnershipError, match="asks for part"):
         chunks.writer(url, sweep.config.hash).write(part, random_networks.sample(task, [0]))
-
-
-@pytest.mark.usefixtures("in_process")
-def test_a_store_of_before_there_were_parts_is_finished(write_config: Write, tmp_path: Path) -> None:
-    """No group /parts, one pair pending: that one alone is drawn; all are once the draws grow."""
-    path = write_config(initialization={"draws": 1300}, **SIZES)
-    url = tmp_path / "a.zarr"
-    runs.run(configs.load(path), str(url))
-    wanted = stored(url)
-    shutil.rmtree(url / "parts")
-    (url / "initialization" / "status" / "c" / "1" / "0").unlink()
-    old = Store(str(url))
-    assert not old.has_parts
-    assert old.blocks_with(PENDING).tolist() == [2]
-    runs.run(configs.load(path), str(url))
-    xr.testing.assert_identical(stored(url), wanted)
-    drawn = xr.open_datatree(url, engine="zarr")["parts"].cumulants_sums.load()
-    assert np.isfinite(drawn[1, 0]).all()
-    assert np.isnan(drawn[0]).all()
-    more = configs.load(write_config("more.yaml", initialization={"draws": 2000}, **SIZES))
-    runs.run(more, str(url))
-    runs.run(more, str(tmp_path / "whole.zarr"))
-    xr.testing.assert_identical(stored(url), stored(tmp_path / "whole.zarr"))

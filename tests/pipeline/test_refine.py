@@ -30,6 +30,7 @@ from widesweep.pipeline.refine.measured_cost import Blocks
 from widesweep.pipeline.refine.proposal import Step
 from widesweep.pipeline.refine.snapshot import look_at
 from widesweep.pipeline.store.reader import Store
+from widesweep.workers.variable import DONE, NOT_REQUESTED
 
 Write = Callable[..., Path]
 Cell = tuple[int, int, int, float]
@@ -232,6 +233,34 @@ def test_the_config_of_a_refined_sweep_still_runs_and_still_grows(
     trained.clear()
     run(sweep_config.load(path, ["grid.width=[8, 16]"]), url)
     assert not trained
+
+
+def test_plain_xarray_sees_which_cells_were_never_requested(
+    sweep: tuple[Path, str], trained: list[Cell]
+) -> None:
+    """Status 4 for them alone; requested after all they are pending, then done; repair leaves the others."""
+    path, url = sweep
+    refine(url, Goal(("weight_drift",), interval=0.7 * interval(url)))
+    status = xr.open_zarr(url, group="training")["status"].load()
+    names = dict(zip(status.attrs["flag_values"], status.attrs["flag_meanings"].split(), strict=True))
+    assert names[NOT_REQUESTED] == "not_requested"
+    never = (status == NOT_REQUESTED).stack(cell=status.dims)
+    assert int(never.sum()) == status.size - 48 - len(trained) > 0
+    assert set(np.unique(status)) == {DONE, NOT_REQUESTED}
+    cells = never["cell"][never.values].values.tolist()
+    width, depth, seed, rate = next(cell for cell in cells if cell[0] not in (8, 16, 32))
+    place = [list(status[axis].values).index(value) for axis, value in (("width", width), ("depth", depth))]
+    (Path(url) / "training/status/c" / "/".join(map(str, place)) / "0/0").write_bytes(b"")
+    trained.clear()
+    run(sweep_config.load(path), url, repair=True)
+    xr.testing.assert_identical(xr.open_zarr(url, group="training")["status"].load(), status)
+    assert not set(trained) & set(cells)
+    trained.clear()
+    run(sweep_config.load(path, [f"grid.width=[8, 16, 32, {width}]"]), url)
+    after = xr.open_zarr(url, group="training")["status"]
+    assert int(after.sel(width=width, depth=depth, seed=seed, learning_rate=rate)) == DONE
+    assert 0 < len(trained) == len(set(trained))
+    assert set(trained) <= set(cells)
 
 
 def test_refined_cells_have_the_bits_of_a_full_grid(

@@ -73,7 +73,7 @@ def test_the_template_has_every_variable_with_its_dimensions_and_words(
     for group in ("training", "initialization", "theory", "run"):
         for array in tree[group].to_dataset(inherit=False).variables.values():
             assert {"units", "long_name"} <= set(array.attrs)
-    assert tree["training"]["status"].attrs["flag_meanings"] == "pending done diverged failed"
+    assert tree["training"]["status"].attrs["flag_meanings"] == "pending done diverged failed not_requested"
     assert (tree["training"]["status"] == 0).all()
     assert bool(tree["training"]["loss"].isnull().all())
     assert tree["training"]["learning_rate_absolute"].dims == ("width", "depth", "learning_rate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 from widesweep.analysis.refine.candidates import Candidates
 from widesweep.analysis.refine.law_forecast import LawForecast
 from widesweep.analysis.refine.predictive_interval import PredictiveInterval
-from widesweep.analysis.refine.program import Program
 
 Array = NDArray[np.float64]
 
 FEWEST_NEW = 4  # seeds of a width or depth that was not there: fewer say nothing of their own spread
-NEARLY_BEST = 0.8  # of the most that a second brings: among such groups the cheapest seed is taken
-STEPS_UP = 200  # seeds are rounded up in so many steps at most, whatever their number
+SLACK_GROWTH = 1.25  # cheap widths are narrow ones: what finite size leaves open may grow by this factor
+GROWTH = 20  # a step adds one seed, or one for each so many that a pair has
+MOST_SEEDS = 1e6
+FURTHEST = 1e6  # half-width that stands for none
+SHARPNESS = 30.0  # of the smooth minimum over laws: one that is a tenth further ahead counts e^-3
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,10 @@ def allocate(
 ) -> Allocation | None:
     """The cheapest seeds that bring every law's half-width to its goal; with a budget, as near as it allows.
 
-    A cost-weighted c-optimal design (`Program`), once for each learning rate alone and once for all together;
-    then whole seeds. A budget that does not suffice goes to what brings all laws the same share of their way
-    to their goals, in the logs.
+    A cost-weighted c-optimal design, built seed by seed: each goes where it shortens the intervals most per
+    second. Once for each learning rate alone and once for all together. The law that is furthest from its
+    goal, in the logs, counts most, so that a budget which does not suffice brings all laws the same share of
+    their way.
 
     Args:
         laws: forecasts of the laws to tighten.
@@ -62,17 +66,16 @@ def allocate(
     Returns:
         The allocation; None where no allowed one brings the laws nearer.
 
-    Source: Elfving 1952 (c-optimality).
+    Source: Elfving 1952 (c-optimality); Wynn 1970 (sequential designs).
     """
     rates = len(candidates.rates)
     masks = [np.arange(rates) == r for r in range(rates)] + (
         [np.ones(rates, dtype=bool)] if rates > 1 else []
     )
-    programs = [Program(tuple(laws), candidates, tuple(goals), mask) for mask in masks]
+    designs = [_Design(tuple(laws), candidates, tuple(goals), mask) for mask in masks]
+    found = [each for each in (design.built(budget_s) for design in designs) if each is not None]
     if budget_s is None:
-        found = [each for each in (_cheapest(p) for p in programs) if each is not None]
         return min(found, key=lambda each: each.cost_s, default=None)
-    found = [each for each in (_nearest(p, budget_s) for p in programs) if each is not None]
     return max(found, key=lambda each: each.reached, default=None)
 
 
@@ -91,79 +94,94 @@ def share_of(
     )
 
 
-def _cheapest(program: Program) -> Allocation | None:
-    """Whole seeds that reach the goals; None where nothing does."""
-    solution = program.solve(None)
-    if solution is None:
-        return None
-    whole, open_ = _rounded_down(program, solution)
-    for turn in range(STEPS_UP):
-        if program.met(whole) or not open_.any():
-            break
-        step = 1.0 if turn < STEPS_UP / 2 else max(1.0, float(np.floor(whole.sum() / STEPS_UP)))
-        whole = whole + _best_step(program, whole, open_, step)
-    return _allocation(program, _trimmed(program, whole)) if program.met(whole) else None
+@dataclass(frozen=True)
+class _Design:
+    """Seeds that train at some learning rates, and how far they bring laws towards their goals."""
 
+    laws: tuple[LawForecast, ...]
+    candidates: Candidates
+    goals: tuple[float, ...]
+    rates: NDArray[np.bool_]
 
-def _trimmed(program: Program, whole: Array) -> Array:
-    """Seeds that rounding added and the goals do not need are taken away, costliest first."""
-    price = program.candidates.unit_s(program.rates)
-    for place in sorted(np.argwhere(whole > 0).tolist(), key=lambda each: -price[each[0], each[1]]):
-        for _ in range(STEPS_UP):
-            less = whole.copy()
-            less[place[0], place[1]] -= 1.0
-            if less.min() < 0 or not program.met(less):
-                break
-            whole = less
-    return whole
+    def built(self, budget_s: float | None) -> Allocation | None:
+        """Steps until the goals are met or the budget is spent; None where neither gets anywhere."""
+        added, reached = np.zeros(self.candidates.allowed.shape), False
+        while not reached and (step := self._best_step(added, budget_s)) is not None:
+            added = added + step
+            reached = budget_s is None and self._met(added)
+        if not (reached or (budget_s is not None and added.any())):
+            return None
+        return self._allocation(self._trimmed(added) if reached else added)
 
+    def _best_step(self, added: Array, budget_s: float | None) -> Array | None:
+        """The seeds that bring the laws nearest per second, of those that are allowed."""
+        there = self.candidates.seeds.max(-1) + added
+        step = np.where(there == 0, FEWEST_NEW, np.maximum(1.0, np.floor(there / GROWTH)))
+        open_ = self.candidates.allowed & (there.sum() < MOST_SEEDS)
+        if budget_s is not None:
+            left = np.floor((budget_s - self.candidates.cost_s(added, self.rates)) / self._price)
+            open_ &= left >= np.where(there == 0, FEWEST_NEW, 1.0)
+            step = np.minimum(step, left)
+        places = np.argwhere(open_)
+        more = np.zeros((len(places), *added.shape))
+        more[np.arange(len(places)), *places.T] = step[open_]
+        worth = (self._nearness(added + more) - self._nearness(added)) / (step * self._price)[open_]
+        worth = np.where(self._unbiased(added, more), worth, -np.inf)
+        return more[int(np.argmax(worth))] if (worth > 0).any() else None
 
-def _nearest(program: Program, budget_s: float) -> Allocation | None:
-    """Whole seeds within a budget that come nearest to the goals; None where none are affordable."""
-    solution = program.solve(budget_s)
-    if solution is None:
-        return None
-    whole, open_ = _rounded_down(program, solution)
-    candidates, rates = program.candidates, program.rates
-    while candidates.cost_s(whole, rates) > budget_s and whole.any():  # new widths were rounded up
-        whole[np.unravel_index(int(np.argmax(whole * candidates.unit_s(rates))), whole.shape)] -= 1
-    for _ in range(STEPS_UP):
-        left = budget_s - candidates.cost_s(whole, rates)
-        affordable = open_ & (candidates.unit_s(rates) <= left)
-        if not affordable.any():
-            break
-        whole = whole + _best_step(program, whole, affordable, 1.0)
-    return _allocation(program, whole) if whole.any() else None
+    def _unbiased(self, added: Array, more: Array) -> NDArray[np.bool_]:
+        """Whether what finite size leaves open in each slope falls, or has grown by a quarter at most."""
+        good = np.ones(len(more), dtype=bool)
+        for law in self.laws:
+            first, now, after = (
+                law.slack(self.candidates.counts(each, self.rates))
+                for each in (0.0 * added, added, added + more)
+            )
+            good &= ~(after > np.maximum(SLACK_GROWTH * first, now))
+        return good
 
+    def _trimmed(self, added: Array) -> Array:
+        """Without seeds that the goals do not need: earlier steps foresaw less than later ones brought."""
+        for w, d in sorted(np.argwhere(added > 0).tolist(), key=lambda each: -self._price[*each]):
+            low, high = -1.0, float(added[w, d])  # the goals are met with `high`
+            while high - low > 1.0:
+                middle = np.floor((low + high) / 2.0)
+                less = added.copy()
+                less[w, d] = middle
+                low, high = (low, middle) if self._met(less) else (middle, high)
+            added[w, d] = high
+        return added
 
-def _rounded_down(program: Program, solution: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Whole seeds, of a new width or depth a few or none, and where rounding up may add."""
-    whole = np.floor(solution + 1e-6)
-    new = program.candidates.seeds.max(-1) == 0
-    few = new & (solution < FEWEST_NEW)
-    whole[few] = np.where(solution[few] < FEWEST_NEW / 2, 0, FEWEST_NEW)
-    return whole, program.candidates.allowed & ((whole > 0) | ~new)
+    def _allocation(self, added: Array) -> Allocation:
+        counts = self.candidates.counts(added, self.rates)
+        halves = tuple(float(law.half_width(counts)) for law in self.laws)
+        cost_s = self.candidates.cost_s(added, self.rates)
+        return Allocation(
+            added.astype(np.int64), self.rates, cost_s, halves, float(self._shares(added).min())
+        )
 
+    def _met(self, added: Array) -> bool:
+        return bool(self._shares(added).min() >= 1.0 - 1e-9)
 
-def _best_step(program: Program, whole: Array, where: NDArray[np.bool_], step: float) -> Array:
-    """The cheapest few seeds that are enough, else those that bring the worst law nearest per second."""
-    places = np.argwhere(where)
-    more = np.zeros((len(places), *whole.shape))
-    more[np.arange(len(places)), places[:, 0], places[:, 1]] = step
-    after = program.progress(whole + more)
-    price = program.candidates.unit_s(program.rates)[places[:, 0], places[:, 1]]
-    if (after >= 1.0).any():
-        return np.asarray(more[int(np.argmin(np.where(after >= 1.0, price, np.inf)))])
-    worth = (after - program.progress(whole)) / price
-    return np.asarray(more[int(np.argmin(np.where(worth >= NEARLY_BEST * worth.max(), price, np.inf)))])
+    def _nearness(self, added: Array) -> Array:
+        """A smooth minimum over laws of the share of the way to the goal; (…, width, depth) → (…)."""
+        shares = np.minimum(self._shares(added), 1.0)
+        return np.asarray(-np.log(np.exp(-SHARPNESS * shares).mean(-1)) / SHARPNESS)
 
+    def _shares(self, added: Array) -> Array:
+        """Of the way to its goal that each law has come, in the logs; (…, width, depth) → (…, laws)."""
+        goal = np.minimum(np.log(self.goals), self._now - 1e-6)
+        return np.asarray((self._now - self._logs(added)) / (self._now - goal))
 
-def _allocation(program: Program, whole: Array) -> Allocation:
-    counts = program.candidates.counts(whole, program.rates)
-    return Allocation(
-        whole.astype(np.int64),
-        program.rates,
-        program.candidates.cost_s(whole, program.rates),
-        tuple(float(law.half_width(counts)) for law in program.laws),
-        float(program.progress(whole)),
-    )
+    def _logs(self, added: Array) -> Array:
+        """log half-width of each law, (…, laws)."""
+        counts = self.candidates.counts(added, self.rates)
+        return np.log(np.minimum(np.stack([law.half_width(counts) for law in self.laws], axis=-1), FURTHEST))
+
+    @functools.cached_property
+    def _now(self) -> Array:
+        return self._logs(np.zeros(self.candidates.allowed.shape))
+
+    @functools.cached_property
+    def _price(self) -> Array:
+        return np.maximum(self.candidates.unit_s(self.rates), 1e-12)

@@ -19,7 +19,6 @@ from widesweep.pipeline.store import address
 
 PATIENCE_S = 300.0  # how long an object store may be gone before a run gives up
 MANY = 256  # objects asked for together
-ONE_REQUEST_BYTES = 32 * 2**20
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
 _REFUSALS = (errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENAMETOOLONG, errno.EMSGSIZE)
@@ -113,21 +112,12 @@ def put(url: str, files: Mapping[str, bytes], patience_s: float = PATIENCE_S) ->
     if not address.is_remote(url):
         root = address.local_path(url)
         for key, content in files.items():
-            with_retries(url, partial(_replace, root / key, [content]))
+            with_retries(url, partial(_replace, root / key, content))
         return
     system, path = address.filesystem(url)
     with_retries(
         url, lambda: system.pipe({f"{path}/{key}": content for key, content in files.items()}), patience_s
     )
-
-
-def put_parts(url: str, key: str, parts: Sequence[bytes | memoryview]) -> None:
-    """Puts one object of many parts, which are never joined on a disk's way; whole or not at all."""
-    if not address.is_remote(url):
-        with_retries(url, partial(_replace, address.local_path(url) / key, parts))
-        return
-    system, path = address.filesystem(url)
-    with_retries(url, partial(_upload, system, f"{path}/{key}", parts))
 
 
 def put_new(url: str, key: str, content: bytes) -> bool:
@@ -234,7 +224,7 @@ def _list(url: str, folder: str) -> list[str]:
     return [str(name).rpartition("/")[2] for name in found]
 
 
-def _replace(target: Path, parts: Sequence[bytes | memoryview]) -> None:
+def _replace(target: Path, content: bytes) -> None:
     part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
     try:
         try:
@@ -243,8 +233,7 @@ def _replace(target: Path, parts: Sequence[bytes | memoryview]) -> None:
             os.makedirs(target.parent, exist_ok=True)
             file = part.open("wb", buffering=0)
         with file:
-            for content in parts:
-                _write_all(file, content)
+            _write_all(file, content)
         part.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -252,21 +241,11 @@ def _replace(target: Path, parts: Sequence[bytes | memoryview]) -> None:
         raise
 
 
-def _write_all(file: io.FileIO, content: bytes | memoryview) -> None:
+def _write_all(file: io.FileIO, content: bytes) -> None:
     """All of it: one write takes 2 GiB at most, and on a disk that fills up less than it is given."""
     left = memoryview(content)
     while left:
         left = left[file.write(left) :]
-
-
-def _upload(system: Any, path: str, parts: Sequence[bytes | memoryview]) -> None:
-    """One request if it is small, else in pieces that become an object when the last one has arrived."""
-    if sum(len(part) for part in parts) <= ONE_REQUEST_BYTES:
-        system.pipe_file(path, b"".join(parts))
-        return
-    with system.open(path, "wb") as file:
-        for part in parts:
-            file.write(part)
 
 
 def _is_of_a_client(error: Exception) -> bool:

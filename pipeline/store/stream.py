@@ -52,7 +52,7 @@ class Stream:
         began = time.monotonic()
         self.alive()
         self.show(results)
-        objects.put_parts(self.url, self.key, checkpoints.encode(arrays, self.identity()))
+        objects.put(self.url, {self.key: checkpoints.encode(arrays, self.identity())})
         self.written += 1
         self.alive()
         took_s = time.monotonic() - began

@@ -128,7 +128,7 @@ def test_a_checkpoint_that_is_not_sound_is_not_used(
     if harm == "flip":
         content[-20] ^= 1
     elif harm == "another cell's":
-        place = content.index(b'"identity": "') + 13
+        place = content.index(b'"identity":"') + 12
         content[place] = ord("0") if content[place] != ord("0") else ord("1")
     else:
         del content[0 if harm == "empty" else len(content) // 2 :]
@@ -139,28 +139,27 @@ def test_a_checkpoint_that_is_not_sound_is_not_used(
     assert measured_bytes(url) == measured_bytes(calm)
 
 
-def test_a_checkpoint_is_a_safetensors_file() -> None:
-    """The format's own library reads the same arrays and the identity."""
-    library = pytest.importorskip("safetensors.numpy")
+def test_arrays_of_every_type_come_back() -> None:
+    """Numbers, shapes and types of a checkpoint, an empty array among them."""
     arrays = {
         "state.parameter.0": np.arange(6, dtype=np.float32).reshape(1, 2, 3),
         "result.status": np.array([1, 2, 0], dtype=np.int8),
         "steps": np.array([3, 2**63 - 1]),
         "cells": np.empty(0, dtype=np.int64),
     }
-    content = b"".join(checkpoints.encode(arrays, "mine"))
-    for found in (library.load(content), checkpoints.decode(content, "mine")):
-        assert set(found) == set(arrays)
-        for name, values in arrays.items():
-            np.testing.assert_array_equal(found[name], values)
-            assert found[name].dtype == values.dtype
+    found = checkpoints.decode(checkpoints.encode(arrays, "mine"), "mine")
+    assert found is not None
+    assert set(found) == set(arrays)
+    for name, values in arrays.items():
+        np.testing.assert_array_equal(found[name], values)
+        assert found[name].dtype == values.dtype
 
 
 def test_a_flush_takes_a_twentieth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a flush of 9 s the next one is due after 180 s, not after the interval."""
     now = [0.0]
     monkeypatch.setattr(stream.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(stream.objects, "put_parts", lambda *_: now.__setitem__(0, now[0] + 9.0))
+    monkeypatch.setattr(stream.objects, "put", lambda *_: now.__setitem__(0, now[0] + 9.0))
     kept = stream.Stream("url", "key", lambda: "", lambda _: None, 60.0, lambda: None)
     assert not kept.due()
     now[0] = 60.0

@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy
@@ -22,6 +23,7 @@ class Activation:
         value: σ, elementwise on float64 arrays of any shape.
         derivative: σ', elementwise; at a kink, the slope to the left.
         slopes: (a₋, a₊) if σ(t) = a₋t for t ≤ 0 and a₊t for t > 0, otherwise None.
+        tensor: σ on torch tensors, of an activation that is not built in.
 
     >>> TANH.value(np.array([0.0, 1.0])).round(4)
     array([0.    , 0.7616])
@@ -31,6 +33,7 @@ class Activation:
     value: Callable[[Array], Array]
     derivative: Callable[[Array], Array]
     slopes: tuple[float, float] | None = None
+    tensor: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ def laws(summary: CellSummary) -> list[RatioLaw]:
     if group is None or summary.network.get("bias_variance", 0.0):
         return []
     activation = _activation(summary.network.get("activation", "relu"))
+    if activation is None:
+        return []
     point = critical_point(activation)
     variance = summary.network.get("weight_variance")
     critical = variance is None or abs(variance - point.weight_variance) <= TOLERANCE * point.weight_variance
@@ -73,7 +75,8 @@ def laws(summary: CellSummary) -> list[RatioLaw]:
     ]
 
 
-def _activation(config: Any) -> Activation:
+def _activation(config: Any) -> Activation | None:
+    """The network's; None: it is a plug-in, which reading a store does not import."""
     if isinstance(config, dict):
         return activations.leaky(*config["leaky"])
-    return activations.get(str(config))
+    return activations.NAMED.get(str(config))

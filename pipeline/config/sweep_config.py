@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from widesweep.pipeline.config import messages, overrides, yaml_text
+from widesweep.pipeline.config import messages, overrides, plug_ins, yaml_text
 from widesweep.pipeline.config.compute import ComputeConfig
 from widesweep.pipeline.config.grid import GridConfig
+from widesweep.pipeline.config.plug_ins import Named, PlugIn
 from widesweep.pipeline.config.region import Requested
 from widesweep.pipeline.config.store_path import expanded
 from widesweep.pipeline.errors import InputError
 from widesweep.workers.data import DataConfig
 from widesweep.workers.networks import FullyConnected, NetworkConfig
+from widesweep.workers.networks.network import OWN
 from widesweep.workers.optimizers import TrainingConfig
 from widesweep.workers.random_networks import STATISTICS, InitializationConfig
 
@@ -60,6 +62,12 @@ class SweepConfig(BaseModel):
         return hashlib.sha256(_canonical(content).encode()).hexdigest()
 
     @property
+    def named(self) -> list[Named]:
+        """Names that may be plug-ins'."""
+        activation = self.network.activation
+        return [Named("network.activation", "activation", activation)] if isinstance(activation, str) else []
+
+    @property
     def cells(self) -> int:
         """Cells of the grid: every combination of its axes; pairs of width and depth without training."""
         pairs = len(self.grid.width) * len(self.grid.depth)
@@ -97,12 +105,22 @@ class SweepFile:
         file: the file's name, for messages.
         base: the folder that relative data paths start from.
         requested: which cells of the grid are, once the sweep has been refined; None: all.
+        plug_ins: what the config names that is not built in.
     """
 
     config: SweepConfig
     file: str
     base: Path
     requested: Requested | None = None
+    plug_ins: tuple[PlugIn, ...] = ()
+
+    def with_plug_ins(self) -> SweepFile:
+        """The same with its plug-ins imported, as whatever computes needs them.
+
+        Raises:
+            InputError: one cannot be imported or breaks its interface.
+        """
+        return replace(self, plug_ins=plug_ins.load(self.config.named, self.base, self.file))
 
 
 def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:
@@ -119,7 +137,7 @@ def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:
     config = _validated(raw, str(path), origins)
     _check_together(config, str(path))
     config = config.model_copy(update={"store": expanded(config.store)})
-    return SweepFile(config, str(path), path.resolve().parent)
+    return SweepFile(config, str(path), path.resolve().parent).with_plug_ins()
 
 
 def from_json(text: str) -> SweepConfig:
@@ -167,7 +185,7 @@ def _canonical(content: Any) -> str:
 def _validated(raw: dict[str, Any], file: str, origins: dict[str, str]) -> SweepConfig:
     """Strict JSON rules for every section: a text is not a number, true is not 1, 8.0 is not a count."""
     try:
-        return SweepConfig.model_validate_json(json.dumps(raw), strict=True)
+        return SweepConfig.model_validate_json(json.dumps(raw), strict=True, context={OWN: True})
     except ValidationError as error:
         raise messages.translate(error, raw, SweepConfig, file, origins) from None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from widesweep.pipeline.config import plug_ins
 from widesweep.pipeline.config.sweep_config import SweepFile
 from widesweep.pipeline.errors import InputError, Interrupted, StorageError
 from widesweep.pipeline.execution import ray_environment
@@ -118,7 +119,7 @@ def _connected(
     ray_environment.prepare(local=address is None)
     from widesweep.pipeline.execution import ray_scheduler
 
-    return ray_scheduler.connect(address, compute.cores)
+    return ray_scheduler.connect(address, compute.cores, plug_ins.paths(sweep.plug_ins, sweep.base))
 
 
 def _is_open(store: Store, states: tuple[int, ...]) -> bool:
@@ -196,7 +197,7 @@ def _index(data: Data | None) -> np.ndarray:
 def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int, gpus: int) -> None:
     prediction = predict.predict(sweep.config, data)
     plan = data_source.make_plan(sweep, cores, gpus=gpus)
-    store_create.create(url, plan, prediction, _index(data), data_hash)
+    store_create.create(url, plan, prediction, _index(data), data_hash, sweep.plug_ins)
 
 
 def _run_pending(
@@ -219,7 +220,7 @@ def _run_pending(
     device = sweep.config.compute.device if gpu_memory_bytes else "cpu"
     shared = Sweep(
         store.url, sweep.config, sweep.config.hash, data, rates, device, memory, gpu_memory_bytes,
-        store.pair_draws,
+        store.pair_draws, sweep.plug_ins, sweep.base,
     )  # fmt: skip
     shares = store.shares(*states)
     cost_s = float((plan.block_seconds() * shares)[order].sum())

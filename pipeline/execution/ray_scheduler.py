@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,8 +93,13 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def connect(address: str | None, cores: int) -> Iterator[Cluster]:
+def connect(address: str | None, cores: int, modules: Sequence[str] = ()) -> Iterator[Cluster]:
     """A local cluster, or the one at `address`, until the context ends.
+
+    Args:
+        address: of the cluster; None: this machine's cores.
+        cores: how many of them.
+        modules: files and packages that every worker can import.
 
     Raises:
         InputError: nothing answers at the address, or it refuses this user's token.
@@ -110,6 +115,8 @@ def connect(address: str | None, cores: int) -> Iterator[Cluster]:
     else:
         _check_answers(address)
         options["address"] = address
+    if modules:
+        options["runtime_env"] = {"py_modules": list(modules)}
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, exceptions.RayError) as error:

@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from widesweep.pipeline.config import plug_ins
+from widesweep.pipeline.config.plug_ins import PlugIn
 from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.execution import guard
 from widesweep.pipeline.plan import gpu_shares
@@ -47,6 +50,8 @@ class Sweep:
         memory_bytes: what one block may use for each of its threads.
         gpu_memory_bytes: of one GPU, where blocks take shares of it; 0: they take cores alone.
         pair_draws: random networks of each pair, shape (widths, depths).
+        plug_ins: what the config names that is not built in.
+        folder: where their modules are looked for first, if it is there.
     """
 
     url: str
@@ -58,6 +63,8 @@ class Sweep:
     memory_bytes: int
     gpu_memory_bytes: int = 0
     pair_draws: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
+    plug_ins: tuple[PlugIn, ...] = ()
+    folder: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ def execute(sweep: Sweep, block: Block) -> Outcome:
 def _load(sweep: Sweep, block: Block) -> None:
     """All that a process's first block would else wait for: libraries, machine code compiled or read."""
     importlib.import_module(FIRST_DATASET)
+    plug_ins.require(sweep.plug_ins, sweep.folder)
     if block.kind == "parts":
         importlib.import_module("widesweep.workers.random_networks")
         return

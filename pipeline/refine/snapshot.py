@@ -78,12 +78,12 @@ def refinable(store: Store) -> SweepFile:
     """A store's own config, to go on with.
 
     Raises:
-        InputError: it has several output scales or corrupted fractions.
+        InputError: it has several output scales or corrupted fractions, or a plug-in that is not here.
     """
     if len(store.config.variants) > 1:
         found = f"it has an axis {store.config.variant_axis}"
         raise InputError(store.url, found, "a sweep with one value of it", NOTHING)
-    return SweepFile(store.config, store.url, Path.cwd(), store.requested)
+    return SweepFile(store.config, store.url, Path.cwd(), store.requested).with_plug_ins()
 
 
 def look_at(url: str, goal: Goal, mine: Sequence[dict[str, Any]]) -> Snapshot:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from widesweep.pipeline.config import plug_ins
 from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.config.region import AXES, Requested, part
 from widesweep.pipeline.config.sweep_config import NOT_IN_HASH, SweepConfig, SweepFile
@@ -49,6 +50,10 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
     if store.attributes.get("data_hash", "") != data_hash:
         wanted = f"the store {store.url} was made from other data"
         raise InputError(f"{sweep.file}, data.source", "the file has changed", wanted)
+    if changed := plug_ins.difference(sweep.plug_ins, json.loads(store.attributes.get("plug_ins", "[]"))):
+        wanted = f"the store {store.url} was made with other code"
+        next_step = "Bring that version back, or choose another --store. Nothing was started."
+        raise InputError(f"{sweep.file}, plug-in {changed}", "its code has changed", wanted, next_step)
     axes = {axis: _joined(_values(theirs, axis), _values(ours, axis)) for axis in AXES}
     scales = axes.pop("output_scale")
     grid = {axis: _as_written(axis, values) for axis, values in axes.items()}

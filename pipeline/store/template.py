@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import uuid
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import zarr
 from zarr.errors import ZarrUserWarning
 
+from widesweep.pipeline.config.plug_ins import PlugIn
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan.blocks import Plan
 from widesweep.pipeline.predict.prediction import Prediction
@@ -26,7 +28,14 @@ from widesweep.pipeline.store.chunks import COMPRESSORS, SERIALIZER
 _LIBRARIES = ("numpy", "scipy", "numba", "torch", "ray", "zarr", "xarray")
 
 
-def create(url: str, plan: Plan, prediction: Prediction, index: np.ndarray, data_hash: str) -> None:
+def create(
+    url: str,
+    plan: Plan,
+    prediction: Prediction,
+    index: np.ndarray,
+    data_hash: str,
+    plug_ins: Sequence[PlugIn] = (),
+) -> None:
     """Builds the whole template beside its place and moves it there in one step.
 
     Args:
@@ -35,6 +44,7 @@ def create(url: str, plan: Plan, prediction: Prediction, index: np.ndarray, data
         prediction: what /theory holds.
         index: rows of the source that the training points are.
         data_hash: of the data's files; empty where the config defines the data.
+        plug_ins: what the config names that is not built in.
 
     Raises:
         InputError: the place is taken or cannot be written.
@@ -44,7 +54,8 @@ def create(url: str, plan: Plan, prediction: Prediction, index: np.ndarray, data
         raise InputError(url, "something else than a sweep's store is there", wanted)
     built = _workplace(url)
     try:
-        root = zarr.open_group(built, mode="w", zarr_format=3, attributes=_root_attributes(plan, data_hash))
+        attributes = _root_attributes(plan, data_hash, plug_ins)
+        root = zarr.open_group(built, mode="w", zarr_format=3, attributes=attributes)
         for name, group in schema.groups(plan, prediction, index).items():
             write_group(root, name, group)
         consolidate(str(built))
@@ -104,11 +115,12 @@ def write_group(root: zarr.Group, name: str, group: schema.Group) -> None:
             created[...] = array.values
 
 
-def _root_attributes(plan: Plan, data_hash: str) -> dict[str, Any]:
+def _root_attributes(plan: Plan, data_hash: str, plug_ins: Sequence[PlugIn]) -> dict[str, Any]:
     return {
         "config": plan.config.json_text(),
         "config_hash": plan.config.hash,
         "data_hash": data_hash,
+        "plug_ins": json.dumps([each.stored() for each in plug_ins]),
         "schema_version": schema.SCHEMA_VERSION,
         "code_version": version(),
         "library_versions": json.dumps({"python": platform.python_version(), **_library_versions()}),

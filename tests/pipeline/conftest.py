@@ -62,7 +62,7 @@ def cluster(session_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     from widesweep.pipeline.execution import ray_scheduler
 
     here = contextlib.nullcontext(session_cluster)
-    monkeypatch.setattr(ray_scheduler, "connect", lambda address, cores: here)
+    monkeypatch.setattr(ray_scheduler, "connect", lambda *_: here)
     monkeypatch.setattr(scheduling, "choice", lambda plan, address=None: "ray")
     return session_cluster
 

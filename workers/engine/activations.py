@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from widesweep.workers.networks.custom_activation import ACTIVATIONS
 from widesweep.workers.networks.network import ActivationConfig, Leaky
 
 aten = torch.ops.aten
@@ -40,7 +41,32 @@ def tensor_activation(config: ActivationConfig) -> TensorActivation:
     """
     if isinstance(config, Leaky):
         return _leaky(*config.leaky)
-    return _NAMED[config]
+    return _NAMED[config] if config in _NAMED else _differentiated(function(config))
+
+
+def function(config: ActivationConfig) -> Callable[[Tensor], Tensor]:
+    """σ as a function that torch differentiates.
+
+    >>> function("erf")(torch.zeros(1))
+    tensor([0.])
+    """
+    if isinstance(config, Leaky):
+        minus, plus = config.leaky
+        return lambda z: torch.where(z < 0, minus * z, plus * z)
+    if config in _FUNCTIONS:
+        return _FUNCTIONS[config]
+    sigma = ACTIVATIONS.get(config).tensor
+    assert sigma is not None  # a plug-in without one is refused
+    return sigma
+
+
+def _differentiated(sigma: Callable[[Tensor], Tensor]) -> TensorActivation:
+    """An activation of one's own, its derivative by autograd."""
+
+    def pull_back(d: Tensor, z: Tensor, a: Tensor) -> object:
+        return d.mul_(torch.func.vjp(sigma, z)[1](torch.ones_like(z))[0])
+
+    return TensorActivation(apply=lambda z, a: a.copy_(sigma(z)), pull_back=pull_back, keeps_input=True)
 
 
 def _leaky(a_minus: float, a_plus: float) -> TensorActivation:
@@ -51,6 +77,13 @@ def _leaky(a_minus: float, a_plus: float) -> TensorActivation:
     )
 
 
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "linear": lambda z: z,
+    "tanh": torch.tanh,
+    "erf": torch.erf,
+    "gelu": torch.nn.functional.gelu,
+}
 _NAMED = {
     "relu": TensorActivation(
         apply=lambda z, a: z.clamp_(min=0.0),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema
 from pydantic.functional_validators import AfterValidator
 
 from widesweep.theory import activations
@@ -15,6 +15,7 @@ from widesweep.theory.activations import Activation
 from widesweep.theory.finite_width import cumulants, moments
 from widesweep.theory.infinite_width.kernels import Kernels
 from widesweep.workers.choices import unique
+from widesweep.workers.networks.custom_activation import ACTIVATIONS
 from widesweep.workers.networks.layers import Layer
 
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
@@ -29,14 +30,30 @@ class Leaky(BaseModel):
     leaky: tuple[FiniteFloat, FiniteFloat]
 
 
-ActivationConfig = Literal["relu", "linear", "tanh", "erf", "gelu"] | Leaky
+OWN = "own"  # key of the validation context of a config that its user wrote: names must be known
+
+
+def _known(name: str, info: ValidationInfo) -> str:
+    """Refuses an unknown name in a user's own config; a store's may be of a plug-in that is not here."""
+    if (info.context or {}).get(OWN):
+        ACTIVATIONS.check(name)
+    return name
+
+
+ActivationName = Annotated[
+    str,
+    AfterValidator(_known),
+    WithJsonSchema({"type": "string", "enum": [*ACTIVATIONS.built_in, "package.module:name"]}),
+]
+ActivationConfig = ActivationName | Leaky
 
 
 class Network(BaseModel, ABC):
     """Config of a network and the facts that follow from it; imports no torch.
 
     Attributes:
-        activation: σ of the hidden layers; `{leaky: [a, b]}` has slope a below 0 and b above.
+        activation: σ of the hidden layers; `{leaky: [a, b]}` has slope a below 0 and b above;
+            `package.module:name` is one's own.
         trains: `all` weights and biases, those of the `hidden` layers, or those of the `last` layer.
         output_scale: α, which multiplies the network; a list makes it an axis of the grid.
         centered: whether the network at its initialisation is subtracted, so that outputs start at 0.
@@ -83,10 +100,14 @@ class Network(BaseModel, ABC):
         return type(self)(**fields | {"output_scale": alpha})
 
     def activation_object(self) -> Activation:
-        """The activation as `theory` knows it."""
+        """The activation as `theory` knows it; a plug-in is imported here.
+
+        Raises:
+            PlugInError: the plug-in cannot be imported, or is no activation.
+        """
         if isinstance(self.activation, Leaky):
             return activations.leaky(*self.activation.leaky)
-        return activations.get(self.activation)
+        return ACTIVATIONS.get(self.activation)
 
     @abstractmethod
     def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
+from widesweep.workers.engine import activations
 from widesweep.workers.networks.layers import Layer
-from widesweep.workers.networks.network import ActivationConfig, Leaky
+from widesweep.workers.networks.network import ActivationConfig
 
 MOST_STEPS, CHECK_EVERY = 400, 10
 CONVERGED = 1e-6  # residual of the Ritz vector over its value; the value's own error is its square over a gap
@@ -33,7 +34,7 @@ def output(layers: tuple[Layer, ...], activation: ActivationConfig, x: Tensor) -
     Returns:
         From parameters, shape (p,), to a number.
     """
-    sigma = _sigma(activation)
+    sigma = activations.function(activation)
 
     def value(parameters: Tensor) -> Tensor:
         a, place = x, 0
@@ -141,16 +142,3 @@ def _ritz(alphas: list[Tensor], betas: list[Tensor]) -> tuple[Tensor, Tensor]:
 def _divisor(norm: Tensor, size: Tensor) -> Tensor:
     """The norm; ∞ where it is rounding beside the operator's size, for then the Krylov space is complete."""
     return torch.where(norm > 1e-10 * size.clamp(min=1e-300), norm, torch.inf)
-
-
-def _sigma(activation: ActivationConfig) -> Callable[[Tensor], Tensor]:
-    if isinstance(activation, Leaky):
-        minus, plus = activation.leaky
-        return lambda z: torch.where(z < 0, minus * z, plus * z)
-    return {
-        "relu": torch.relu,
-        "linear": lambda z: z,
-        "tanh": torch.tanh,
-        "erf": torch.erf,
-        "gelu": torch.nn.functional.gelu,
-    }[activation]

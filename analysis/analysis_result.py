@@ -35,9 +35,10 @@ _LONG_NAMES = {
     "expected_high": "largest slope that theory allows on this grid, finite size included",
     "r_squared": "share of the variance that the fit explains, in the logs",
     "points": "cells, or (width, depth) pairs of random networks, in the fit",
-    "verdict": "consistent, inconsistent or inconclusive with [expected_low, expected_high]",
+    "verdict": "consistent, inconsistent or inconclusive with [expected_low, expected_high]; not_applicable",
     "note": "reasons for the verdict",
     "title": "the law in words",
+    "regime": "of which networks and cells the law speaks",
 }
 
 
@@ -95,7 +96,7 @@ def analyze(url: str | Path, scheduler: str | None = None) -> dict[str, Any]:
 
     Returns:
         {"laws": {name: {slope, slope_low, slope_high, expected, expected_low, expected_high, r_squared,
-        points, verdict, note}}, "cells": {"done", "diverged", "failed", "pending"}}.
+        points, verdict, note, regime}}, "cells": {"done", "diverged", "failed", "pending"}}.
 
     Raises:
         NotASweep: see `open_sweep`.
@@ -137,7 +138,7 @@ def law_table(law_results: tuple[LawResult, ...]) -> xr.Dataset:
     """
     columns: dict[str, list[Any]] = {name: [_number(f, name) for f in law_results] for name in LAW_NUMBERS}
     columns["points"] = [f.points for f in law_results]
-    for name in ("verdict", "note", "title"):
+    for name in ("verdict", "note", "title", "regime"):
         columns[name] = [getattr(f, name) for f in law_results]
     dtypes = dict.fromkeys(LAW_NUMBERS, np.float64) | {"points": np.int64}
     variables = {
@@ -163,7 +164,8 @@ def _attributes(name: str) -> dict[str, str]:
 def _as_json(result: LawResult) -> dict[str, Any]:
     numbers = {name: _number(result, name) for name in LAW_NUMBERS}
     row: dict[str, Any] = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
-    return row | {"points": result.points, "verdict": result.verdict, "note": result.note}
+    words = {name: getattr(result, name) for name in ("verdict", "note", "regime")}
+    return row | {"points": result.points, **words}
 
 
 @contextlib.contextmanager

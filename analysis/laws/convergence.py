@@ -20,6 +20,7 @@ from widesweep.analysis.laws.kinds.law_result import (
     undecided,
 )
 from widesweep.analysis.laws.kinds.points import constant, coordinates, rate_axis
+from widesweep.analysis.laws.kinds.regime import NTK, PLAIN, STABLE, STANDARD, Regime, scaled
 from widesweep.analysis.reading.axes import spoken
 from widesweep.analysis.reading.cell_summary import NOT_REQUESTED, CellSummary
 
@@ -29,7 +30,7 @@ NAME = "convergence_rate"
 TITLE = "Late-time decay rate is that of the infinite kernel"
 READS = ("fits/rate", "theory/rate_predicted")  # in the store; the law's reference says so
 TRUSTED = 0.02  # how far an extrapolation in width is trusted at all
-COMPARABLE = ("gd", "gradient_flow")  # momentum and noise change the rate, or end the decay
+REGIME = Regime((scaled((NTK, STANDARD), "; convergence_rate_own_kernel speaks of it"), PLAIN, STABLE))
 MOST_LOST = 0.5  # share of finished cells without a window that leaves a biased rest
 GROUP_RESAMPLES = 400
 SURE = 10.0  # λ_min counts as positive above so many rounding errors
@@ -45,9 +46,7 @@ def find(summary: CellSummary) -> list[LawResult]:
     >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    section = summary.config.get("training")
-    optimizer = section.get("optimizer", "gd") if isinstance(section, dict) else "gd"
-    if summary.fits is None or "rate_predicted" not in summary.theory or optimizer not in COMPARABLE:
+    if summary.fits is None or "rate_predicted" not in summary.theory:
         return []
     ratio, shared = ratios(summary)
     extrapolation = Extrapolation(ratio, _widths(summary.fits))

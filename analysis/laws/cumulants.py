@@ -5,9 +5,11 @@ from __future__ import annotations
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.network_pairs import Pairs, pairs_of
 from widesweep.analysis.laws.kinds.ratio_law import EXACT, RatioLaw, draws_of
+from widesweep.analysis.laws.kinds.regime import AT_START, Regime
 from widesweep.analysis.reading.cell_summary import CellSummary
 
 READS = ("initialization/cumulant", "theory/cumulant_predicted")  # in the store; the law's reference says so
+REGIME = Regime((AT_START,))
 
 
 def find(summary: CellSummary) -> list[LawResult]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.ratio_law import RatioLaw
+from widesweep.analysis.laws.kinds.regime import AT_START, Regime
 from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.theory import activations
 from widesweep.theory.activations import Activation
@@ -17,6 +18,7 @@ READS = (
     "initialization/kernel_derivative_mean",
     "theory/kernel_derivative_mean_predicted",
 )
+REGIME = Regime((AT_START,))
 NAME, DERIVATIVE = "depth_criticality", "depth_criticality_derivative"
 TITLES = {
     (NAME, "scale-invariant"): "A scale-invariant activation's kernel stays in depth",

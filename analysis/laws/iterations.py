@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.points import constant, coordinates
+from widesweep.analysis.laws.kinds.regime import STABLE, Regime, trained_by
 from widesweep.analysis.laws.kinds.width_law import geometric_bars
 from widesweep.analysis.reading.cell_summary import CellSummary
 
@@ -20,6 +21,7 @@ TITLES = {
     "gd": "Gradient descent takes steps in proportion to the condition number",
     "nesterov": "Nesterov's method takes steps in proportion to its square root",
 }
+REGIME = Regime((trained_by(("gd", "nesterov"), "theory gives it no exponent of κ"), STABLE))
 TOLERANCE = 0.1
 FEW_RATES = (
     " So few networks may hold none of those that hardly show their slowest mode, one in ten: intervals of "

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.fitting.extrapolation import Extrapolation
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.regime import BY_DESCENT, NTK, STABLE, STANDARD, Regime, scaled
 from widesweep.analysis.laws.kinds.width_law import point_series
 from widesweep.analysis.reading.axes import FRACTION
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
@@ -19,6 +20,7 @@ NAME = "label_corruption"
 TITLE = "Corrupted labels take longer, as the infinite kernel predicts"
 READS = ("training/residual_norm", "theory/residual_norm_predicted")
 EXPECTED = 1.0
+REGIME = Regime((scaled((NTK, STANDARD), ""), BY_DESCENT, STABLE))
 DIMS = ("width", "depth", "seed", FRACTION, "learning_rate")
 TRUSTED = 0.05  # how far an extrapolation in width is trusted at all
 SMALLEST = np.log(1.1)  # predicted slow-down below which nothing is compared

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from widesweep.analysis.laws.kinds.law_result import LawResult
-from widesweep.analysis.laws.kinds.width_law import WidthLaw
+from widesweep.analysis.laws.kinds.regime import DRIFTING, MUP, NTK, STABLE, STANDARD, Regime, scaled
+from widesweep.analysis.laws.kinds.width_law import Exponent, WidthLaw
 from widesweep.analysis.reading.cell_summary import CellSummary
 
 Array = NDArray[np.float64]
 
 READS = ("training/layer_relative_change", "training/layer_relative_change_frobenius")  # in the store
+REGIME = Regime((scaled((NTK, STANDARD, MUP), ""), DRIFTING, STABLE))
 
 
 def find(summary: CellSummary) -> list[LawResult]:
@@ -35,6 +37,10 @@ def laws(summary: CellSummary) -> list[WidthLaw]:
 def law(layer: int, depth: int, norm: str, inputs_known: bool = True) -> WidthLaw:
     """The law of one layer in one norm; the first one's needs the number d of inputs, if it is known.
 
+    Under standard with η ∝ 1/m layers move as under ntk, but the first, whose rate lacks a factor m. Under
+    mup all move by a share of their operator norm; an m × m layer moves in few directions of m, so that its
+    Frobenius norm, √m times as large, moves by a share that falls like m^−½.
+
     >>> law(2, 3, "frobenius").expected, law(2, 3, "operator").expected
     (-1.0, -0.5)
     """
@@ -43,6 +49,8 @@ def law(layer: int, depth: int, norm: str, inputs_known: bool = True) -> WidthLa
     place = "output layer" if layer == depth + 1 else "first layer" if layer == 1 else f"hidden layer {layer}"
     suffix = "_frobenius" if norm == "frobenius" else ""
     sign = "F" if norm == "frobenius" else "2"
+    standard = -1.5 if layer == 1 else exponent
+    mup = -0.5 if hidden and norm == "frobenius" else 0.0
     rival = -0.5 if exponent == -1.0 else -1.0
     edge = layer == 1 and norm == "operator"
     factor = r" $\times\,(1+\sqrt{d/m})$" if edge and inputs_known else ""
@@ -56,6 +64,7 @@ def law(layer: int, depth: int, norm: str, inputs_known: bool = True) -> WidthLa
         rivals=(0.0, rival),
         layer=layer,
         depth=depth,
+        elsewhere={STANDARD: Exponent(standard, (standard,) * 2), MUP: Exponent(mup, (mup,) * 2)},
         known_factor=_first_layer_norm if edge else None,
         extreme_factor=_first_layer_unknown if edge else None,
     )

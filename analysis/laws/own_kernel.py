@@ -10,6 +10,7 @@ from scipy import stats
 from widesweep.analysis.fitting.fit import Estimate
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.points import cell_axes, coordinates
+from widesweep.analysis.laws.kinds.regime import PLAIN, Regime
 from widesweep.analysis.reading.cell_summary import CellSummary
 
 Array = NDArray[np.float64]
@@ -19,11 +20,11 @@ TITLE = "Late-time decay rate is that of the network's own kernel"
 READS = ("fits/rate", "fits/rate_own_kernel")  # in the store; the law's reference says so
 TOLERANCE = 0.05
 FEWEST_NETWORKS = 6
-COMPARABLE = ("gd", "gradient_flow")
+REGIME = Regime((PLAIN,))
 
 
 def find(summary: CellSummary) -> list[LawResult]:
-    """The law's finding; none where nothing was trained or the optimiser is not plain descent.
+    """The law's finding; none where nothing was trained.
 
     The slope is the median over networks of rate / (−log(1 − ηλ_min(G))), with the interval of a
     median; learning rates of one network are averaged first.
@@ -32,9 +33,7 @@ def find(summary: CellSummary) -> list[LawResult]:
     >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    training = summary.config.get("training")
-    optimizer = training.get("optimizer", "gd") if isinstance(training, dict) else "gd"
-    if summary.fits is None or optimizer not in COMPARABLE:
+    if summary.fits is None:
         return []
     fits = summary.fits.transpose("width", "depth", "seed", "learning_rate")
     rate, own = (np.asarray(fits[name].values, dtype=np.float64) for name in ("rate", "rate_own_kernel"))

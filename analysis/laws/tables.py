@@ -5,21 +5,28 @@ from __future__ import annotations
 import numpy as np
 
 from widesweep.analysis.laws.kinds.ratio_law import RatioLaw
+from widesweep.analysis.laws.kinds.regime import BY_DESCENT, MUP, STABLE, STANDARD, Limit, Outside
 from widesweep.analysis.laws.kinds.scale_law import ScaleLaw
 from widesweep.analysis.laws.kinds.subspace_decay import SubspaceDecay
-from widesweep.analysis.laws.kinds.width_law import WidthLaw
+from widesweep.analysis.laws.kinds.width_law import SHALLOW, Exponent, WidthLaw
 from widesweep.analysis.reading.cell_summary import CellSummary
 
+BETWEEN = Exponent(-0.5, (-1.0, -0.5))
+# Standard with η ∝ 1/m is ntk with the first layer's rate divided by m. At depth 1 that layer alone moves
+# what the kernel is made of, by m^(−3/2); the signs of the output weights average that down by m^(−1/2) more.
+SLOWER = {STANDARD: BETWEEN, SHALLOW: Exponent(-2.0, (-2.0, -2.0))}
+NEAR_LINEAR = "; kernel_drift speaks of it"
 SMOOTH = ("linear", "tanh", "erf", "gelu")
 
 
-def _is_smooth(summary: CellSummary) -> bool:
+def _kinked(summary: CellSummary) -> Outside | None:
     """Where the activation has a kink the kernel also jumps as neurons cross it.
 
     It does so by a few flips at moderate α and by none at large α: between the two no single exponent holds
     at a finite width, so there is no law.
     """
-    return summary.network.get("activation", "relu") in SMOOTH
+    smooth = summary.network.get("activation", "relu") in SMOOTH
+    return None if smooth else Outside("neurons that cross the activation's kink make the kernel jump")
 
 
 # Where `allowed` is a range, theory proves its upper end and networks are seen to reach the lower one.
@@ -34,6 +41,8 @@ WIDTH_LAWS = {
             expected=-0.5,
             allowed=(-1.0, -0.5),
             rivals=(0.0,),
+            elsewhere=SLOWER
+            | {MUP: Exponent(0.0, (0.0, 0.0), "Tangent kernel changes as much at every width")},
         ),
         WidthLaw(
             name="pattern_change",
@@ -43,6 +52,10 @@ WIDTH_LAWS = {
             expected=-0.5,
             allowed=(-0.5, -0.5),
             rivals=(0.0, -1.0),
+            elsewhere={
+                STANDARD: Exponent(-1.5, (-1.5, -1.5), "Fewer activation patterns flip, like m^(−3/2)"),
+                MUP: Exponent(0.0, (0.0, 0.0), "The same share of activation patterns flips at every width"),
+            },
         ),
         WidthLaw(
             name="linearization",
@@ -52,6 +65,9 @@ WIDTH_LAWS = {
             expected=-0.5,
             allowed=(-1.0, -0.5),
             rivals=(0.0,),
+            elsewhere=SLOWER,
+            instead=NEAR_LINEAR,
+            limits=(BY_DESCENT, STABLE),
         ),
         WidthLaw(
             name="linearization_test",
@@ -61,6 +77,9 @@ WIDTH_LAWS = {
             expected=-0.5,
             allowed=(-1.0, -0.5),
             rivals=(0.0,),
+            elsewhere=SLOWER,
+            instead=NEAR_LINEAR,
+            limits=(BY_DESCENT, STABLE),
         ),
         WidthLaw(
             name="trajectory",
@@ -70,6 +89,9 @@ WIDTH_LAWS = {
             expected=-0.5,
             allowed=(-1.0, -0.5),
             rivals=(0.0,),
+            elsewhere={STANDARD: BETWEEN},
+            instead=NEAR_LINEAR,
+            limits=(BY_DESCENT, STABLE),
         ),
     )
 }
@@ -136,7 +158,7 @@ SCALE_LAWS = {
             title="Tangent kernel of the centred model changes like 1/α",
             variable="ntk_relative_change",
             y_label=r"kernel change, $\Vert\Delta G\Vert_F / \Vert G(0)\Vert_F$",
-            concerns=_is_smooth,
+            limits=(Limit(f"with a smooth activation ({', '.join(SMOOTH)})", _kinked), BY_DESCENT),
         ),
     )
 }

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate, special
 
-from widesweep.analysis.laws.kinds.width_law import WidthLaw
+from widesweep.analysis.laws.kinds.regime import MUP, STANDARD
+from widesweep.analysis.laws.kinds.width_law import Exponent, WidthLaw
 from widesweep.analysis.reading.cell_summary import CellSummary
 
 Array = NDArray[np.float64]
@@ -41,4 +42,8 @@ LAW = WidthLaw(
     allowed=(-0.5, -0.5),
     rivals=(0.0, -1.0),
     extreme_factor=_largest_output_weight,
+    elsewhere={
+        STANDARD: Exponent(-1.5, (-1.5, -1.5), "Farthest neuron moves like m^(−3/2)"),
+        MUP: Exponent(0.0, (0.0, 0.0), "Farthest neuron moves as far at every width"),
+    },
 )

@@ -30,6 +30,7 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
       the limit is a mean over initial outputs, which one cell has no reason to follow.
     - `steps_to_fit`, `steps_to_fit_predicted`: the step at which 1 % of ‖r(0)‖ is left, of the centred model
       where `corrupted_fraction` is an axis, and in the limit; NaN where training ends before.
+    - `first_stability`: ηλ_max(G(0)), above 2 of which the linearised model diverges.
     - `information_decay`, `nuisance_decay`: see `_decay`.
 
     Args:
@@ -42,6 +43,9 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
     2.0
     """
     found = {f"{name}_largest": training[name].max("step") for name in LARGEST if name in training}
+    if "ntk_max_eigenvalue" in training:
+        largest = training["ntk_max_eigenvalue"].isel(step=0, drop=True)
+        found["first_stability"] = training["learning_rate_absolute"] * largest
     network = config.get("network")
     centered = bool(network.get("centered", False)) if isinstance(network, dict) else False
     if centered and "residual_norm_predicted" in theory:

@@ -147,7 +147,8 @@ def _elsewhere(name: str) -> str:
 def _power_law(
     law: WidthLaw, summary: CellSummary, finding: LawResult, widths: Array, depths: Array
 ) -> Forecast:
-    log_y = law.log_values(summary)
+    inside, _ = law.regime.within(summary)
+    log_y = law.log_values(inside or summary)
     assert summary.cells is not None
     assert log_y is not None
     present = np.asarray(summary.cells["width"].values, dtype=np.float64)

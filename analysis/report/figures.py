@@ -199,8 +199,9 @@ def _headline(finding: LawResult) -> str:
     """Slope, interval, expectation and verdict in one line."""
     estimate = finding.estimate
     if not np.isfinite(estimate.value):
-        return finding.verdict
+        return finding.verdict.replace("_", " ")
     limit = expectation.limit(finding.expected, finding.expected_low, finding.expected_high)
     theory = f"theory {limit}" if np.isfinite(finding.expected) else "no exponent expected"
-    text = f"slope {estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}], {theory}"
+    interval = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if np.isfinite(estimate.low) else ""
+    text = f"slope {estimate.value:.2f}{interval}, {theory}"
     return f"{text}: {finding.verdict}".replace("-", "−")

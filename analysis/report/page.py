@@ -43,6 +43,7 @@ class Section:
     points: int
     r_squared: str
     note: str
+    regime: str
     numbers: tuple[tuple[str, str], ...]
     picture: Markup
     table: point_table.PointTable
@@ -166,6 +167,7 @@ def _section(finding: LawResult, folder: Path) -> Section:
         points=finding.points,
         r_squared=f"{finding.r_squared:.3f}" if np.isfinite(finding.r_squared) else "none",
         note=_signed(finding.note),
+        regime=finding.regime,
         numbers=finding.numbers,
         picture=inline_svg(figure, finding.name, f"{finding.title}: slope {slope}, {finding.verdict}"),
         table=point_table.table(finding.plot),

@@ -35,8 +35,9 @@ def table(laws: Mapping[str, Mapping[str, Any]], *, notes: bool = True, columns:
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     if notes:
         for name, law in laws.items():
-            if law.get("note"):
-                text = f"{name}: {law['note']}"
+            text = " ".join(filter(None, (law.get("note"), law.get("regime"))))
+            if text:
+                text = f"{name}: {text}"
                 lines += ["", *textwrap.wrap(text, columns, subsequent_indent="  ")]
     return "\n".join(lines)
 
@@ -47,7 +48,7 @@ def _row(name: str, law: Mapping[str, Any]) -> tuple[str, ...]:
         slope = f"{law['slope']:.3f}"
         if law["slope_low"] is not None:
             slope += f" [{law['slope_low']:.3f}, {law['slope_high']:.3f}]"
-    return name, slope, _expected(law), str(law["verdict"]), str(law["points"])
+    return name, slope, _expected(law), str(law["verdict"]).replace("_", " "), str(law["points"])
 
 
 def _expected(law: Mapping[str, Any]) -> str:

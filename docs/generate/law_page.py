@@ -14,17 +14,18 @@ from docs.generate.markdown import prose, table
 from widesweep.analysis import laws
 from widesweep.analysis.laws import Law, tables
 
-HEADER = ("law", "claim", "reads", "expected slope")
+HEADER = ("law", "claim", "reads", "regime", "expected slope")
 ALL: tuple[Law, ...] = (*laws.LAWS, *laws.BY_VARIANT)
 
 
 class Entry(NamedTuple):
-    """One law as its file states it: name, title, and the slopes that theory allows in the limit."""
+    """One claim of a law: name, title, slopes allowed in the limit, and the scaling that it is of."""
 
     name: str
     title: str
     low: float
     high: float
+    scaling: str = ""
 
 
 def page() -> str:
@@ -34,7 +35,13 @@ def page() -> str:
     True
     """
     rows = [
-        (f"`{entry.name}`", entry.title, ", ".join(f"`{name}`" for name in reads(law)), slope(entry))
+        (
+            f"`{entry.name}`",
+            entry.title,
+            ", ".join(f"`{name}`" for name in reads(law)),
+            f"Under {entry.scaling}." if entry.scaling else laws.regime_of(law).sentence,
+            slope(entry),
+        )
         for law in ALL
         for entry in entries(law)
     ]
@@ -51,6 +58,7 @@ def entries(law: Law) -> Iterator[Entry]:
     file = module(law)
     if owner is not None:
         yield Entry(owner.name, owner.title, *_allowed(owner))
+        yield from _elsewhere(owner)
     elif hasattr(file, "TITLES"):
         for key, title in file.TITLES.items():
             name, case = key if isinstance(key, tuple) else (file.NAME, key)
@@ -58,7 +66,16 @@ def entries(law: Law) -> Iterator[Entry]:
     elif hasattr(file, "EXPECTED"):
         yield Entry(file.NAME, file.TITLE, file.EXPECTED, file.EXPECTED)
     else:
-        yield from (Entry(f.name, f.title, f.expected, f.expected) for f in law(everything.summary()))
+        found = everything.summary()
+        yield from (Entry(f.name, f.title, f.expected, f.expected) for f in law(found))
+        if hasattr(file, "laws"):
+            yield from (entry for each in file.laws(found) for entry in _elsewhere(each))
+
+
+def _elsewhere(law: Any) -> Iterator[Entry]:
+    """What a law in width claims of other scalings."""
+    for name, each in getattr(law, "elsewhere", {}).items():
+        yield Entry(law.name, each.title or law.title, *each.allowed, name)
 
 
 def _allowed(owner: Any) -> tuple[float, float]:

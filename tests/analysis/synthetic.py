@@ -35,6 +35,8 @@ class SyntheticSweep:
         gap: ratio of the second least eigenvalue to the least.
         floor: relative residual where rounding takes over.
         layers: whether the movement of layers was recorded.
+        network: keys of the config's network that differ.
+        settings: keys of the config's training that differ.
         states: cells' states by index (width, depth, seed, learning_rate), where not done.
     """
 
@@ -62,6 +64,8 @@ class SyntheticSweep:
     training: bool = True
     layers: bool = True
     initialization: bool = True
+    network: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     states: dict[tuple[int, int, int, int], int] = field(default_factory=dict)
     seed: int = 0
 
@@ -251,10 +255,11 @@ def _layers(
 def _config(sweep: SyntheticSweep) -> dict[str, Any]:
     return {
         "name": sweep.name,
-        "network": {"kind": sweep.kind, "activation": "relu", "parameterization": "ntk", "trains": "all"},
+        "network": {"kind": sweep.kind, "activation": "relu", "parameterization": "ntk", "trains": "all"}
+        | sweep.network,
         "data": {"source": "digits", "samples": 3},
         "grid": {"width": list(sweep.widths), "depth": list(sweep.depths), "seed": sweep.seeds},
-        "training": {"optimizer": "gd", "steps": sweep.steps, "dtype": sweep.dtype}
+        "training": {"optimizer": "gd", "steps": sweep.steps, "dtype": sweep.dtype} | sweep.settings
         if sweep.training
         else None,
     }

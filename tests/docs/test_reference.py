@@ -93,8 +93,9 @@ def test_every_law_is_there_with_its_variables_and_expectation(law: Law) -> None
     entries = list(law_page.entries(law))
     assert entries
     for entry in entries:
-        _, looks_at, slope = shown[entry.name]
+        _, looks_at, regime, slope = shown[entry.name]
         assert looks_at
+        assert regime
         assert re.fullmatch(r"-?[\d.]+( to -?[\d.]+| or more| or less)?", slope)
 
 

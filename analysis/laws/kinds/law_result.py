@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from widesweep.analysis.fitting.fit import Estimate
 Array = NDArray[np.float64]
 
 CONSISTENT, INCONSISTENT, INCONCLUSIVE = "consistent", "inconsistent", "inconclusive"
+NOT_APPLICABLE = "not_applicable"
 NO_SPREAD = "No shape has two seeds that differ: without a spread there is no interval. Add seeds."
 RESOLUTION = 0.25  # an interval with a longer half-width tells no exponent of interest from another
 
@@ -68,10 +69,11 @@ class LawResult:
         expected_high: largest such slope.
         r_squared: of the fit.
         points: numbers that entered the fit.
-        verdict: consistent, inconsistent or inconclusive.
+        verdict: consistent, inconsistent, inconclusive or not_applicable.
         note: the reasons, in sentences.
         plot: what the figure shows.
         numbers: rows (label, value) for the report.
+        regime: of which networks and cells the law speaks, in a sentence; empty where it speaks of all.
     """
 
     name: str
@@ -86,6 +88,7 @@ class LawResult:
     note: str
     plot: Plot = field(default_factory=lambda: Plot("", ""))
     numbers: tuple[tuple[str, str], ...] = ()
+    regime: str = ""
 
 
 def judge(estimate: Estimate, low: float, high: float, *, resolution: float = RESOLUTION) -> tuple[str, str]:
@@ -135,3 +138,12 @@ def undecided(name: str, title: str, expected: float, reason: str, points: int =
     return LawResult(
         name, title, nothing, expected, expected, expected, float("nan"), points, INCONCLUSIVE, reason
     )
+
+
+def not_applicable(name: str, title: str, reason: str) -> LawResult:
+    """A law that speaks of none of the cells, with the reason.
+
+    >>> not_applicable("linearization", "title", "mup learns features.").verdict
+    'not_applicable'
+    """
+    return replace(undecided(name, title, float("nan"), reason), verdict=NOT_APPLICABLE)

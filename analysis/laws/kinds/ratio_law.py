@@ -10,6 +10,7 @@ import xarray as xr
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.network_pairs import Array, Logs, Pairs, line, pairs_of
 from widesweep.analysis.laws.kinds.points import constant
+from widesweep.analysis.laws.kinds.regime import AT_START, Regime
 from widesweep.analysis.reading.cell_summary import CellSummary
 
 FEWEST_POINTS = 3
@@ -40,6 +41,11 @@ class RatioLaw:
     variable: str
     predicted: str | None
     along_depth: bool = False
+
+    @property
+    def regime(self) -> Regime:
+        """All random networks."""
+        return Regime((AT_START,))
 
     @property
     def reads(self) -> tuple[str, ...]:

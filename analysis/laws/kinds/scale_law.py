@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.regime import BY_DESCENT, Limit, Regime
 from widesweep.analysis.laws.kinds.width_law import fitted_curve, point_series, shortfall
 from widesweep.analysis.reading.axes import SCALE
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
@@ -41,7 +41,7 @@ class ScaleLaw:
         title: one line for people.
         variable: the variable in /training whose last record is y.
         y_label: axis label with unit.
-        concerns: whether the law is about such a network at all.
+        limits: of its regime.
 
     Source: Chizat, Oyallon and Bach 2018, arXiv:1812.07956, section 2.
     """
@@ -50,7 +50,12 @@ class ScaleLaw:
     title: str
     variable: str
     y_label: str
-    concerns: Callable[[CellSummary], bool] = lambda summary: True
+    limits: tuple[Limit, ...] = (BY_DESCENT,)
+
+    @property
+    def regime(self) -> Regime:
+        """Of which sweeps and cells the law speaks."""
+        return Regime(self.limits)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -68,7 +73,7 @@ class ScaleLaw:
             return []
         values = np.asarray(cells[self.variable].transpose(*DIMS).values, dtype=np.float64)
         status = cells["status"].transpose(*DIMS).values
-        if not self.concerns(summary) or ((status == DONE).any() and not (np.nan_to_num(values) > 0).any()):
+        if (status == DONE).any() and not (np.nan_to_num(values) > 0).any():
             return []
         values = np.where(values > 0, values, np.nan)
         values, unfinished = _on_equal_paths(summary, cells, values)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.points import cell_axes, coordinates
+from widesweep.analysis.laws.kinds.regime import NTK, STABLE, STANDARD, Regime, scaled
 from widesweep.analysis.laws.own_kernel import FEWEST_NETWORKS, median_interval
 from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.analysis.reading.derived import SOURCES
@@ -46,6 +47,11 @@ class SubspaceDecay:
         """One line for people."""
         bound = "at least" if self.space == "information" else "at most"
         return f"The residual's {self.space} part falls {bound} as fast as the mode at the cut-off"
+
+    @property
+    def regime(self) -> Regime:
+        """Lazy training; `derived` gives the decays of gradient descent alone."""
+        return Regime((scaled((NTK, STANDARD), ""), STABLE))
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
@@ -14,6 +14,17 @@ from widesweep.analysis.fitting import fit
 from widesweep.analysis.fitting.extrapolation import FINITE_SIZE, LARGEST_CORRECTION
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.points import constant, rate_axis
+from widesweep.analysis.laws.kinds.regime import (
+    DRIFTING,
+    NTK,
+    ONE_EXPONENT,
+    STABLE,
+    Limit,
+    Regime,
+    depths,
+    scaled,
+    scaling,
+)
 from widesweep.analysis.reading.axes import along_rates, spoken
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
 from widesweep.analysis.reading.derived import SOURCES
@@ -22,9 +33,25 @@ from widesweep.analysis.reading.sweep import cell_counts
 Array = NDArray[np.float64]
 
 FEWEST_WIDTHS = 3
+SHALLOW = "standard, depth 1"
 WORTH_SAYING = 0.4  # half-width of the slope with c left free beyond which it says nothing
 DODGE = 0.03  # series stand a little apart, so that their bars can be told apart
 SPREAD = 0.24  # but all of them together within a width's place
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """What theory expects of a law's exponent: the value in the limit, and what it allows at finite width.
+
+    Attributes:
+        expected: the exponent in the limit.
+        allowed: lowest and highest exponent.
+        title: the claim in words, where it differs from the law's.
+    """
+
+    expected: float
+    allowed: tuple[float, float]
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +71,10 @@ class WidthLaw:
         known_factor: finite-size factors that theory gives exactly; y is divided by them. Gets the
             summary and widths (w,), returns factors (w,) and a sentence, or None.
         extreme_factor: a factor between 1 and this one may be there: it widens what is allowed.
+        elsewhere: exponents in other scalings than ntk, by name (see `regime.scaling`); "standard, depth 1"
+            is for sweeps of that depth alone. Where there is none, the law does not speak.
+        instead: the law that speaks of the scalings that this one leaves out, as a clause.
+        limits: further limits of its regime.
     """
 
     name: str
@@ -57,6 +88,26 @@ class WidthLaw:
     depth: int | None = None
     known_factor: Callable[[CellSummary, Array], tuple[Array, str] | None] | None = None
     extreme_factor: Callable[[CellSummary, Array], tuple[Array, str] | None] | None = None
+    elsewhere: Mapping[str, Exponent] = field(default_factory=dict)
+    instead: str = ""
+    limits: tuple[Limit, ...] = (DRIFTING, STABLE)
+
+    @property
+    def regime(self) -> Regime:
+        """Of which sweeps and cells the law speaks."""
+        names = tuple(name for name in self.elsewhere if name != SHALLOW)
+        shallow = (ONE_EXPONENT,) if SHALLOW in self.elsewhere else ()
+        return Regime((scaled((NTK, *names), self.instead), *shallow, *self.limits))
+
+    def at(self, summary: CellSummary) -> WidthLaw:
+        """The law with the exponent that theory expects of this sweep."""
+        name = scaling(summary)
+        shallow = depths(summary) == {1} and self.elsewhere.get(f"{name}, depth 1")
+        found = shallow or self.elsewhere.get(name)
+        if not found:
+            return self
+        title = found.title or self.title
+        return replace(self, expected=found.expected, allowed=found.allowed, rivals=(), title=title)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -65,6 +116,9 @@ class WidthLaw:
 
     def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where the quantity was not measured or cannot move."""
+        return self.at(summary)._find(summary)
+
+    def _find(self, summary: CellSummary) -> list[LawResult]:
         values = self._values(summary)
         if values is None:
             return []

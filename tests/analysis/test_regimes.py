@@ -1,0 +1,116 @@
+"""A law judges the cells that its theory speaks of, by what theory expects of them, and no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.analysis.summaries import by_name, summary
+from tests.analysis.synthetic import SyntheticSweep
+from widesweep.analysis.analysis_result import law_table
+from widesweep.analysis.laws import BY_VARIANT, LAWS, find_all, regime_of
+from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.report.text_table import table
+
+DRIFTS = ("neuron_change_max", "ntk_relative_change", "pattern_change")
+LAW_OF = dict(zip(DRIFTS, ("weight_drift", "kernel_drift", "pattern_change"), strict=True))
+RICH = dict.fromkeys(DRIFTS, 0.0)
+LAZY_ALONE = ("convergence_rate",)
+
+
+def found(exponents: dict[str, float], **changes: Any) -> dict[str, LawResult]:
+    """The laws of a sweep without random networks or layers."""
+    sweep = SyntheticSweep(exponents=exponents, initialization=False, layers=False, spread=0.1, **changes)
+    return by_name(find_all(summary(sweep)))
+
+
+def as_mup(name: str = "mup") -> dict[str, Any]:
+    return {"kind": "fully_connected", "network": {"parameterization": name}}
+
+
+@pytest.mark.parametrize("name", ["mup", "mean_field"])
+def test_features_that_move_alike_at_every_width_are_what_mup_promises(name: str) -> None:
+    """Drifts of slope 0 are consistent under mup; laws of the infinite kernel do not apply, and say so."""
+    laws = found(RICH, **as_mup(name))
+    for law in LAW_OF.values():
+        assert (laws[law].verdict, laws[law].expected) == ("consistent", 0.0)
+    for law in LAZY_ALONE:
+        assert laws[law].verdict == "not_applicable"
+        assert np.isnan(laws[law].estimate.value)
+        assert "learns features" in laws[law].note
+    assert "convergence_rate_own_kernel speaks of it" in laws["convergence_rate"].note
+    assert laws["convergence_rate_own_kernel"].verdict == "consistent"
+
+
+def test_laziness_claimed_of_mup_and_mup_claimed_of_laziness_are_inconsistent() -> None:
+    """Negative controls: the numbers of one regime under the name of the other."""
+    claims_ntk, claims_mup = found(RICH, kind="fully_connected"), found({}, **as_mup())
+    for law in LAW_OF.values():
+        assert claims_ntk[law].verdict == "inconsistent"
+        assert claims_mup[law].verdict == "inconsistent"
+
+
+def test_an_absolute_rate_under_mup_or_standard_is_another_flow_at_each_width() -> None:
+    """η c(m) varies with the width: no exponent; under ntk the same rate is one flow."""
+    for name, verdict in (("mup", "not_applicable"), ("standard", "not_applicable"), ("ntk", "consistent")):
+        absolute = {"network": {"parameterization": name}, "settings": {"learning_rate_unit": "absolute"}}
+        laws = found({}, kind="fully_connected", **absolute)
+        assert laws["kernel_drift"].verdict == verdict
+        assert ("relative" in laws["kernel_drift"].note) == (verdict == "not_applicable")
+
+
+def test_standard_at_depth_one_has_exponents_of_its_own() -> None:
+    """Weights −3/2, kernel −2 are consistent; the exponents of ntk are not (control)."""
+    one = {"depths": (1,), "kind": "fully_connected", "network": {"parameterization": "standard"}}
+    own = {"neuron_change_max": -1.5, "ntk_relative_change": -2.0, "pattern_change": -1.5}
+    right, wrong = found(own, **one), found({}, **one)
+    for variable, law in LAW_OF.items():
+        assert (right[law].verdict, right[law].expected) == ("consistent", own[variable])
+        assert wrong[law].verdict == "inconsistent"
+
+
+def test_depth_one_is_left_out_among_deeper_networks_under_standard() -> None:
+    """Its kernel has another exponent than theirs: half of the cells are left out, and counted."""
+    laws = found({}, kind="fully_connected", network={"parameterization": "standard"})
+    assert laws["kernel_drift"].verdict == "consistent"
+    assert laws["kernel_drift"].points == 48
+    assert "48 of 96 finished cells are outside the law's regime" in laws["kernel_drift"].note
+
+
+def test_noise_that_moves_weights_alike_at_every_width_has_no_law_of_drift() -> None:
+    """Langevin's drift does not fall with the width: not applicable; at temperature 0 it is descent."""
+    hot, cold = (found(RICH, settings={"optimizer": "langevin", "temperature": t}) for t in (1e-3, 0.0))
+    for law in LAW_OF.values():
+        assert hot[law].verdict == "not_applicable"
+        assert "langevin" in hot[law].note
+        assert cold[law].verdict == "inconsistent"
+    assert hot["convergence_rate"].verdict == "not_applicable"
+
+
+def test_rates_beyond_the_linearised_models_limit_are_left_out() -> None:
+    """ηλ_max(G(0)) of 2.1 is catapult: of two rates one is left out; alone, no lazy law applies."""
+    both, alone = found({}, rates=(1.0, 2.1)), found({}, rates=(2.1,))
+    assert "48 of 96 finished cells" in both["weight_drift"].note
+    assert both["weight_drift"].verdict == "consistent"
+    assert both["weight_drift"].points == 48
+    for law in (*LAW_OF.values(), "convergence_rate"):
+        assert alone[law].verdict == "not_applicable"
+        assert "catapult" in alone[law].note
+    assert found({}, rates=(1.9,))["weight_drift"].verdict == "consistent"
+
+
+def test_the_regime_is_a_sentence_in_the_store_and_on_the_terminal() -> None:
+    """Every law has one, and each row of /laws shows that of its law."""
+    for law in (*LAWS, *BY_VARIANT):
+        sentence = regime_of(law).sentence
+        assert sentence.startswith("Speaks of networks ")
+        assert sentence.endswith(".")
+    laws = found(RICH, **as_mup())
+    stored = law_table(tuple(laws.values()))
+    assert str(stored["verdict"].sel(law="convergence_rate").item()) == "not_applicable"
+    assert all(str(text).startswith("Speaks of") for text in stored["regime"].values)
+    shown = table({"a": {"verdict": "not_applicable", "points": 0, "note": "why.", "regime": "Speaks of x."}})
+    assert "not applicable" in shown
+    assert "a: why. Speaks of x." in shown

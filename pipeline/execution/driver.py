@@ -13,7 +13,7 @@ import numpy as np
 from widesweep.pipeline.config import plug_ins
 from widesweep.pipeline.config.sweep_config import SweepFile
 from widesweep.pipeline.errors import InputError, Interrupted, StorageError
-from widesweep.pipeline.execution import ray_environment
+from widesweep.pipeline.execution import cluster_address, ray_environment
 from widesweep.pipeline.execution.local_scheduler import LocalScheduler
 from widesweep.pipeline.execution.pooling import Pooling
 from widesweep.pipeline.execution.progress import Progress
@@ -86,7 +86,7 @@ def run(
     if address is not None and scheduler == "local":
         found = "it is another machine's cluster"
         raise InputError(
-            f"--address {address}", found, "--scheduler local is this machine; leave one of them"
+            cluster_address.option(address), found, "--scheduler local is this machine; leave one of them"
         )
     _check_fits(sweep, data, address)
     with StopFlag() as stop, _connected(sweep, address, scheduler) as cluster:

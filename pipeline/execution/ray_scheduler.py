@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import functools
 import logging
-import socket
 import sys
 import time
 from collections import deque
@@ -19,14 +18,13 @@ from ray import exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from widesweep.pipeline.errors import ClusterError, ClusterLostError, InputError, StorageError
-from widesweep.pipeline.execution import ray_environment
+from widesweep.pipeline.execution import cluster_address, ray_environment
 from widesweep.pipeline.execution.head_watch import HeadWatch
 from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Listener, Stop, reason_of
 from widesweep.pipeline.execution.worker import Outcome, Sweep, execute
 from widesweep.pipeline.plan import gpu_shares
 from widesweep.pipeline.plan.blocks import Block
 
-CONNECT_S = 5.0
 PROBE_S = 60.0  # longest time until every node with GPUs has said what memory they have
 LOST = (
     exceptions.WorkerCrashedError,
@@ -113,17 +111,16 @@ def connect(address: str | None, cores: int, modules: Sequence[str] = ()) -> Ite
     if address is None:
         options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
     else:
-        _check_answers(address)
+        cluster_address.check_answers(address)
         options["address"] = address
     if modules:
         options["runtime_env"] = {"py_modules": list(modules)}
     try:
         ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, exceptions.RayError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        if address is None:
-            raise ClusterError(reason) from error
-        raise _no_cluster(address, reason) from None
+    except (OSError, RuntimeError, ValueError, exceptions.RayError) as error:
+        if address is not None:
+            raise cluster_address.refusal(address, error) from None
+        raise ClusterError((str(error).splitlines() or [type(error).__name__])[0][:200]) from error
     with contextlib.redirect_stdout(sys.stderr):  # Ray prints of lost nodes where only results belong
         cluster = _describe(local=address is None)
         try:
@@ -135,24 +132,6 @@ def connect(address: str | None, cores: int, modules: Sequence[str] = ()) -> Ite
                 atexit.unregister(ray.shutdown)  # it would ask the head, and hang
             else:
                 ray.shutdown()
-
-
-def _check_answers(address: str) -> None:
-    """Whether anything listens at host:port: Ray itself would ask for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdecimal():
-        if address != "auto":
-            raise _no_cluster(address, "it is not HOST:PORT")
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
-    except (OSError, OverflowError) as error:
-        raise _no_cluster(address, str(error)) from None
-
-
-def _no_cluster(address: str, reason: str) -> InputError:
-    wanted = "--address is that of a Ray head, such as 10.0.0.1:6379, whose token this user has"
-    return InputError(f"--address {address}", f"no Ray cluster answers ({reason})", wanted)
 
 
 @dataclass

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +24,8 @@ from widesweep.pipeline.launch.options import Config, DryRun, Settings, Store
 from widesweep.pipeline.launch.submission import Job, Resources
 
 PROGRAM = ("python", "-m", "widesweep")
+ANSWER_S = 5.0
+_SUBMITTED = "submitted successfully"  # Ray says so of a job that it took; what follows is the job's own log
 _ENDED = re.compile(r"exit code (\d+)")
 
 
@@ -41,6 +46,7 @@ def submit(
     if dry_run:
         print(shlex.join(["ray", *_arguments(job, address, "FOLDER")]))
         return 0
+    _check_dashboard(address)
     ray_environment.prepare(local=False)
     with tempfile.TemporaryDirectory(prefix="widesweep-") as folder:
         stage(Path(folder), job.config, data)
@@ -82,12 +88,34 @@ def _ray_command() -> str:
     return str(beside) if beside.exists() else submission.program("ray", "it comes with the package ray")
 
 
+def _check_dashboard(address: str) -> None:
+    """Whether a dashboard answers, with or without this user's token: `ray` itself would print its stack."""
+    wanted = "wanted: the address of a Ray dashboard, such as http://head:8265"
+    reason = "it is not http://HOST:PORT"
+    if address.startswith(("http://", "https://")):
+        try:
+            urllib.request.urlopen(f"{address.rstrip('/')}/api/version", timeout=ANSWER_S).close()
+            return
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in (401, 403):
+                return
+            reason = f"what listens there is none: HTTP {error.code}"
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reason = str(getattr(error, "reason", error))
+    found = f"no Ray dashboard answers ({reason})"
+    raise InputError(f"--address {address}", found, wanted, "Nothing was submitted.")
+
+
 def _follow(command: list[str]) -> int:
     """Prints the job's log as it arrives, and returns the exit code of the run on the cluster."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ray:
         last: list[str] = []
+        taken = False
         for line in ray.stdout or ():
-            print(line, end="", flush=True)
+            taken = taken or _SUBMITTED in line
+            if taken:
+                print(line, end="", flush=True)
             last = [*last[-7:], line]
     if ray.returncode == 0:
         return 0
@@ -101,6 +129,8 @@ def _follow(command: list[str]) -> int:
 
 class ClusterJobError(ClusterError):
     """A Ray cluster did not take a job, or lost it."""
+
+    exit_code = 1
 
     def __str__(self) -> str:
         """The last lines of Ray's output."""

@@ -165,6 +165,8 @@ def hand_over(command: Sequence[str], text: str) -> str:
 class RefusedError(ClusterError):
     """A scheduler did not take a job."""
 
+    exit_code = 1
+
     def __str__(self) -> str:
         """The scheduler's output."""
         return (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import http.server
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from tests.pipeline.conftest import ROOT
 from widesweep.pipeline import cli
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution import cluster_address
 from widesweep.pipeline.execution.driver import run
 
 Write = Callable[..., Path]
@@ -119,3 +123,81 @@ def test_a_library_that_is_not_installed_is_named(
     assert len(done.stderr.splitlines()) == 1
     assert f"pip install {library}" in done.stderr
     assert sorted(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("http://127.0.0.1:8265", "that of a dashboard"),
+        ("127.0.0.1:1", "refused"),
+        ("nowhere", "not HOST:PORT"),
+        ("ray://:", "not HOST:PORT"),
+    ],
+)
+def test_an_address_from_the_environment_is_told_by_its_variable(
+    address: str, told: str, write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RAY_ADDRESS, and not an option that nobody gave; nothing is written."""
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    done = CliRunner().invoke(app, ["run", str(path := write_config())])
+    assert done.exit_code == 2, done.output
+    assert done.stderr.startswith(f"RAY_ADDRESS={address}: ")
+    assert told in done.stderr
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("address", ["local", ""])
+def test_an_address_may_say_this_machine(
+    address: str, write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`local` is Ray's own word for it, and a small sweep then needs no Ray at all."""
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    done = CliRunner().invoke(app, ["run", str(write_config(initialization=None))])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "small.zarr").exists()
+
+
+@contextlib.contextmanager
+def web_server(status: int) -> Iterator[str]:
+    """HOST:PORT of a web server that answers every request with this status."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_what_listens_and_is_no_head_is_refused(write_config: Write, tmp_path: Path) -> None:
+    """A web server at the port: Ray itself would ask it for minutes."""
+    path = write_config()
+    with web_server(200) as address:
+        done = CliRunner().invoke(app, ["run", str(path), "--address", address])
+    assert done.exit_code == 2, done.output
+    assert "no Ray head" in done.stderr
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_a_job_for_a_dashboard_that_is_not_there_is_one_line(write_config: Write) -> None:
+    """Nothing at the port, another server there, or no http address; and never Ray's own stack."""
+    submit = ["submit", "ray", str(write_config()), "--store", "s3://bucket/a.zarr", "--address"]
+    with web_server(404) as other:
+        for address in ("http://127.0.0.1:1", f"http://{other}", "127.0.0.1:8265"):
+            done = CliRunner().invoke(app, [*submit, address])
+            assert done.exit_code == 2, done.output
+            assert "no Ray dashboard answers" in done.stderr
+            assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_refused_token_is_no_absent_cluster() -> None:
+    """A head that answers and does not let in: the message speaks of the token, not of the address."""
+    told = str(cluster_address.refusal("10.0.0.1:6379", ConnectionError("Failed to connect\nlater")))
+    assert "token" in told
+    assert "no Ray cluster answers" not in told

@@ -1,0 +1,67 @@
+"""The address of a Ray cluster: whether a head answers there, and what to say where none does."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from widesweep.pipeline.errors import InputError
+
+ANSWER_S = 5.0
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # and empty settings
+SETTINGS = 4  # type of the frame with which every HTTP/2 server begins
+WANTED = "wanted: the address of a Ray head, such as 10.0.0.1:6379, or auto, or local"
+
+
+def check_answers(address: str) -> None:
+    """Whether a Ray head listens at host:port: Ray itself would ask for minutes.
+
+    Raises:
+        InputError: nothing does, or something else.
+    """
+    if "://" in address and not address.startswith("ray://"):
+        raise no_cluster(address, "an http address is that of a dashboard, which takes jobs", WANTED)
+    found = _of_this_machine(address) if address == "auto" else address
+    host, colon, port = found.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        raise no_cluster(address, "it is not HOST:PORT", WANTED)
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") in ("", "0"):
+                connection.sendall(HELLO)
+                _check_is_grpc(connection.recv(9))
+    except (OSError, OverflowError) as error:
+        raise no_cluster(address, str(error), WANTED) from None
+
+
+def _check_is_grpc(frame: bytes) -> None:
+    if len(frame) < 4 or frame[3] != SETTINGS:
+        raise OSError("what listens there is no Ray head")
+
+
+def _of_this_machine(address: str) -> str:
+    """The cluster that `auto` means."""
+    from ray._private import services
+
+    try:
+        return str(services.get_ray_address_from_environment(address, None))
+    except (OSError, RuntimeError) as error:
+        raise no_cluster(address, "none runs on this machine", WANTED) from error
+
+
+def no_cluster(address: str, reason: str, wanted: str) -> InputError:
+    """The refusal of an address, under the name of where it was set."""
+    return InputError(option(address), f"no Ray cluster answers ({reason})", wanted)
+
+
+def option(address: str) -> str:
+    """Where an address was set: `--address`, or the variable that stands for it."""
+    return f"RAY_ADDRESS={address}" if os.environ.get("RAY_ADDRESS") == address else f"--address {address}"
+
+
+def refusal(address: str, error: Exception) -> InputError:
+    """What to say of a head that answers and yet does not let this user in."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    found = f"what answers there does not let this user in ({reason})"
+    wanted = "wanted: the cluster's token, in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, and its version of Ray"
+    return InputError(option(address), found, wanted)

@@ -134,9 +134,9 @@ job=$(submit results/limit.zarr --time 20)
 until_true 600 at_least results/limit.zarr 3
 kill -STOP $(drivers limit.zarr)
 echo "limit set after $(blocks_done results/limit.zarr) blocks"
-minutes=$(($(date +%s) - $(date +%s -d "$(scontrol show job "$job" | sed -n 's/.*StartTime=\([^ ]*\).*/\1/p')")))
-scontrol update jobid="$job" timelimit=$((minutes / 60 + 1))
-until_true 180 near_limit
+seconds=$(($(date +%s) - $(date +%s -d "$(scontrol show job "$job" | sed -n 's/.*StartTime=\([^ ]*\).*/\1/p')")))
+scontrol update jobid="$job" timelimit=$((seconds / 60 + 4))
+until_true 600 near_limit
 kill -CONT $(drivers limit.zarr)
 until_true 180 requeued
 scontrol update jobid="$job" timelimit=20

@@ -22,8 +22,7 @@ from widesweep.pipeline.execution.worker import Outcome, Sweep
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.plan.blocks import Block
 from widesweep.pipeline.predict import prediction
-from widesweep.pipeline.store import template
-from widesweep.pipeline.store.chunks import writer
+from widesweep.pipeline.store import claim, template
 from widesweep.pipeline.store.reader import Store
 from widesweep.workers.variable import DONE, PENDING
 
@@ -71,7 +70,7 @@ def nothing(sweep: Sweep, block: Block) -> Outcome:
             for v in sweep.config.training.variables
         }
     )
-    writer(sweep.url, sweep.config_hash).write(block, measured)
+    sweep.writer(block).write(block, measured)
     return Outcome(block.index, 0.0, 0.0, 1, DONE_CELL, "cpu", 0)
 
 
@@ -93,7 +92,8 @@ def section() -> str:
             ray.get([awake.remote() for _ in range(CORES)])
             watcher.start()
             began = time.perf_counter()
-            driver._run_pending(sweep, Store(url), data, cluster, 0, False, (PENDING,))
+            with claim.take(url) as mine:
+                driver._run_pending(sweep, mine.permit, data, cluster, 0, False, (PENDING,))
             wall_s = time.perf_counter() - began
         memory.over.set()
         counts = Store(url).cell_counts()

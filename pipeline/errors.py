@@ -13,6 +13,7 @@ class WidesweepError(Exception):
     ├── ClusterError   Ray did not start; nothing was written; exit 2
     │   └── ClusterLostError  its head has gone while a sweep ran; what is stored is safe; exit 1
     ├── StorageError   the store cannot be read or written now; what is stored is safe; exit 1
+    │   └── PermitLostError  another run has taken the store over; this one wrote nothing since; exit 75
     ├── DamagedError   a chunk of the store is not what was written; `run --repair` recomputes it; exit 1
     └── Interrupted    the user (130) or the system (143) stopped a run; the same command resumes it
     ```
@@ -129,6 +130,24 @@ class StorageError(WidesweepError):
         """What was found, and the next step."""
         help_ = "Put that right (free space, a server that answers, access), then run the same command again."
         return f"{self.store}: {self.reason}. What was finished is stored.\n{help_}"
+
+
+class PermitLostError(StorageError):
+    """The store is another run's since this one gave no sign of life, or is not where it was any more.
+
+    >>> print(PermitLostError("wide.zarr", "this run may not write to it any more"))
+    wide.zarr: this run may not write to it any more.
+    Another run took it over while this one gave no sign of life, or it was moved or deleted.
+    `widesweep status wide.zarr` shows what is there; the same command again goes on.
+    """
+
+    exit_code = 75
+
+    def __str__(self) -> str:
+        """What was found, why, and the next step."""
+        why = "Another run took it over while this one gave no sign of life, or it was moved or deleted."
+        help_ = f"`widesweep status {self.store}` shows what is there; the same command again goes on."
+        return f"{self.store}: {self.reason}.\n{why}\n{help_}"
 
 
 class DamagedError(WidesweepError):

@@ -12,7 +12,7 @@ import numpy as np
 
 from widesweep.pipeline.config import plug_ins
 from widesweep.pipeline.config.sweep_config import SweepFile
-from widesweep.pipeline.errors import InputError, Interrupted, StorageError
+from widesweep.pipeline.errors import InputError, Interrupted, PermitLostError
 from widesweep.pipeline.execution import cluster_address, ray_environment
 from widesweep.pipeline.execution.local_scheduler import LocalScheduler
 from widesweep.pipeline.execution.pooling import Pooling
@@ -32,6 +32,7 @@ from widesweep.pipeline.store import repair as damage
 from widesweep.pipeline.store import template as store_create
 from widesweep.pipeline.store.chunks import writer
 from widesweep.pipeline.store.journal import Journal
+from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import Store, counts
 from widesweep.workers.data import Data
 from widesweep.workers.variable import FAILED, PENDING
@@ -98,10 +99,10 @@ def run(
         gpus = int(cluster.gpus) if gpu_memory else 0
         with _claimed(sweep, url, data, data_hash, cluster.cores, gpus) as mine:
             sweep = growth.merge(sweep, Store(url), data_hash)
-            _prepare(sweep, url, data, cluster.cores, repair=repair)
-            _run_pending(sweep, Store(url), data, cluster, gpu_memory, _Either(stop, mine), states)
+            _prepare(sweep, mine.permit, data, cluster.cores, repair=repair)
+            _run_pending(sweep, mine.permit, data, cluster, gpu_memory, _Either(stop, mine), states)
     if mine.lost:
-        raise StorageError(url, "another run took the store over while this one gave no sign of life")
+        raise PermitLostError(url, "this run may not write to it any more")
     if stop:
         raise Interrupted(url, stop.signal_number)
     return Store(url)
@@ -173,9 +174,10 @@ def _claimed(
     return mine or claim.take(url)
 
 
-def _prepare(sweep: SweepFile, url: str, data: Data | None, cores: int, *, repair: bool) -> None:
+def _prepare(sweep: SweepFile, permit: Permit, data: Data | None, cores: int, *, repair: bool) -> None:
     """Damaged chunks away, and room for a grid that has grown."""
-    damaged, template = damage.discard(url) if repair else ([], False)
+    url = permit.url
+    damaged, template = damage.discard(permit) if repair else ([], False)
     for key in damaged:
         print(
             f"{url}: {key} was damaged or missing; its block is computed again", file=sys.stderr, flush=True
@@ -185,9 +187,10 @@ def _prepare(sweep: SweepFile, url: str, data: Data | None, cores: int, *, repai
         plan = data_source.make_plan(
             sweep, cores, store.seeds_per_block, store.rates_per_block, store.parts_per_block
         )
-        growth.grow(store, plan, predict.predict(sweep.config, data), _index(data), sweep.requested)
+        prediction = predict.predict(sweep.config, data)
+        growth.grow(store, permit, plan, prediction, _index(data), sweep.requested)
     elif damaged:
-        growth.mark_requested(url, sweep.config, sweep.requested)
+        growth.mark_requested(permit, sweep.config, sweep.requested)
 
 
 def _index(data: Data | None) -> np.ndarray:
@@ -202,7 +205,7 @@ def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores
 
 def _run_pending(
     sweep: SweepFile,
-    store: Store,
+    permit: Permit,
     data: Data | None,
     cluster: Scheduler,
     gpu_memory_bytes: int,
@@ -210,6 +213,7 @@ def _run_pending(
     states: tuple[int, ...],
 ) -> None:
     """Runs the blocks with cells in these states, longest first, and closes the journal however that ends."""
+    store = Store(permit.url)
     lengths = (store.seeds_per_block, store.rates_per_block, store.parts_per_block)
     before, gpus = store.status_before(states), int(cluster.gpus) if gpu_memory_bytes else 0
     plan = data_source.make_plan(sweep, cluster.cores, *lengths, gpus)
@@ -219,18 +223,18 @@ def _run_pending(
     memory = _memory_per_core(sweep, cluster)
     device = sweep.config.compute.device if gpu_memory_bytes else "cpu"
     shared = Sweep(
-        store.url, sweep.config, sweep.config.hash, data, rates, device, memory, gpu_memory_bytes,
+        permit, sweep.config, sweep.config.hash, data, rates, device, memory, gpu_memory_bytes,
         store.pair_draws, sweep.plug_ins, sweep.base,
     )  # fmt: skip
     shares = store.shares(*states)
     cost_s = float((plan.block_seconds() * shares)[order].sum())
-    book = Journal(store.url)
+    book = Journal(permit)
     state = "interrupted"
     try:
         with Progress(sweep.config.name, counts(before), len(order), cost_s, cluster.cores) as progress:
-            pooling = Pooling(store.url, plan, None if data is None else data.x, store.pair_draws)
+            pooling = Pooling(permit, plan, None if data is None else data.x, store.pair_draws)
             pooling.expect(order.tolist())
-            watch = _Watch(store, book, progress, plan, pooling, before)
+            watch = _Watch(permit, book, progress, plan, pooling, before)
             watch.pool(store.unpooled_pairs())
             blocks = (
                 _block(plan, int(i), states if int(i) in mixed else (), float(shares[i])) for i in order
@@ -241,11 +245,11 @@ def _run_pending(
         if not stop:
             state = "failed" if watch.failures else "finished"
             if not watch.failures:
-                checkpoints.clear(store.url)
+                checkpoints.clear(permit)
                 watch.tell_speed(here=cluster.local and not gpus)
     finally:
         book.close(state)
-        objects.with_retries(store.url, lambda: store_create.consolidate(store.url))
+        objects.with_retries(store.url, lambda: store_create.consolidate(permit.zarr_store()))
 
 
 def _block(plan: Plan, index: int, recompute: tuple[int, ...], share: float) -> Block:
@@ -297,7 +301,7 @@ class _Watch:
         failures: blocks that failed.
     """
 
-    store: Store
+    permit: Permit
     book: Journal
     progress: Progress
     plan: Plan
@@ -331,7 +335,7 @@ class _Watch:
 
     def failed(self, block: Block, reason: str) -> None:
         self.failures += 1
-        writer(self.store.url, self.plan.config.hash).write_failed(block, reason)
+        writer(self.permit, self.plan.config.hash).write_failed(block, reason)
         if block.kind == "training":
             cells = {"failed": counts(self._inside(block))["pending"]}
         else:

@@ -85,6 +85,7 @@ class _Attempts:
 
     def ended(self, attempt: Attempt, found: worker.Outcome | BaseException) -> None:
         """Takes what a block ended with: its outcome, or what it raised."""
+        attempt.end()
         if isinstance(found, worker.Outcome):
             self.listener.finished(attempt.block, found)
         elif isinstance(found, StorageError):
@@ -109,7 +110,7 @@ def _run_here(sweep: worker.Sweep, attempts: _Attempts, stop: Stop) -> None:
         attempts.listener.started(attempt.block)
         try:
             with stop.interrupting():
-                found: worker.Outcome | Exception = worker.execute(sweep, attempt.block)
+                found: worker.Outcome | Exception = worker.execute(sweep, attempt.start(sweep.permit))
         except KeyboardInterrupt:
             if not stop:
                 raise
@@ -148,12 +149,12 @@ class _Process:
 
     def take(self, sweep: worker.Sweep, attempt: Attempt) -> None:
         """Executes a block; that a process has gone already is found when it is listened to."""
-        self.attempt, attempt.submitted = attempt, time.monotonic()
+        self.attempt, block = attempt, attempt.start(sweep.permit)
         with contextlib.suppress(OSError):
             if not self.knows:
                 self.pipe.send(sweep)
             self.knows = True
-            self.pipe.send(attempt.block)
+            self.pipe.send(block)
 
     def why(self) -> str:
         """How a process ended, and the last line that it wrote."""
@@ -229,6 +230,7 @@ class _Flight:
             self.workers.remove(one)
             reason = one.why()
             one.end()
+            attempt.end()
             self.attempts.start_again(attempt, *attempt.after_loss(reason))
             return
         one.attempt = None

@@ -15,6 +15,7 @@ import xarray as xr
 from widesweep.pipeline.plan import draws as sampling
 from widesweep.pipeline.plan.blocks import Block, Plan
 from widesweep.pipeline.store.chunks import writer
+from widesweep.pipeline.store.permit import Permit
 from widesweep.workers import random_networks
 from widesweep.workers.variable import FAILED, PENDING
 
@@ -26,13 +27,13 @@ class Pooling:
     """The pairs of a run, and which blocks each of them waits for.
 
     Attributes:
-        url: the store.
+        permit: of the run.
         plan: of the whole sweep.
         x: training points, or None.
         pair_draws: of each pair, shape (widths, depths).
     """
 
-    url: str
+    permit: Permit
     plan: Plan
     x: np.ndarray | None
     pair_draws: np.ndarray
@@ -54,7 +55,7 @@ class Pooling:
 
     def pool(self, pair: Pair) -> dict[str, int]:
         """Writes what a pair's parts say, or that some have failed; returns the pair by its state."""
-        store = writer(self.url, self.plan.config.hash)
+        store = writer(self.permit, self.plan.config.hash)
         grid, config, draws = self.plan.config.grid, self.plan.config, int(self.pair_draws[pair])
         count = sampling.parts(sampling.with_draws(config, draws))
         sums = {name: values[:count] for name, values in store.parts(*pair).items()}

@@ -24,6 +24,7 @@ from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Listener, St
 from widesweep.pipeline.execution.worker import Outcome, Sweep, execute
 from widesweep.pipeline.plan import gpu_shares
 from widesweep.pipeline.plan.blocks import Block
+from widesweep.pipeline.store.permit import Permit
 
 PROBE_S = 60.0  # longest time until every node with GPUs has said what memory they have
 LOST = (
@@ -73,7 +74,7 @@ class Cluster:
 
     def run(self, sweep: Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
         """As every scheduler does it: `Scheduler.run`."""
-        flight = _Flight(self, ray.put(sweep), listener, iter(blocks), sweep.gpu_memory_bytes)
+        flight = _Flight(self, sweep.permit, ray.put(sweep), listener, iter(blocks), sweep.gpu_memory_bytes)
         try:
             while flight.fill(stop) and not stop:
                 ready, _ = ray.wait(list(flight.tasks), num_returns=1, timeout=WAIT_S)
@@ -139,6 +140,7 @@ class _Flight:
     """Tasks in flight, and blocks to start again."""
 
     cluster: Cluster
+    permit: Permit
     sweep: Any
     listener: Listener
     blocks: Iterator[Block]
@@ -153,11 +155,11 @@ class _Flight:
             if attempt is None:
                 break
             self.listener.started(attempt.block)
-            attempt.submitted = time.monotonic()
+            block = attempt.start(self.permit)
             resources = _resources(self.cluster, attempt.block, self.gpu_memory_bytes)
             remote = _remote_execute_once if "num_gpus" in resources else _remote_execute
             measure = _with_resources(remote, tuple(resources.items()))
-            self.tasks[measure.remote(self.sweep, attempt.block)] = attempt
+            self.tasks[measure.remote(self.sweep, block)] = attempt
         return bool(self.tasks)
 
     def _first(self) -> Attempt | None:
@@ -167,11 +169,12 @@ class _Flight:
     def land(self, task: Any) -> None:
         """Takes a task that ended, well or not."""
         attempt = self.tasks.pop(task)
+        attempt.end()
         try:
             self.listener.finished(attempt.block, ray.get(task))
         except exceptions.RayTaskError as error:
             if isinstance(error.cause, StorageError):
-                raise StorageError(error.cause.store, error.cause.reason) from None
+                raise type(error.cause)(error.cause.store, error.cause.reason) from None
             if isinstance(error.cause, MemoryError):
                 self._start_again(attempt, *attempt.after_shortage())
             else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from widesweep.pipeline.execution.worker import Outcome, Sweep
     from widesweep.pipeline.plan.blocks import Block
+    from widesweep.pipeline.store.permit import Permit
 
 LOSSES = 25  # times that a block may lose its process or machine before its cells count as failed
 HANGS = 3  # times that it may show no sign of life for longer than its limit
@@ -85,13 +86,27 @@ class Scheduler(Protocol):
 
 @dataclass
 class Attempt:
-    """A block under way, and what has happened to it so far."""
+    """A block under way, and what has happened to it so far.
+
+    Each start has a permit of its own, so that a worker that was given up and still lives writes nothing.
+    """
 
     block: Block
+    permit: Permit | None = None
     submitted: float = 0.0
     losses: int = 0
     hangs: int = 0
     shortages: int = 0
+
+    def start(self, run: Permit) -> Block:
+        """The block as it is handed to a worker now, under a permit that the run's gives."""
+        self.submitted, self.permit = time.monotonic(), run.of_attempt()
+        return replace(self.block, attempt=self.permit.attempt)
+
+    def end(self) -> None:
+        """No worker may write this block any more, by this attempt."""
+        if self.permit is not None:
+            self.permit.end()
 
     def after_loss(self, kind: str) -> tuple[bool, str]:
         """Whether to start it again after its process or machine was lost, and why it was lost.

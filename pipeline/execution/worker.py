@@ -24,7 +24,8 @@ from widesweep.pipeline.execution import guard
 from widesweep.pipeline.plan import gpu_shares
 from widesweep.pipeline.plan.blocks import Block
 from widesweep.pipeline.plan.data import labelled
-from widesweep.pipeline.store import checkpoints, chunks, objects
+from widesweep.pipeline.store import checkpoints, chunks
+from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import counts
 from widesweep.pipeline.store.stream import Stream
 from widesweep.workers.data import Data, Dimensions
@@ -41,7 +42,7 @@ class Sweep:
     """What all blocks of a sweep share.
 
     Attributes:
-        url: the store's address, as any process can open it.
+        permit: of the run, for its store.
         config: the sweep.
         config_hash: its hash, which takes a third of a millisecond.
         data: training points, or None.
@@ -54,7 +55,7 @@ class Sweep:
         folder: where their modules are looked for first, if it is there.
     """
 
-    url: str
+    permit: Permit
     config: SweepConfig
     config_hash: str
     data: Data | None
@@ -65,6 +66,19 @@ class Sweep:
     pair_draws: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
     plug_ins: tuple[PlugIn, ...] = ()
     folder: Path = Path()
+
+    @property
+    def url(self) -> str:
+        """The store's address, as any process can open it."""
+        return self.permit.url
+
+    def permit_of(self, block: Block) -> Permit:
+        """That of the attempt at a block."""
+        return replace(self.permit, attempt=block.attempt)
+
+    def writer(self, block: Block) -> chunks.ChunkWriter:
+        """What puts a block in its place in the store."""
+        return chunks.writer(self.permit_of(block), self.config_hash)
 
 
 @dataclass(frozen=True)
@@ -98,8 +112,8 @@ def execute(sweep: Sweep, block: Block) -> Outcome:
         computed = _to_compute(sweep, block)
         measured = _train(sweep, block) if block.kind == "training" else _sample(sweep, block)
         guard.alive()
-        chunks.writer(sweep.url, sweep.config_hash).write(block, measured)
-    objects.delete(sweep.url, measured.attrs.get("checkpoints", ()))
+        sweep.writer(block).write(block, measured)
+    sweep.permit_of(block).delete(measured.attrs.get("checkpoints", ()))
     device, wall_s = str(measured.attrs.get("device", "cpu")), time.perf_counter() - began
     return Outcome(
         index=block.index,
@@ -137,7 +151,7 @@ def _load(sweep: Sweep, block: Block) -> None:
 def _to_compute(sweep: Sweep, block: Block) -> int:
     """Cells that a block computes, or parts of a pair's random networks."""
     if block.recompute:
-        return int(chunks.writer(sweep.url, sweep.config_hash).to_do(block).sum())
+        return int(sweep.writer(block).to_do(block).sum())
     if block.kind == "parts":
         return block.part_stop - block.part_start
     return (block.seed_stop - block.seed_start) * (block.rate_stop - block.rate_start)
@@ -148,7 +162,7 @@ def _train(sweep: Sweep, block: Block) -> xr.Dataset:
     seeds, rates = np.arange(block.seed_start, block.seed_stop), np.arange(block.rate_start, block.rate_stop)
     if not block.recompute:
         return _train_cells(sweep, block, seeds, rates, lambda measured: measured)
-    writer = chunks.writer(sweep.url, sweep.config_hash)
+    writer = sweep.writer(block)
     wanted, stored = writer.to_do(block), writer.stored(block)
     whole, left = xr.Dataset(), []
     for row in np.unique(wanted, axis=0):  # seeds that lack the same learning rates train together
@@ -187,11 +201,10 @@ def _train_cells(
     task, data = _task(sweep, block, seeds, rates), _own_copy(sweep, block)
 
     def show(results: dict[str, np.ndarray]) -> None:
-        writer = chunks.writer(sweep.url, sweep.config_hash)
-        writer.write_records(block, whole(block_training.records(task, results, data.y.size)))
+        sweep.writer(block).write_records(block, whole(block_training.records(task, results, data.y.size)))
 
     stream = Stream(
-        url=sweep.url,
+        permit=sweep.permit_of(block),
         key=checkpoints.key(block, int(seeds[0])),
         identity=functools.cache(partial(_identity, task, data)),
         show=show,
@@ -254,7 +267,7 @@ def _sample(sweep: Sweep, block: Block) -> xr.Dataset:
     parts = np.arange(block.part_start, block.part_stop)
     if not block.recompute:
         return random_networks.sample(task, parts.tolist())
-    writer = chunks.writer(sweep.url, sweep.config_hash)
+    writer = sweep.writer(block)
     stored, wanted = writer.stored(block), writer.to_do(block)
     drawn = random_networks.sample(task, parts[wanted].tolist())
     names = [str(name) for name in drawn.data_vars]

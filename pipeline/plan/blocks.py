@@ -52,6 +52,7 @@ class Block:
         split: batches are so many times smaller than memory seems to allow, after it ran out.
         limit_s: longest time without a sign of life; 0: any.
         gpu_bytes: predicted memory of all its cells on a GPU, as one batch.
+        attempt: names the permit of this attempt at it; empty before it is started.
     """
 
     index: int
@@ -73,6 +74,7 @@ class Block:
     split: int = 1
     limit_s: float = 0.0
     gpu_bytes: int = 0
+    attempt: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from widesweep.pipeline.refine.goal import Goal
-from widesweep.pipeline.store import objects, template
+from widesweep.pipeline.store import address, objects, template
 
 KEY = "refinement/zarr.json"
 RUNNING, DONE = "running", "done"
@@ -71,7 +71,7 @@ class Record:
         }
         group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         objects.put(self.url, {KEY: json.dumps(group, indent=2).encode()})
-        objects.with_retries(self.url, lambda: template.consolidate(self.url))
+        objects.with_retries(self.url, lambda: template.consolidate(address.zarr_store(self.url)))
 
 
 def read(url: str) -> Record:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from widesweep.pipeline.plan.blocks import Block
 from widesweep.pipeline.store import objects
+from widesweep.pipeline.store.permit import Permit
 
 PLACE = "run/block_attempts/checkpoints"  # inside an array's folder, where no reader of Zarr looks
 
@@ -38,9 +39,9 @@ def names(url: str) -> frozenset[str]:
     return frozenset(objects.names(url, PLACE))
 
 
-def clear(url: str) -> None:
+def clear(permit: Permit) -> None:
     """Deletes what finished blocks have left behind."""
-    objects.delete(url, [f"{PLACE}/{name}" for name in names(url)])
+    permit.delete([f"{PLACE}/{name}" for name in names(permit.url)])
 
 
 def encode(arrays: Mapping[str, np.ndarray], identity: str) -> bytes:

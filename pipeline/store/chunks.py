@@ -20,11 +20,13 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 from widesweep.pipeline.errors import DamagedError
 from widesweep.pipeline.plan.blocks import Block
 from widesweep.pipeline.store import address, objects, repair
+from widesweep.pipeline.store.permit import Permit
 from widesweep.workers.variable import FAILED, PENDING
 
 ZSTD_LEVEL = 3
 SERIALIZER = BytesCodec(endian="little")
 ONE_VALUE = ("width", "depth", "output_scale", "corrupted_fraction")  # axes along which every chunk is 1 long
+Arrays = dict[str, dict[str, Any]]  # by group and name
 COMPRESSORS = (ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec())
 
 
@@ -32,14 +34,14 @@ class OwnershipError(AssertionError):
     """A block tried to write what is not exactly its own chunk: a defect of the plan, never of the input."""
 
 
-def writer(url: str, config_hash: str) -> ChunkWriter:
+def writer(permit: Permit, config_hash: str) -> ChunkWriter:
     """This process's writer for a store; arrays are opened once, anew in a forked process or a grown grid."""
-    return _writer(url, config_hash, os.getpid())
+    return ChunkWriter(permit, _arrays(permit.url, config_hash, os.getpid()))
 
 
 @functools.lru_cache(maxsize=4)
-def _writer(url: str, config_hash: str, process: int) -> ChunkWriter:
-    return ChunkWriter(url)
+def _arrays(url: str, config_hash: str, process: int) -> Arrays:
+    return objects.with_retries(url, lambda: _open_arrays(url))
 
 
 class ChunkWriter:
@@ -49,12 +51,10 @@ class ChunkWriter:
     by itself: through Zarr's own array writes 15 variables took 12 ms, this takes 2.
     """
 
-    def __init__(self, url: str) -> None:
-        """Opens every measured array of the store."""
-        self._url = url
-        arrays = objects.with_retries(url, lambda: _open_arrays(url))
-        self._failures = {kind: each.pop("failure", None) for kind, each in arrays.items()}
-        self._arrays = arrays
+    def __init__(self, permit: Permit, arrays: Arrays | None = None) -> None:
+        """Keeps every measured array of the store; opens them unless they are given."""
+        self._permit, self._url = permit, permit.url
+        self.arrays = arrays or objects.with_retries(permit.url, lambda: _open_arrays(permit.url))
 
     def write(self, block: Block, measured: xr.Dataset) -> None:
         """Writes all variables of a block, then its status.
@@ -63,38 +63,38 @@ class ChunkWriter:
             OwnershipError: the block is not exactly one chunk of an array, or a variable is missing.
         """
         chunks = list(self._encoded(block, measured))
-        _put(self._url, (item for item in chunks if not item[0].startswith(f"{block.kind}/status/")))
+        self._put(item for item in chunks if not item[0].startswith(f"{block.kind}/status/"))
         if block.recompute:
             self._forget_failures(block, np.asarray(measured["status"]))
-        _put(self._url, (item for item in chunks if item[0].startswith(f"{block.kind}/status/")))
+        self._put(item for item in chunks if item[0].startswith(f"{block.kind}/status/"))
 
     def write_records(self, block: Block, measured: xr.Dataset) -> None:
         """Writes the records of a block in mid-training: all variables but its status."""
         status = f"{block.kind}/status/"
-        _put(self._url, (item for item in self._encoded(block, measured) if not item[0].startswith(status)))
+        self._put(item for item in self._encoded(block, measured) if not item[0].startswith(status))
 
     def write_failed(self, block: Block, reason: str) -> None:
         """Marks cells of a block that were to be computed failed, with the reason; numbers stay."""
-        array, texts = self._arrays[block.kind]["status"], self._failures[block.kind]
+        array, texts = self.arrays[block.kind]["status"], self.arrays[block.kind].get("failure")
         region = _region(block, array)
         status = self._read(array, region)
         failed = np.isin(status, block.recompute or (PENDING,))
         if texts is not None:
             kept = np.asarray(self._read(texts, region), dtype=object)
             kept[failed] = reason
-            objects.with_retries(self._url, lambda: texts.set_basic_selection(region, kept))
+            self._put_texts(texts, region, kept)
         values = np.where(failed, FAILED, status).astype(array.dtype)
-        _put(self._url, [(_key(block.kind, "status", array, region), _encode(array, values))])
+        self._put([(_key(block.kind, "status", array, region), _encode(array, values))])
 
     def to_do(self, block: Block) -> np.ndarray:
         """What of a block is to be computed: cells, shape (seeds, learning rates), or parts, (parts,)."""
-        array = self._arrays[block.kind]["status"]
+        array = self.arrays[block.kind]["status"]
         status = self._of_block(array, block)
         return np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)
 
     def stored(self, block: Block) -> dict[str, np.ndarray]:
         """What the store holds of a block, by variable, without the axes on which a block is one value."""
-        return {name: self._of_block(array, block) for name, array in self._arrays[block.kind].items()}
+        return {name: self._of_block(array, block) for name, array in self._numbers(block.kind)}
 
     def _of_block(self, array: Any, block: Block) -> np.ndarray:
         values = self._read(array, _region(block, array))
@@ -104,27 +104,38 @@ class ChunkWriter:
         """What the store holds of all parts of a (width, depth), by variable."""
         return {
             name: np.asarray(objects.with_retries(self._url, partial(_pick, array, width, depth)))
-            for name, array in self._arrays["parts"].items()
+            for name, array in self._numbers("parts")
         }
 
     def _forget_failures(self, block: Block, status: np.ndarray) -> None:
         """Keeps the reasons of the cells that are still failed, and no others."""
-        texts = self._failures[block.kind]
+        texts = self.arrays[block.kind].get("failure")
         if texts is None:
             return
         region = _region(block, texts)
         kept = np.asarray(self._read(texts, region), dtype=object)
         kept[status.reshape(kept.shape) != FAILED] = ""
         if any(kept.ravel()):
-            objects.with_retries(self._url, lambda: texts.set_basic_selection(region, kept))
+            self._put_texts(texts, region, kept)
         else:
-            objects.delete(self._url, [_key(block.kind, "failure", texts, region)])
+            self._permit.delete([_key(block.kind, "failure", texts, region)])
+
+    def _numbers(self, kind: str) -> list[tuple[str, Any]]:
+        """The arrays of a group but for the texts, which failed cells alone have."""
+        return [(name, array) for name, array in self.arrays[kind].items() if name != "failure"]
+
+    def _put(self, chunks: Iterable[tuple[str, bytes]]) -> None:
+        self._permit.put(dict(chunks))
+
+    def _put_texts(self, texts: Any, region: tuple[slice, ...], kept: np.ndarray) -> None:
+        array = zarr.open_array(self._permit.zarr_store(), path=texts.path, mode="r+", zarr_format=3)
+        objects.with_retries(self._url, lambda: array.set_basic_selection(region, kept))
 
     def _read(self, array: Any, region: tuple[slice, ...]) -> np.ndarray:
         return np.asarray(objects.with_retries(self._url, lambda: array[region]))
 
     def _encoded(self, block: Block, measured: xr.Dataset) -> Iterator[tuple[str, bytes]]:
-        for name, array in self._arrays[block.kind].items():
+        for name, array in self._numbers(block.kind):
             if name not in measured:
                 raise OwnershipError(f"block {block.index} brings no {name}")
             region = _region(block, array)
@@ -173,8 +184,8 @@ def _decode(url: str, key: str, array: Any, content: bytes) -> np.ndarray:
         raise DamagedError(url, [key]) from None
 
 
-def _open_arrays(url: str) -> dict[str, dict[str, Any]]:
-    root: Any = zarr.open_group(address.zarr_store(url), mode="r+", use_consolidated=False)
+def _open_arrays(url: str) -> Arrays:
+    root: Any = zarr.open_group(address.zarr_store(url), mode="r", use_consolidated=False)
     return {
         kind: {name: array for name, array in root[kind].arrays() if _is_measured(array)}
         for kind in ("training", "initialization", "parts")
@@ -268,7 +279,3 @@ def _zstd() -> Any:
 def _key(group: str, name: str, array: Any, region: tuple[slice, ...]) -> str:
     numbers = (str(part.start // chunk) for part, chunk in zip(region, array.chunks, strict=True))
     return "/".join((group, name, "c", *numbers))
-
-
-def _put(url: str, chunks: Iterable[tuple[str, bytes]]) -> None:
-    objects.put(url, dict(chunks))

@@ -8,18 +8,18 @@ import socket
 import threading
 import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Any
 
 import psutil
 
-from widesweep.pipeline.errors import InputError, StorageError
+from widesweep.pipeline.errors import InputError, PermitLostError, StorageError
 from widesweep.pipeline.store import objects
+from widesweep.pipeline.store.permit import CLAIMS, Permit, claim_numbers
 
 BEAT_S = 3.0
 STALE_S = 30.0  # a claim of another host whose heartbeat is older than this is nobody's
-PLACE = "run/block_attempts/claims"  # inside an array's folder, where no reader of Zarr looks
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,18 @@ class Claim:
 
     Claims are numbered files that are never used again. To take a store over, its driver creates the next
     number, which only one can (`put_new`), and then looks whether it is still the highest: a process that
-    slept between looking and creating finds a higher one and gives way. Nothing is replaced or locked, so a
-    disk, NFS and an object store with conditional puts behave the same. Hosts' clocks must agree to 20 s.
+    slept between looking and creating finds a higher one and gives way. Only then it ends the permits of
+    earlier claims, so that nothing their workers still hold can be put, and begins. Hosts' clocks must agree
+    to 20 s, else a claim that lives is taken over: that loses the earlier run's unfinished blocks, no more.
+
+    Attributes:
+        permit: what every write of its run goes through.
+        lost: whether another run has taken the store over.
     """
 
-    def __init__(self, url: str, number: int, holder: Holder) -> None:
+    def __init__(self, permit: Permit, holder: Holder) -> None:
         """Keeps who holds what; `take` makes one."""
-        self._url, self._number, self._holder = url, number, holder
+        self.permit, self._holder = permit, holder
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="claim", daemon=True)
         self.lost = False
@@ -79,24 +84,20 @@ class Claim:
         """Gives the store back; if that cannot be written, the end of this process says the same."""
         self._stop.set()
         self._thread.join()
-        if not self.lost:
-            self._write(released=True)
+        self._write(released=True)
+        self.permit.end()
 
     def _beat(self) -> None:
-        """A heartbeat, and a look whether another host took this process for dead."""
-        while not self._stop.wait(BEAT_S):
+        """A heartbeat, which fails once another host has taken this process for dead."""
+        while not self.lost and not self._stop.wait(BEAT_S):
             self._write()
-            try:
-                self.lost = max(_numbers(self._url), default=0) > self._number
-            except StorageError:
-                continue
-            if self.lost:
-                return
 
     def _write(self, *, released: bool = False) -> None:
-        values = asdict(self._holder) | {"heartbeat": time.time(), "released": released}
+        holder = replace(self._holder, heartbeat=time.time(), released=released)
         try:
-            objects.put(self._url, {_key(self._number): json.dumps(values).encode()}, patience_s=0.0)
+            self.permit.put({_key(self.permit.claim): text(holder)}, patience_s=0.0)
+        except PermitLostError:
+            self.lost = True
         except StorageError:
             return  # a full disk or a lost server: the next beat tries again
 
@@ -111,16 +112,26 @@ def take(url: str) -> Claim:
     highest = max(numbers, default=0)
     _refuse_if_alive(url, highest)
     mine, holder = highest + 1, _myself()
-    if not objects.put_new(url, _key(mine), json.dumps(asdict(holder)).encode()):
+    permit = Permit(url, mine, holder.token)
+    permit.grant()
+    if not objects.put_new(url, _key(mine), text(holder)):
+        permit.end()
         _refuse_if_alive(url, mine)
         return take(url)
     later = max(_numbers(url))
     if later > mine:
+        permit.end()
         objects.delete(url, [_key(mine)])
         _refuse_if_alive(url, later)
         return take(url)
+    permit.end_earlier()
     objects.delete(url, [_key(number) for number in numbers])
-    return Claim(url, mine, holder)
+    return Claim(permit, holder)
+
+
+def text(holder: Holder) -> bytes:
+    """What a claim's object holds."""
+    return json.dumps(asdict(holder)).encode()
 
 
 def refuse_second(url: str) -> None:
@@ -155,12 +166,11 @@ def _born(pid: int) -> float:
 
 
 def _key(number: int) -> str:
-    return f"{PLACE}/{number:06d}.json"
+    return f"{CLAIMS}/{number:06d}.json"
 
 
 def _numbers(url: str) -> list[int]:
-    names = objects.names(url, PLACE)
-    return [int(name.removesuffix(".json")) for name in names if name.removesuffix(".json").isdecimal()]
+    return claim_numbers(objects.names(url, CLAIMS))
 
 
 def _read(url: str, number: int) -> Holder | None:

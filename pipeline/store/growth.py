@@ -27,7 +27,8 @@ from widesweep.pipeline.plan import draws as sampling
 from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.plan.blocks import Plan
 from widesweep.pipeline.predict.prediction import Prediction
-from widesweep.pipeline.store import address, objects, part_growth, schema, template
+from widesweep.pipeline.store import objects, part_growth, schema, template
+from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import Store
 from widesweep.workers.variable import NOT_REQUESTED, PENDING
 
@@ -94,7 +95,12 @@ def _requested(sweep: SweepFile, store: Store) -> Requested | None:
 
 
 def grow(
-    store: Store, plan: Plan, prediction: Prediction, index: np.ndarray, requested: Requested | None = None
+    store: Store,
+    permit: Permit,
+    plan: Plan,
+    prediction: Prediction,
+    index: np.ndarray,
+    requested: Requested | None = None,
 ) -> None:
     """Makes room for the new cells; may be interrupted at any moment and done again.
 
@@ -102,18 +108,18 @@ def grow(
     written; then metadata are gathered again, which shows the new grid to readers at once.
     """
     groups = schema.groups(plan, prediction, index)
-    objects.with_retries(store.url, lambda: _grow_run(store, plan))
-    part_growth.reopen(store, plan.config, requests.pair_draws(requested, plan.config))
-    _set_root(store.url, plan.config, requested, growing=True)
+    objects.with_retries(store.url, lambda: _grow_run(store, permit, plan))
+    part_growth.reopen(store, permit, plan.config, requests.pair_draws(requested, plan.config))
+    _set_root(permit, plan.config, requested, growing=True)
     for name, group in groups.items():
         for array in group.arrays if name != "run" else ():
-            objects.with_retries(store.url, partial(_fit, store.url, name, array))
-    mark_requested(store.url, plan.config, requested)
-    objects.with_retries(store.url, lambda: template.consolidate(store.url))
-    _set_root(store.url, plan.config, requested, growing=False)
+            objects.with_retries(store.url, partial(_fit, permit, name, array))
+    mark_requested(permit, plan.config, requested)
+    objects.with_retries(store.url, lambda: template.consolidate(permit.zarr_store()))
+    _set_root(permit, plan.config, requested, growing=False)
 
 
-def mark_requested(url: str, config: SweepConfig, requested: Requested | None) -> None:
+def mark_requested(permit: Permit, config: SweepConfig, requested: Requested | None) -> None:
     """Makes pending cells that are not requested `not_requested`, and those that are now pending again."""
     if requested is None:
         return
@@ -124,39 +130,39 @@ def mark_requested(url: str, config: SweepConfig, requested: Requested | None) -
     if config.initialization is not None:
         wanted |= {"initialization": pairs > 0, "parts": sampling.parts_requested(config, pairs)}
     for name, mask in wanted.items():
-        objects.with_retries(url, partial(_mark, url, name, mask))
+        objects.with_retries(permit.url, partial(_mark, permit, name, mask))
 
 
-def _mark(url: str, group: str, wanted: np.ndarray) -> None:
-    array = _open(url, group, "status")
+def _mark(permit: Permit, group: str, wanted: np.ndarray) -> None:
+    array = _open(permit, group, "status")
     status = np.asarray(array[...])
     open_ = np.isin(status, (PENDING, NOT_REQUESTED))
     array[...] = np.where(open_, np.where(wanted, PENDING, NOT_REQUESTED), status)
 
 
-def _fit(url: str, group: str, wanted: schema.Array) -> None:
-    if objects.get(url, f"{group}/{wanted.variable.name}/zarr.json") is None:
+def _fit(permit: Permit, group: str, wanted: schema.Array) -> None:
+    if objects.get(permit.url, f"{group}/{wanted.variable.name}/zarr.json") is None:
         return  # made by a version without this variable
-    array = _open(url, group, wanted.variable.name)
+    array = _open(permit, group, wanted.variable.name)
     if array.shape != wanted.shape:
         array.resize(wanted.shape)
     if wanted.values is not None:
         array[...] = wanted.values
 
 
-def _open(url: str, group: str, name: str) -> Any:
+def _open(permit: Permit, group: str, name: str) -> Any:
     """An array by its own metadata: those that its group has gathered may be of before a growth that died."""
-    return zarr.open_array(address.zarr_store(url), path=f"{group}/{name}", mode="r+", zarr_format=3)
+    return zarr.open_array(permit.zarr_store(), path=f"{group}/{name}", mode="r+", zarr_format=3)
 
 
-def _grow_run(store: Store, plan: Plan) -> None:
+def _grow_run(store: Store, permit: Permit, plan: Plan) -> None:
     """Blocks have other numbers in a larger grid: their times move along."""
     before = store.plan_shape
     after = plan.shape
     for variable in schema.BLOCK_VARIABLES:
         if objects.get(store.url, f"run/{variable.name}/zarr.json") is None:
             continue  # made by a version without this variable
-        array = _open(store.url, "run", variable.name)
+        array = _open(permit, "run", variable.name)
         old = np.asarray(array[...])
         if len(old) == len(plan):
             continue
@@ -171,14 +177,14 @@ def _grow_run(store: Store, plan: Plan) -> None:
         array[...] = new
 
 
-def _set_root(url: str, config: SweepConfig, requested: Requested | None, *, growing: bool) -> None:
+def _set_root(permit: Permit, config: SweepConfig, requested: Requested | None, *, growing: bool) -> None:
     """Changes the root's attributes and leaves the gathered metadata beside them."""
-    metadata = json.loads(objects.get(url, "zarr.json") or b"{}")
+    metadata = json.loads(objects.get(permit.url, "zarr.json") or b"{}")
     attributes = metadata["attributes"] | {"config": config.json_text(), "config_hash": config.hash}
     attributes |= {requests.ATTRIBUTE: requested.text()} if requested is not None else {}
     attributes.pop(GROWING, None)
     metadata["attributes"] = attributes | ({GROWING: True} if growing else {})
-    objects.put(url, {"zarr.json": json.dumps(metadata, indent=2).encode()})
+    permit.put({"zarr.json": json.dumps(metadata, indent=2).encode()})
 
 
 def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:

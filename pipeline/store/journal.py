@@ -13,8 +13,9 @@ import numpy as np
 import psutil
 import zarr
 
-from widesweep.pipeline.errors import StorageError
-from widesweep.pipeline.store import address, objects
+from widesweep.pipeline.errors import PermitLostError, StorageError
+from widesweep.pipeline.store import objects
+from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.schema import BLOCK_VARIABLES
 
 HEARTBEAT_S = 2.0
@@ -38,10 +39,10 @@ def _lives(pid: int) -> bool:
 class Journal:
     """Keeps /run up to date: a heartbeat by a thread, blocks' times now and then and at the end."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, permit: Permit) -> None:
         """Says that a run begins; elapsed time adds up over runs."""
-        self._url = url
-        self._group: Any = objects.with_retries(url, lambda: _open(url))
+        self._url = permit.url
+        self._group: Any = objects.with_retries(permit.url, lambda: _open(permit))
         before: dict[str, Any] = dict(self._group.attrs.asdict())
         self._elapsed_before_s = float(before.get("elapsed_s", 0.0))
         self._arrays = {v.name: self._group[v.name] for v in BLOCK_VARIABLES if v.name in self._group}
@@ -88,6 +89,8 @@ class Journal:
                 self._write("running")
                 if beats % 15 == 0:
                     self._write_blocks()
+            except PermitLostError:
+                return
             except StorageError:
                 continue  # the next beat tries again; a reader sees a heartbeat that is late
 
@@ -110,5 +113,5 @@ class Journal:
                 objects.with_retries(self._url, partial(self._arrays[name].set_basic_selection, ..., values))
 
 
-def _open(url: str) -> Any:
-    return zarr.open_group(address.zarr_store(url), path="run", mode="r+", use_consolidated=False)
+def _open(permit: Permit) -> Any:
+    return zarr.open_group(permit.zarr_store(), path="run", mode="r+", use_consolidated=False)

@@ -224,16 +224,22 @@ def _list(url: str, folder: str) -> list[str]:
     return [str(name).rpartition("/")[2] for name in found]
 
 
+def write_file(place: Path, content: bytes) -> None:
+    """A new file in a folder that is there, whole or not at all."""
+    try:
+        with place.open("wb", buffering=0) as file:
+            _write_all(file, content)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            place.unlink()
+        raise
+
+
 def _replace(target: Path, content: bytes) -> None:
     part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
+    os.makedirs(target.parent, exist_ok=True)
+    write_file(part, content)
     try:
-        try:
-            file = part.open("wb", buffering=0)
-        except FileNotFoundError:
-            os.makedirs(target.parent, exist_ok=True)
-            file = part.open("wb", buffering=0)
-        with file:
-            _write_all(file, content)
         part.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):

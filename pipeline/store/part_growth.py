@@ -7,16 +7,18 @@ import zarr
 
 from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.plan import draws
-from widesweep.pipeline.store import address, objects
+from widesweep.pipeline.store import objects
+from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import Store
 from widesweep.workers.variable import PENDING
 
 
-def reopen(store: Store, config: SweepConfig, pair_draws: np.ndarray) -> None:
+def reopen(store: Store, permit: Permit, config: SweepConfig, pair_draws: np.ndarray) -> None:
     """Makes pairs whose draws grow pending, and those of their parts that change; before any array grows.
 
     Args:
         store: as it is.
+        permit: of the run that grows it.
         config: with the grid that it will have.
         pair_draws: of each pair of that grid, shape (widths, depths).
     """
@@ -28,8 +30,8 @@ def reopen(store: Store, config: SweepConfig, pair_draws: np.ndarray) -> None:
     changed = draws.parts_that_change(store.config, before, after)
 
     def write() -> None:
-        _make_pending(_array(store.url, "initialization", "status"), grown)
-        _make_pending(_array(store.url, "parts", "status"), changed)
+        _make_pending(_array(permit, "initialization", "status"), grown)
+        _make_pending(_array(permit, "parts", "status"), changed)
 
     objects.with_retries(store.url, write)
 
@@ -42,5 +44,5 @@ def _make_pending(status: zarr.Array, chosen: np.ndarray) -> None:  # type: igno
     status[...] = values
 
 
-def _array(url: str, group: str, name: str) -> zarr.Array:  # type: ignore[type-arg]  # of any metadata
-    return zarr.open_array(address.zarr_store(url), path=f"{group}/{name}", mode="r+", zarr_format=3)
+def _array(permit: Permit, group: str, name: str) -> zarr.Array:  # type: ignore[type-arg]  # of any metadata
+    return zarr.open_array(permit.zarr_store(), path=f"{group}/{name}", mode="r+", zarr_format=3)

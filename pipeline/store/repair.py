@@ -13,6 +13,7 @@ import numpy as np
 import zarr
 
 from widesweep.pipeline.store import address, objects
+from widesweep.pipeline.store.permit import Permit
 from widesweep.workers.variable import DONE
 
 GROUPS = ("training", "initialization", "parts", "theory", "run")  # ours: every chunk ends with its crc32c
@@ -112,7 +113,7 @@ def is_whole(content: bytes) -> bool:
     return len(end) == 4 and int(google_crc32c.value(body)) == int.from_bytes(end, "little")
 
 
-def discard(url: str) -> tuple[list[str], bool]:
+def discard(permit: Permit) -> tuple[list[str], bool]:
     """Takes damaged chunks away; their blocks are pending from then on.
 
     A block's status goes first, so that it counts as not measured at every moment.
@@ -120,11 +121,11 @@ def discard(url: str) -> tuple[list[str], bool]:
     Returns:
         The damaged keys, and whether any is of the template (coordinates, theory) and must be written again.
     """
-    damaged = find(url)
-    statuses = {key: _status_of(url, key) for key in damaged}
+    damaged = find(permit.url)
+    statuses = {key: _status_of(permit.url, key) for key in damaged}
     gone = {status for status in statuses.values() if status}
-    objects.delete(url, sorted(gone | {_pair_of(status) for status in gone if status.startswith("parts/")}))
-    objects.delete(url, damaged)
+    permit.delete(sorted(gone | {_pair_of(status) for status in gone if status.startswith("parts/")}))
+    permit.delete(damaged)
     return damaged, None in statuses.values()
 
 

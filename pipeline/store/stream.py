@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from widesweep.pipeline.store import checkpoints, objects
+from widesweep.pipeline.store.permit import Permit
 
 WORK_PER_FLUSH = (
     20.0  # a flush is not due before so many times what the last one took: at most 5 % of the time
@@ -22,7 +23,7 @@ class Stream:
     Records go first, so that a reader never sees fewer of them than the checkpoint has.
 
     Attributes:
-        url: the store's address.
+        permit: of this attempt at the block.
         key: the checkpoint's place in it.
         identity: tells whose checkpoint it is; asked for when it is needed.
         show: puts the records measured so far where readers find them.
@@ -30,7 +31,7 @@ class Stream:
         alive: is called at each flush, a sign of life.
     """
 
-    url: str
+    permit: Permit
     key: str
     identity: Callable[[], str]
     show: Callable[[dict[str, np.ndarray]], None]
@@ -52,7 +53,7 @@ class Stream:
         began = time.monotonic()
         self.alive()
         self.show(results)
-        objects.put(self.url, {self.key: checkpoints.encode(arrays, self.identity())})
+        self.permit.put({self.key: checkpoints.encode(arrays, self.identity())})
         self.written += 1
         self.alive()
         took_s = time.monotonic() - began
@@ -60,4 +61,4 @@ class Stream:
 
     def read(self) -> dict[str, np.ndarray] | None:
         """The checkpoint that an earlier attempt left, if it is sound and of the same cells."""
-        return checkpoints.decode(objects.get(self.url, self.key), self.identity())
+        return checkpoints.decode(objects.get(self.permit.url, self.key), self.identity())

@@ -58,7 +58,7 @@ def create(
         root = zarr.open_group(built, mode="w", zarr_format=3, attributes=attributes)
         for name, group in schema.groups(plan, prediction, index).items():
             write_group(root, name, group)
-        consolidate(str(built))
+        consolidate(built)
         objects.move_into_place(built, url)
     except OSError as error:
         raise InputError(
@@ -68,9 +68,12 @@ def create(
         shutil.rmtree(built, ignore_errors=True)
 
 
-def consolidate(url: str) -> None:
-    """Gathers the metadata of the hierarchy, and of each group by itself, so that one read opens them."""
-    store = address.zarr_store(url)
+def consolidate(store: Any) -> None:
+    """Gathers the metadata of the hierarchy, and of each group by itself, so that one read opens them.
+
+    Args:
+        store: what zarr opens, such as `Permit.zarr_store` gives.
+    """
     root = zarr.open_group(store, mode="r+", use_consolidated=False)
     with (
         warnings.catch_warnings()

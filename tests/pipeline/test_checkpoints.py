@@ -14,6 +14,7 @@ from tests.pipeline.conftest import measured_bytes
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.store import checkpoints, objects, stream
+from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import Store
 from widesweep.workers.optimizers import gd
 
@@ -159,8 +160,8 @@ def test_a_flush_takes_a_twentieth_of_the_time_at_most(monkeypatch: pytest.Monke
     """After a flush of 9 s the next one is due after 180 s, not after the interval."""
     now = [0.0]
     monkeypatch.setattr(stream.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(stream.objects, "put", lambda *_: now.__setitem__(0, now[0] + 9.0))
-    kept = stream.Stream("url", "key", lambda: "", lambda _: None, 60.0, lambda: None)
+    monkeypatch.setattr(Permit, "put", lambda *_: now.__setitem__(0, now[0] + 9.0))
+    kept = stream.Stream(Permit("url", 1, ""), "key", lambda: "", lambda _: None, 60.0, lambda: None)
     assert not kept.due()
     now[0] = 60.0
     assert kept.due()

@@ -18,6 +18,7 @@ import pytest
 from tests.pipeline.conftest import ROOT, start, wait_until
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.store import claim, objects, status
+from widesweep.pipeline.store.permit import CLAIMS, Permit
 
 Write = Callable[..., Path]
 LONG = {
@@ -44,7 +45,7 @@ def test_of_many_drivers_that_start_at_once_one_wins(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", "pass"])
     dead.wait()
     holder = claim.Holder(socket.gethostname(), dead.pid, time.time(), time.time())
-    objects.put(url, {claim._key(1): json.dumps(vars(holder)).encode()})
+    objects.put(url, {f"{CLAIMS}/000001.json": json.dumps(vars(holder)).encode()})
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", RACE, url],
@@ -75,7 +76,7 @@ def test_a_claim_outlives_its_process_by_thirty_seconds_elsewhere_and_not_at_all
         ({"host": "elsewhere", "heartbeat": time.time() - claim.STALE_S - 1}, False),
     ]
     for change, lives in cases:
-        objects.put(url, {claim._key(7): json.dumps({**vars(me), **change}).encode()})
+        objects.put(url, {f"{CLAIMS}/000007.json": json.dumps({**vars(me), **change}).encode()})
         if lives:
             with pytest.raises(InputError, match=str({**vars(me), **change}["pid"])):
                 claim.take(url)
@@ -83,17 +84,16 @@ def test_a_claim_outlives_its_process_by_thirty_seconds_elsewhere_and_not_at_all
             claim.refuse_second(url)
             with claim.take(url):
                 pass
-        for number in claim._numbers(url):
-            objects.delete(url, [claim._key(number)])
+        objects.delete(url, [f"{CLAIMS}/{name}" for name in objects.names(url, CLAIMS)])
 
 
 def test_a_driver_that_was_taken_for_dead_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that was cut off and comes back finds a higher claim and stops."""
+    """A host that was cut off and comes back finds its permit ended and stops."""
     monkeypatch.setattr(claim, "BEAT_S", 0.02)
     url = str(tmp_path / "a.zarr")
     with claim.take(url) as mine:
         assert not mine.lost
-        objects.put(url, {claim._key(2): json.dumps(vars(claim._myself())).encode()})
+        Permit(url, 2, "another").end_earlier()
         wait_until(lambda: mine.lost, deadline_s=10, what="the loss")
 
 
@@ -104,7 +104,7 @@ def test_a_second_driver_is_refused_while_the_first_lives_and_takes_over_when_it
     """The refusal names host and process and says what to do; after kill -9 the same command finishes."""
     path, url = write_config(**LONG), tmp_path / "small.zarr"
     first = start("run", str(path))
-    wait_until(lambda: claim._numbers(str(url)) or first.poll() is not None, what="a claim")
+    wait_until(lambda: objects.names(str(url), CLAIMS) or first.poll() is not None, what="a claim")
     second = start("run", str(path))
     _, told = second.communicate(timeout=60)
     assert second.returncode == 2

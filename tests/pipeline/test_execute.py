@@ -18,7 +18,7 @@ FIRST_BLOCK = """
     from widesweep.pipeline.execution import worker
     from widesweep.pipeline.plan import data as planning
     from widesweep.pipeline.predict import prediction
-    from widesweep.pipeline.store import template
+    from widesweep.pipeline.store import claim, template
     from widesweep.pipeline.store.reader import Store
 
     _, file, url, load = sys.argv
@@ -26,7 +26,8 @@ FIRST_BLOCK = """
     data, plan = planning.load_data(sweep), planning.make_plan(sweep, 1)
     template.create(url, plan, prediction.predict(sweep.config, data), data.index, "")
     rates = Store(url).learning_rate_absolute
-    shared = worker.Sweep(url, sweep.config, sweep.config.hash, data, rates, "cpu", 2**30)
+    permit = claim.take(url).permit
+    shared = worker.Sweep(permit, sweep.config, sweep.config.hash, data, rates, "cpu", 2**30)
     block = plan.block(0)
     if load == "loaded":
         worker._load(shared, block)

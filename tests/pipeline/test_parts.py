@@ -15,6 +15,7 @@ from widesweep.pipeline.execution.local_scheduler import LocalScheduler
 from widesweep.pipeline.execution.worker import execute
 from widesweep.pipeline.plan import blocks as plans
 from widesweep.pipeline.store import chunks
+from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import Store
 from widesweep.workers import random_networks
 from widesweep.workers.data import Dimensions
@@ -177,4 +178,4 @@ def test_the_writer_takes_parts_of_its_own_chunk_alone(write_config: Write, tmp_
     part = replace(made.block(0), part_stop=1)
     task = InitializationBlock(8, 1, sweep.config.network, sweep.config.initialization, 0)  # type: ignore[arg-type]
     with pytest.raises(chunks.OwnershipError, match="asks for part"):
-        chunks.writer(url, sweep.config.hash).write(part, random_networks.sample(task, [0]))
+        chunks.ChunkWriter(Permit(url, 0, "")).write(part, random_networks.sample(task, [0]))

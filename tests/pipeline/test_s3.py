@@ -19,6 +19,7 @@ import pytest
 from tests.pipeline.conftest import ROOT, measured_bytes, start, wait_until
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.store import checkpoints, claim, objects
+from widesweep.pipeline.store.permit import CLAIMS
 
 pytest.importorskip("s3fs")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -187,7 +188,7 @@ def test_of_many_drivers_on_a_bucket_one_wins(bucket: str) -> None:
     """Six processes race for a store whose driver died elsewhere; conditional puts let one through."""
     url = f"{bucket}/race.zarr"
     holder = {**vars(claim._myself()), "host": "elsewhere", "heartbeat": 0.0}
-    objects.put(url, {claim._key(1): json.dumps(holder).encode()})
+    objects.put(url, {f"{CLAIMS}/000001.json": json.dumps(holder).encode()})
     code = (
         "import sys\nfrom widesweep.pipeline.store import claim\n"
         "from widesweep.pipeline.errors import InputError\n"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import zarr
 
 from tests.pipeline.conftest import wait_until
 from widesweep.pipeline.config import sweep_config
@@ -20,8 +21,8 @@ from widesweep.pipeline.execution import ray_scheduler
 from widesweep.pipeline.execution.worker import Outcome, Sweep
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.predict import prediction
-from widesweep.pipeline.store import objects, template
-from widesweep.pipeline.store.chunks import _encode, _key, _region, writer
+from widesweep.pipeline.store import claim, objects, template
+from widesweep.pipeline.store.chunks import _encode, _key, _region
 from widesweep.pipeline.store.reader import Store
 from widesweep.pipeline.store.status import status
 
@@ -40,7 +41,7 @@ def large_store(path: Path, url: str) -> int:
     data, plan = data_source.load_data(sweep), data_source.make_plan(sweep, 2)
     assert data is not None
     template.create(url, plan, prediction.predict(sweep.config, data), data.index, "")
-    array = writer(url, sweep.config.hash)._arrays["training"]["status"]
+    array = zarr.open_array(url, path="training/status", mode="r")
     for index in range(len(plan) * 9 // 10):
         region = _region(plan.block(index), array)
         ones = np.ones([part.stop - part.start for part in region], dtype=array.dtype)
@@ -119,7 +120,7 @@ def test_a_drivers_memory_does_not_grow_with_the_blocks(
         write_config(grid={"width": [8], "depth": [1], "seed": 4000}, initialization=None)
     )
     plan = data_source.make_plan(sweep, 2, seeds_per_block=1)
-    shared = Sweep("", sweep.config, "", None, np.zeros(0), "cpu", 0)
+    shared = Sweep(claim.take(str(tmp_path)).permit, sweep.config, "", None, np.zeros(0), "cpu", 0)
     monkeypatch.setattr(ray_scheduler, "_remote_execute", nothing)
     tracemalloc.start()
     try:

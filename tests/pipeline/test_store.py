@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from widesweep.pipeline.errors import InputError, StorageError
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.plan.blocks import Block, Plan
 from widesweep.pipeline.predict import prediction
-from widesweep.pipeline.store import growth, journal, objects, status, template
+from widesweep.pipeline.store import claim, growth, journal, objects, status, template
 from widesweep.pipeline.store.chunks import ChunkWriter, OwnershipError
 from widesweep.pipeline.store.reader import Store
 from widesweep.workers.measurements import TRAINING_VARIABLES
@@ -123,7 +124,7 @@ def test_root_attributes_say_where_results_come_from(write_config: Write, url: P
 def test_a_block_reads_back_as_it_was_written(write_config: Write, url: Path) -> None:
     """All blocks, the shorter last one too, come back through Zarr; layers that a depth lacks stay NaN."""
     _, plan = create(write_config(), url)
-    writer = ChunkWriter(str(url))
+    writer = ChunkWriter(claim.take(str(url)).permit)
     blocks = [plan.block(i) for i in range(plan.training_blocks)]
     for block in blocks:
         writer.write(block, results(plan, block))
@@ -144,7 +145,7 @@ def test_our_chunks_are_what_zarr_itself_would_write(write_config: Write, url: P
     _, plan = create(write_config(), url)
     block = plan.block(1)
     measured = results(plan, block)
-    ChunkWriter(str(url)).write(block, measured)
+    ChunkWriter(claim.take(str(url)).permit).write(block, measured)
     file = url / "training" / "loss" / "c" / "0" / "0" / "1" / "0" / "0"
     ours = file.read_bytes()
     array = zarr.open_array(url / "training" / "loss", mode="r+")
@@ -155,7 +156,7 @@ def test_our_chunks_are_what_zarr_itself_would_write(write_config: Write, url: P
 def test_a_misaligned_region_is_refused(write_config: Write, url: Path) -> None:
     """A block that is not exactly one chunk of every array, or lacks a variable, writes nothing."""
     _, plan = create(write_config(), url)
-    writer = ChunkWriter(str(url))
+    writer = ChunkWriter(claim.take(str(url)).permit)
     block = plan.block(0)
     wrong = [
         dataclasses.replace(block, seed_start=1, seed_stop=3),
@@ -180,28 +181,29 @@ def test_data_are_written_before_status(
     """The status is the last file of a block; a writer that dies before leaves the block pending."""
     _, plan = create(write_config(), url)
     written: list[str] = []
-    replace = objects._replace
+    replace = os.replace
 
-    def dying(target: Path, content: bytes) -> None:
+    def dying(staged: Path, target: Path) -> None:
         written.append(str(target.relative_to(url)))
         if "/status/" in written[-1]:
             raise OSError("the process died here")
-        replace(target, content)
+        replace(staged, target)
 
-    monkeypatch.setattr(objects, "_replace", dying)
-    with pytest.raises(StorageError, match="died"):
-        ChunkWriter(str(url)).write(plan.block(0), results(plan, plan.block(0)))
-    assert len(written) == len(TRAINING_VARIABLES)
-    assert 0 in Store(str(url)).pending_blocks()
-    monkeypatch.undo()
-    ChunkWriter(str(url)).write(plan.block(0), results(plan, plan.block(0)))
-    assert 0 not in Store(str(url)).pending_blocks()
+    with claim.take(str(url)) as mine:
+        monkeypatch.setattr(os, "replace", dying)
+        with pytest.raises(StorageError, match="died"):
+            ChunkWriter(mine.permit).write(plan.block(0), results(plan, plan.block(0)))
+        assert len(set(written)) == len(TRAINING_VARIABLES)
+        assert 0 in Store(str(url)).pending_blocks()
+        monkeypatch.undo()
+        ChunkWriter(mine.permit).write(plan.block(0), results(plan, plan.block(0)))
+        assert 0 not in Store(str(url)).pending_blocks()
 
 
 def test_a_failed_block_has_a_status_and_no_numbers(write_config: Write, url: Path) -> None:
     """Its cells are `failed`, its values fill, and it is not pending."""
     _, plan = create(write_config(), url)
-    ChunkWriter(str(url)).write_failed(plan.block(1), "ValueError: a <b>defect</b>")
+    ChunkWriter(claim.take(str(url)).permit).write_failed(plan.block(1), "ValueError: a <b>defect</b>")
     store = Store(str(url))
     assert store.cell_counts() == {"done": 0, "diverged": 0, "failed": 2, "pending": 22}
     assert 1 not in store.pending_blocks()
@@ -333,7 +335,8 @@ def test_the_same_code_writes_to_a_remote_store(write_config: Write) -> None:
     assert data is not None
     plan = data_source.make_plan(sweep, 2, 2)
     template.create(url, plan, prediction.predict(sweep.config, data), data.index, "")
-    ChunkWriter(url).write(plan.block(1), results(plan, plan.block(1)))
+    with claim.take(url) as mine:
+        ChunkWriter(mine.permit).write(plan.block(1), results(plan, plan.block(1)))
     store = Store(url)
     assert store.cell_counts()["done"] == 2
     assert 1 not in store.pending_blocks()

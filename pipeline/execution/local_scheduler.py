@@ -9,16 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import IO
 
-from widesweep.pipeline.errors import StorageError
 from widesweep.pipeline.execution import worker
-from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Listener, Stop, reason_of
+from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Attempts, Listener, Stop
 from widesweep.pipeline.plan.blocks import Block
 
 END_S = 5.0
@@ -57,7 +55,7 @@ class LocalScheduler:
 
     def run(self, sweep: worker.Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
         """As every scheduler does it: `Scheduler.run`."""
-        attempts = _Attempts(map(Attempt, blocks), listener)
+        attempts = Attempts(map(Attempt, blocks), listener)
         if not self.processes:
             _run_here(sweep, attempts, stop)
             return
@@ -71,53 +69,23 @@ class LocalScheduler:
             flight.end()
 
 
-@dataclass
-class _Attempts:
-    """Blocks that wait for a worker, those that are started again first."""
-
-    new: Iterator[Attempt]
-    listener: Listener
-    again: deque[Attempt] = field(default_factory=deque)
-
-    def next(self) -> Attempt | None:
-        """The one to start now."""
-        return self.again.popleft() if self.again else next(self.new, None)
-
-    def ended(self, attempt: Attempt, found: worker.Outcome | BaseException) -> None:
-        """Takes what a block ended with: its outcome, or what it raised."""
-        attempt.end()
-        if isinstance(found, worker.Outcome):
-            self.listener.finished(attempt.block, found)
-        elif isinstance(found, StorageError):
-            raise found
-        elif isinstance(found, MemoryError):
-            self.start_again(attempt, *attempt.after_shortage())
-        else:
-            self.listener.failed(attempt.block, reason_of(found))
-
-    def start_again(self, attempt: Attempt, again: bool, reason: str) -> None:
-        """Puts a block back, or gives it up."""
-        if again:
-            self.listener.lost(attempt.block, reason)
-            self.again.append(attempt)
-        else:
-            self.listener.failed(attempt.block, reason)
-
-
-def _run_here(sweep: worker.Sweep, attempts: _Attempts, stop: Stop) -> None:
+def _run_here(sweep: worker.Sweep, attempts: Attempts, stop: Stop) -> None:
     """One block after another in this process; a signal interrupts the block, which flushes."""
     while not stop and (attempt := attempts.next()) is not None:
         attempts.listener.started(attempt.block)
         try:
             with stop.interrupting():
-                found: worker.Outcome | Exception = worker.execute(sweep, attempt.start(sweep.permit))
+                found = worker.execute(sweep, attempt.start(sweep.permit))
         except KeyboardInterrupt:
             if not stop:
                 raise
             return
         except Exception as error:
-            found = error
-        attempts.ended(attempt, found)
+            attempt.end()
+            attempts.raised(attempt, error)
+        else:
+            attempt.end()
+            attempts.listener.finished(attempt.block, found)
 
 
 @dataclass
@@ -181,7 +149,7 @@ class _Flight:
 
     scheduler: LocalScheduler
     sweep: worker.Sweep
-    attempts: _Attempts
+    attempts: Attempts
     workers: list[_Process]
     waiting: Attempt | None = None
 
@@ -234,7 +202,11 @@ class _Flight:
             self.attempts.start_again(attempt, *attempt.after_loss(reason))
             return
         one.attempt = None
-        self.attempts.ended(attempt, found)
+        attempt.end()
+        if isinstance(found, worker.Outcome):
+            self.attempts.listener.finished(attempt.block, found)
+        else:
+            self.attempts.raised(attempt, found)
 
     def put_down(self, grace_s: float) -> None:
         """Interrupts what runs, and waits until it has flushed; a block that ends well meanwhile counts."""

@@ -1,4 +1,4 @@
-"""How a run is going, on standard error: a live display on a terminal, plain lines elsewhere."""
+"""How a run is going, on standard error: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import sys
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
 
 PLAIN_LINE_S = 5.0
-LIVE_S = 0.25
 
 
 @dataclass
@@ -34,25 +36,25 @@ class Progress:
     cost_done_s: float = 0.0
     core_s: float = 0.0
     _began: float = field(default_factory=time.monotonic)
-    _shown: float = 0.0
-    _live: Any = None
+    _printed: float = 0.0
+
+    def __post_init__(self) -> None:
+        """A bar on a terminal, as far along as predicted cost has been paid."""
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}", markup=False), BarColumn())
+        self._bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task(self.line(), total=self.cost_total_s)
 
     def __enter__(self) -> Progress:
         """Starts to show."""
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            self._live = Live(self.line(), console=Console(stderr=True), auto_refresh=False, transient=True)
-            self._live.start()
+        self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leaves the last line."""
-        if self._live is not None:
-            self._live.stop()
+        self._bar.stop()
         print(self.line(), file=sys.stderr, flush=True)
 
     def block_done(self, cost_s: float, core_s: float, cells: dict[str, int]) -> None:
@@ -81,14 +83,10 @@ class Progress:
         return max(0.0, self.cost_total_s - self.cost_done_s) * self.correction / self.cores
 
     def show(self) -> None:
-        """Shows the state now, if the last time is long enough ago."""
-        now = time.monotonic()
-        if now - self._shown < (LIVE_S if self._live is not None else PLAIN_LINE_S):
-            return
-        self._shown = now
-        if self._live is not None:
-            self._live.update(self.line(), refresh=True)
-        else:
+        """Shows the state now; in lines, if the last one is long enough ago."""
+        self._bar.update(self._task, description=self.line(), completed=self.cost_done_s)
+        if self._bar.disable and time.monotonic() - self._printed >= PLAIN_LINE_S:
+            self._printed = time.monotonic()
             print(self.line(), file=sys.stderr, flush=True)
 
     def line(self) -> str:

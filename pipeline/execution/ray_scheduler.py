@@ -8,7 +8,6 @@ import functools
 import logging
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +16,10 @@ import ray
 from ray import exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from widesweep.pipeline.errors import ClusterError, ClusterLostError, InputError, StorageError
+from widesweep.pipeline.errors import ClusterError, ClusterLostError, InputError
 from widesweep.pipeline.execution import cluster_address, ray_environment
 from widesweep.pipeline.execution.head_watch import HeadWatch
-from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Listener, Stop, reason_of
+from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Attempts, Listener, Stop
 from widesweep.pipeline.execution.worker import Outcome, Sweep, execute
 from widesweep.pipeline.plan import gpu_shares
 from widesweep.pipeline.plan.blocks import Block
@@ -74,7 +73,8 @@ class Cluster:
 
     def run(self, sweep: Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
         """As every scheduler does it: `Scheduler.run`."""
-        flight = _Flight(self, sweep.permit, ray.put(sweep), listener, iter(blocks), sweep.gpu_memory_bytes)
+        attempts = Attempts(map(Attempt, blocks), listener)
+        flight = _Flight(self, sweep.permit, ray.put(sweep), attempts, sweep.gpu_memory_bytes)
         try:
             while flight.fill(stop) and not stop:
                 ready, _ = ray.wait(list(flight.tasks), num_returns=1, timeout=WAIT_S)
@@ -137,24 +137,22 @@ def connect(address: str | None, cores: int, modules: Sequence[str] = ()) -> Ite
 
 @dataclass
 class _Flight:
-    """Tasks in flight, and blocks to start again."""
+    """Tasks in flight."""
 
     cluster: Cluster
     permit: Permit
     sweep: Any
-    listener: Listener
-    blocks: Iterator[Block]
+    attempts: Attempts
     gpu_memory_bytes: int = 0
     tasks: dict[Any, Attempt] = field(default_factory=dict)
-    again: deque[Attempt] = field(default_factory=deque)
 
     def fill(self, stop: Stop) -> bool:
         """Starts blocks until enough are in flight to keep every core fed; whether any is in flight."""
         while not stop and len(self.tasks) < 2 * self.cluster.cores_now + 4:
-            attempt = self.again.popleft() if self.again else self._first()
+            attempt = self.attempts.next()
             if attempt is None:
                 break
-            self.listener.started(attempt.block)
+            self.attempts.listener.started(attempt.block)
             block = attempt.start(self.permit)
             resources = _resources(self.cluster, attempt.block, self.gpu_memory_bytes)
             remote = _remote_execute_once if "num_gpus" in resources else _remote_execute
@@ -162,34 +160,22 @@ class _Flight:
             self.tasks[measure.remote(self.sweep, block)] = attempt
         return bool(self.tasks)
 
-    def _first(self) -> Attempt | None:
-        block = next(self.blocks, None)
-        return None if block is None else Attempt(block)
-
     def land(self, task: Any) -> None:
         """Takes a task that ended, well or not."""
         attempt = self.tasks.pop(task)
         attempt.end()
         try:
-            self.listener.finished(attempt.block, ray.get(task))
+            self.attempts.listener.finished(attempt.block, ray.get(task))
         except exceptions.RayTaskError as error:
-            if isinstance(error.cause, StorageError):
-                raise type(error.cause)(error.cause.store, error.cause.reason) from None
-            if isinstance(error.cause, MemoryError):
-                self._start_again(attempt, *attempt.after_shortage())
+            if isinstance(error.cause, Exception):
+                self.attempts.raised(attempt, error.cause)
             else:
-                self.listener.failed(attempt.block, _reason(error))
+                said = str(error).strip().splitlines()[-1]
+                self.attempts.listener.failed(attempt.block, f"{type(error).__name__}: {said}"[:500])
         except exceptions.OutOfMemoryError:
-            self._start_again(attempt, *attempt.after_shortage())
+            self.attempts.start_again(attempt, *attempt.after_shortage())
         except LOST as error:
-            self._start_again(attempt, *attempt.after_loss(type(error).__name__))
-
-    def _start_again(self, attempt: Attempt, again: bool, reason: str) -> None:
-        if again:
-            self.listener.lost(attempt.block, reason)
-            self.again.append(attempt)
-        else:
-            self.listener.failed(attempt.block, reason)
+            self.attempts.start_again(attempt, *attempt.after_loss(type(error).__name__))
 
     def put_down(self, grace_s: float) -> None:
         """Interrupts what runs, and waits until it has flushed; a block that ends well meanwhile counts."""
@@ -200,7 +186,7 @@ class _Flight:
             for task in ray.wait(list(self.tasks), num_returns=1, timeout=WAIT_S)[0]:
                 attempt = self.tasks.pop(task)
                 with contextlib.suppress(exceptions.RayError):
-                    self.listener.finished(attempt.block, ray.get(task))
+                    self.attempts.listener.finished(attempt.block, ray.get(task))
 
 
 @ray.remote(max_retries=0)
@@ -275,10 +261,3 @@ def _describe(*, local: bool) -> Cluster:
 def _cores() -> int:
     """Cores of the cluster now: nodes come and go."""
     return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]  # untyped library
-
-
-def _reason(error: exceptions.RayTaskError) -> str:
-    """The exception that a block raised, in one line; else what Ray says of it."""
-    if isinstance(error.cause, Exception):
-        return reason_of(error.cause)
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"[:500]

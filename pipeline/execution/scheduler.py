@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
+
+from widesweep.pipeline.errors import StorageError
 
 if TYPE_CHECKING:
     from widesweep.pipeline.execution.worker import Outcome, Sweep
@@ -129,6 +132,40 @@ class Attempt:
         self.shortages += 1
         self.block = replace(self.block, resume=True, split=2 * self.block.split)
         return self.shortages < SHORTAGES, f"out of memory, {self.shortages} of {SHORTAGES} times"
+
+
+@dataclass
+class Attempts:
+    """Blocks that wait for a worker, those that are started again first, and what becomes of each."""
+
+    new: Iterator[Attempt]
+    listener: Listener
+    again: deque[Attempt] = field(default_factory=deque)
+
+    def next(self) -> Attempt | None:
+        """The one to start now."""
+        return self.again.popleft() if self.again else next(self.new, None)
+
+    def raised(self, attempt: Attempt, error: BaseException) -> None:
+        """A block ended with an exception of its own.
+
+        Raises:
+            StorageError: the store cannot be written, which is no defect of the block.
+        """
+        if isinstance(error, StorageError):
+            raise type(error)(error.store, error.reason) from None
+        if isinstance(error, MemoryError):
+            self.start_again(attempt, *attempt.after_shortage())
+        else:
+            self.listener.failed(attempt.block, reason_of(error))
+
+    def start_again(self, attempt: Attempt, again: bool, reason: str) -> None:
+        """Puts a block back, or gives it up."""
+        if again:
+            self.listener.lost(attempt.block, reason)
+            self.again.append(attempt)
+        else:
+            self.listener.failed(attempt.block, reason)
 
 
 def reason_of(cause: BaseException) -> str:

@@ -189,6 +189,9 @@ def theory(config: Config, settings: Settings = None, json: Json = False) -> Non
     from widesweep.pipeline.predict import tables
 
     sweep = configs.load(config, settings or ())
+    if not sweep.config.network.has_limit:
+        reason, wanted = "a module has no kernel of infinite width", "theory speaks of the built-in kinds"
+        raise InputError(f"{sweep.file}, network.kind", reason, wanted)
     data = data_source.load_data(sweep)
     found = tables.predictions(sweep.config, data)
     print_json(found) if json else print(tables.text(sweep.config, found))

@@ -106,7 +106,9 @@ def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.n
     """Values by name and η of a sweep without variants."""
     values: dict[str, np.ndarray] = {}
     rates = np.empty((0, 0, 0))
-    if data is not None:
+    if data is not None and not config.network.has_limit:
+        values["target"], rates = data.y, _absolute(config, np.full(len(config.grid.depth), np.nan))
+    elif data is not None:
         values |= _kernels(config, data)
         if config.training is not None:
             rates = _absolute(config, values["lambda_max"])

@@ -62,6 +62,7 @@ class Network(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     samples_output: ClassVar[bool] = True  # whether `random_networks` can draw its output without weights
+    has_limit: ClassVar[bool] = True  # whether theory knows its kernels as width grows
 
     activation: ActivationConfig = "relu"
     trains: Literal["all", "hidden", "last"] = "all"

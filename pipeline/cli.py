@@ -58,6 +58,9 @@ Address = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 
 
+RETRY = "Once the cause is gone, the same command with --retry-failed computes them again."
+
+
 def main() -> None:
     """The entry point."""
     print_anywhere()
@@ -71,16 +74,23 @@ def main() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        import importlib.metadata
+        from widesweep import source
 
-        print(f"widesweep {importlib.metadata.version('widesweep')}")
+        commit = f", commit {source.commit()}" if source.commit() else ""
+        print(f"widesweep {source.version()}, source {source.digest()[:8]}{commit}")
         raise typer.Exit
 
 
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Print version, digest of the source and commit.",
+        ),
     ] = False,
 ) -> None:
     pass
@@ -151,6 +161,8 @@ def run(
     run_sweep(sweep, url, address, scheduler=chosen, retry_failed=retry_failed, repair=repair)
     state = statuses.status(url)
     print_json({**state, "store": url}) if json else print(f"{statuses.lines(state)}\n  store   {url}")
+    if _failed(state):
+        print(f"{url}: cells have failed. {RETRY}", file=sys.stderr, flush=True)
     return int(_failed(state))
 
 

@@ -14,7 +14,7 @@ import psutil
 import zarr
 
 from widesweep.pipeline.errors import PermitLostError, StorageError
-from widesweep.pipeline.store import objects
+from widesweep.pipeline.store import objects, provenance
 from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.schema import BLOCK_VARIABLES
 
@@ -51,7 +51,7 @@ class Journal:
         self._clock = time.monotonic()
         self._started = time.time()
         self.remaining_s: float | None = None
-        self._write("running")
+        self._write("running", {} if "code_digest" in before else provenance.attributes())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
@@ -79,7 +79,8 @@ class Journal:
         self._stop.set()
         self._thread.join()
         self._write_blocks()
-        self._write(state)
+        # What failed under other code is still to be retried after an interrupted run.
+        self._write(state, {} if state == "interrupted" else provenance.attributes())
 
     def _beat(self) -> None:
         beats = 0
@@ -94,8 +95,9 @@ class Journal:
             except StorageError:
                 continue  # the next beat tries again; a reader sees a heartbeat that is late
 
-    def _write(self, state: str) -> None:
+    def _write(self, state: str, more: dict[str, str] | None = None) -> None:
         values = {
+            **(more or {}),
             "state": state,
             "host": socket.gethostname(),
             "pid": os.getpid(),

@@ -348,7 +348,7 @@ def _worker() -> int | None:
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             ours = "local_worker" in " ".join(process.cmdline())
-            if ours or process.name().startswith("ray::_remote_ex"):
+            if ours or process.name().startswith("ray::block"):
                 return int(process.pid)
     return None
 

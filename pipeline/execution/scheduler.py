@@ -104,6 +104,8 @@ class Attempt:
 
     def start(self, run: Permit) -> Block:
         """The block as it is handed to a worker now, under a permit that the run's gives."""
+        if self.permit is not None:
+            self.permit.revoke()
         self.submitted, self.permit = time.monotonic(), run.of_attempt()
         return replace(self.block, attempt=self.permit.attempt)
 

@@ -45,7 +45,7 @@ class Journal:
         self._group: Any = objects.with_retries(permit.url, lambda: _open(permit))
         before: dict[str, Any] = dict(self._group.attrs.asdict())
         self._elapsed_before_s = float(before.get("elapsed_s", 0.0))
-        self._arrays = {v.name: self._group[v.name] for v in BLOCK_VARIABLES if v.name in self._group}
+        self._arrays = {v.name: self._group[v.name] for v in BLOCK_VARIABLES}
         self._values = {name: np.asarray(array[...]) for name, array in self._arrays.items()}
         self._core_s = float(before.get("core_s", 0.0))
         self._clock = time.monotonic()
@@ -71,8 +71,7 @@ class Journal:
         found = {"block_wall_s": wall_s, "block_core_s": core_s, "block_cells": cells}
         found["block_device"] = 2 if device.startswith("cuda") else 1
         for name, value in found.items():
-            if name in self._values:  # not in a store of a version without it
-                self._values[name][block] = value
+            self._values[name][block] = value
 
     def close(self, state: str) -> None:
         """Stops the heartbeat and writes the end: `finished`, `interrupted` or `failed`."""

@@ -104,7 +104,18 @@ def connect(address: str | None, cores: int, modules: Sequence[str] = ()) -> Ite
 
     Raises:
         InputError: nothing answers at the address, or it refuses this user's token.
+        ClusterError: this machine's own did not start.
     """
+    with ray_environment.session_folder(local=address is None) as folder:
+        cluster = _start(address, cores, modules, folder)
+        with contextlib.redirect_stdout(sys.stderr):  # Ray prints of lost nodes where only results belong
+            try:
+                yield cluster
+            finally:
+                _end(cluster)
+
+
+def _start(address: str | None, cores: int, modules: Sequence[str], folder: str | None) -> Cluster:
     ray_environment.after_import()
     options: dict[str, Any] = {
         "logging_level": logging.ERROR,
@@ -112,7 +123,7 @@ def connect(address: str | None, cores: int, modules: Sequence[str] = ()) -> Ite
         "configure_logging": True,
     }
     if address is None:
-        options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
+        options |= {"address": "local", "num_cpus": cores, "include_dashboard": False, "_temp_dir": folder}
     else:
         cluster_address.check_answers(address)
         options["address"] = address
@@ -120,21 +131,22 @@ def connect(address: str | None, cores: int, modules: Sequence[str] = ()) -> Ite
         options["runtime_env"] = {"py_modules": list(modules)}
     try:
         ray.init(**options)
-    except (OSError, RuntimeError, ValueError, exceptions.RayError) as error:
+        return _describe(local=address is None)
+    except (Exception, SystemExit) as error:  # Ray raises bare exceptions where a part of it does not start
+        with contextlib.suppress(Exception):
+            ray.shutdown()
         if address is not None:
             raise cluster_address.refusal(address, error) from None
         raise ClusterError((str(error).splitlines() or [type(error).__name__])[0][:200]) from error
-    with contextlib.redirect_stdout(sys.stderr):  # Ray prints of lost nodes where only results belong
-        cluster = _describe(local=address is None)
-        try:
-            yield cluster
-        finally:
-            if cluster.watch is not None:
-                cluster.watch.stop()
-            if cluster.lost:
-                atexit.unregister(ray.shutdown)  # it would ask the head, and hang
-            else:
-                ray.shutdown()
+
+
+def _end(cluster: Cluster) -> None:
+    if cluster.watch is not None:
+        cluster.watch.stop()
+    if cluster.lost:
+        atexit.unregister(ray.shutdown)  # it would ask the head, and hang
+    else:
+        ray.shutdown()
 
 
 @dataclass

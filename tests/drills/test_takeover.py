@@ -35,7 +35,11 @@ def test_a_stopped_run_that_wakes_up_overwrites_nothing(
         run(sweep_config.load(path, settings), str(calm), scheduler="local")
     expected = measured_bytes(calm)
     with on_host("hosta", "run", str(path), "--scheduler", scheduler) as first:
-        wait_until(lambda: checkpoints.names(str(url)) or first.poll() is not None, what="a checkpoint")
+        wait_until(
+            lambda: checkpoints.names(str(url)) or first.poll() is not None,
+            deadline_s=300,
+            what="a checkpoint",
+        )
         stopped = stop_whole(first.pid)
         assert first.poll() is None, "the sweep is too short to be stopped"
         wait_until(lambda: taken_for_dead(url), deadline_s=90, what="the end of its claim")

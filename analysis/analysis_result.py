@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import socket
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import dask
 import numpy as np
 import xarray as xr
 import zarr
 
-from widesweep.analysis import cluster
-from widesweep.analysis.errors import NotWritable
+from widesweep.analysis.errors import NoScheduler, NotWritable, first_line
 from widesweep.analysis.laws import VARIABLES, find_all
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.reading.cell_summary import CellSummary, gather
 from widesweep.analysis.reading.sweep import open_sweep
 
+SCHEDULER_TIMEOUT = "15s"
+CONNECT_S = 5.0  # until something listens at a scheduler's address
 LAW_NUMBERS = ("slope", "slope_low", "slope_high", "expected", "expected_low", "expected_high", "r_squared")
 _LONG_NAMES = {
     "slope": "fitted slope of the law",
@@ -76,7 +82,7 @@ def examine(url: str | Path, scheduler: str | None = None) -> AnalysisResult:
     widesweep.analysis.errors.NotASweep: missing.zarr: ...
     """
     tree = open_sweep(url)
-    with cluster.on(scheduler):
+    with _on(scheduler):
         summary = gather(tree, VARIABLES)
     return AnalysisResult(summary, tuple(find_all(summary)))
 
@@ -162,6 +168,41 @@ def _as_json(result: LawResult) -> dict[str, Any]:
     return row | {"points": result.points, **words}
 
 
+@contextlib.contextmanager
+def _on(scheduler: str | None) -> Iterator[None]:
+    """Threads of this process, or a cluster's scheduler for as long as the analysis lasts."""
+    if scheduler is None:
+        with dask.config.set(scheduler="threads"):
+            yield
+        return
+    from distributed import Client, KilledWorker
+    from distributed.client import FutureCancelledError
+
+    try:
+        _check_answers(scheduler)
+        client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)  # type: ignore[no-untyped-call]  # untyped library
+    except (OSError, ValueError) as error:
+        hint = "Start one with `dask scheduler`, or leave --scheduler out to use threads here."
+        raise NoScheduler(f"{scheduler}: no Dask scheduler answers ({first_line(error)}). {hint}") from error
+    with client:
+        try:
+            yield
+        except (OSError, KilledWorker, FutureCancelledError) as error:
+            hint = "Its workers need this environment, and the store at the same address."
+            found = f"the Dask cluster did not end the analysis ({first_line(error)})"
+            raise NoScheduler(f"{scheduler}: {found}. {hint}") from error
+
+
+def _check_answers(scheduler: str) -> None:
+    """Whether a scheduler listens there: Dask itself would ask for long, and wait for a web server."""
+    address = urlsplit(scheduler)
+    if not address.hostname or not address.port:
+        return
+    with socket.create_connection((address.hostname, address.port), timeout=CONNECT_S) as connection:
+        if address.scheme == "tcp" and not connection.recv(1):  # a scheduler speaks first
+            raise OSError("it hung up")
+
+
 def _write(url: str | Path, group: str, dataset: xr.Dataset) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata")
@@ -174,5 +215,6 @@ def _consolidate_again(url: str | Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         root = zarr.open_group(str(url), mode="r")
-        if root.metadata.consolidated_metadata is not None:
+        is_growing = "growing" in root.attrs  # the command that completes it changes the metadata
+        if root.metadata.consolidated_metadata is not None and not is_growing:
             zarr.consolidate_metadata(str(url))

@@ -9,21 +9,21 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 
-def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The values; refuses an axis that names one coordinate twice.
+def ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values of an axis, as stores keep them; refuses an axis that names one coordinate twice.
 
     Raises:
         PydanticCustomError: of type "duplicate", which names the value.
 
-    >>> unique((1, 2))
-    (1, 2)
+    >>> ascending((4, 1, 2))
+    (1, 2, 4)
     """
     seen: set[Any] = set()
     for value in values:
         if value in seen:
             raise PydanticCustomError("duplicate", "{value} is there twice", {"value": value})
         seen.add(value)
-    return values
+    return tuple(sorted(values))
 
 
 def chosen(names: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:

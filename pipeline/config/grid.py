@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic.functional_validators import AfterValidator
 
-from widesweep.workers.choices import unique
+from widesweep.workers.choices import ascending
 
 MAXIMUM_SIZE = 2**31 - 1
 
 Size = Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)]
 SeedNumber = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-Sizes = Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(unique)]
-Seeds = Annotated[tuple[SeedNumber, ...], Field(min_length=1), AfterValidator(unique)]
-LearningRates = Annotated[tuple[LearningRate, ...], Field(min_length=1), AfterValidator(unique)]
+Sizes = Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(ascending)]
+Seeds = Annotated[tuple[SeedNumber, ...], Field(min_length=1), AfterValidator(ascending)]
+LearningRates = Annotated[tuple[LearningRate, ...], Field(min_length=1), AfterValidator(ascending)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
-Fractions = Annotated[tuple[Fraction, ...], Field(min_length=1), AfterValidator(unique)]
+Fractions = Annotated[tuple[Fraction, ...], Field(min_length=1), AfterValidator(ascending)]
 
 
 class GridConfig(BaseModel):
-    """Axes of the grid; every combination is a cell.
+    """Axes of the grid, each in ascending order; every combination is a cell.
 
     Attributes:
         width: neurons in every hidden layer.
@@ -66,6 +66,14 @@ class GridConfig(BaseModel):
             "wanted": "corrupted fractions are different numbers from 0 to 1",
         },
     )
+
+    @model_serializer(mode="wrap")
+    def _lean(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the axis a config is what it was before there was one: stores keep their hash."""
+        content: dict[str, Any] = handler(self)
+        if self.corrupted_fraction is None:
+            del content["corrupted_fraction"]
+        return content
 
     @property
     def seeds(self) -> Sequence[int]:

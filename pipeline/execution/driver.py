@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from widesweep.pipeline.config import plug_ins
-from widesweep.pipeline.config.sweep_config import SweepFile
+from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError, Interrupted, PermitLostError
 from widesweep.pipeline.execution import cluster_address, ray_environment
 from widesweep.pipeline.execution.local_scheduler import LocalScheduler
@@ -27,13 +27,13 @@ from widesweep.pipeline.plan.blocks import Block, Plan
 from widesweep.pipeline.plan.scheduling import Name
 from widesweep.pipeline.predict import prediction as predict
 from widesweep.pipeline.store import address as store_address
-from widesweep.pipeline.store import checkpoints, claim, growth, objects, provenance
+from widesweep.pipeline.store import checkpoints, claim, growth, objects, regrid
 from widesweep.pipeline.store import repair as damage
 from widesweep.pipeline.store import template as store_create
 from widesweep.pipeline.store.chunks import writer
 from widesweep.pipeline.store.journal import Journal
 from widesweep.pipeline.store.permit import Permit
-from widesweep.pipeline.store.reader import Store, counts
+from widesweep.pipeline.store.reader import GROWING, Store, counts
 from widesweep.workers.data import Data
 from widesweep.workers.variable import FAILED, PENDING
 
@@ -61,8 +61,7 @@ def run(
         address: a Ray cluster's; default: this machine.
         scheduler: `ray`, or `local` for this process and a few of its own, on this machine's cores; default:
             what the forecast says (`plan.scheduling.choice`).
-        retry_failed: computes the cells again that failed before; so does a run whose code or libraries
-            are not those that they failed under.
+        retry_failed: computes the cells again that failed before.
         repair: looks through the whole store for damaged chunks and computes their blocks again.
 
     Raises:
@@ -75,11 +74,9 @@ def run(
     data_hash = data_source.source_hash(sweep)
     if objects.exists(url):
         existing = Store(url)
-        if not existing.attributes.get(growth.GROWING):
+        if not existing.attributes.get(GROWING):
             existing.check_arrays()
         sweep = growth.merge(sweep, existing, data_hash)
-        if not (retry_failed or repair) and _to_retry(existing):
-            states = (PENDING, FAILED)
         claim.refuse_second(url)
         if not repair and not growth.is_needed(sweep, existing) and not _is_open(existing, states):
             return existing
@@ -101,6 +98,7 @@ def run(
             plans.check_memory(made, sweep.file, cluster.node_memory_bytes, trained=_trained(sweep))
         gpus = int(cluster.gpus) if gpu_memory else 0
         with _claimed(sweep, url, data, data_hash, cluster.cores, gpus) as mine:
+            regrid.finish(mine.permit)
             sweep = growth.merge(sweep, Store(url), data_hash)
             _prepare(sweep, mine.permit, data, cluster.cores, repair=repair)
             _run_pending(sweep, mine.permit, data, cluster, gpu_memory, _Either(stop, mine), states)
@@ -109,16 +107,6 @@ def run(
     if stop:
         raise Interrupted(url, stop.signal_number)
     return Store(url)
-
-
-def _to_retry(store: Store) -> bool:
-    """Whether failed cells are computed again because code or libraries are not what they failed under."""
-    failed = len(store.blocks_with(FAILED))
-    if not failed or not (changes := provenance.changes(store.run_attributes())):
-        return False
-    count = f"{failed} blocks with failed cells are" if failed > 1 else "the block with failed cells is"
-    print(f"{store.url}: {count} computed again: {', '.join(changes)}", file=sys.stderr, flush=True)
-    return True
 
 
 def _connected(
@@ -201,9 +189,9 @@ def _prepare(sweep: SweepFile, permit: Permit, data: Data | None, cores: int, *,
             sweep, cores, store.seeds_per_block, store.rates_per_block, store.parts_per_block
         )
         prediction = predict.predict(sweep.config, data)
-        growth.grow(store, permit, plan, prediction, _index(data), sweep.requested)
+        regrid.grow(store, permit, plan, prediction, _index(data), sweep.requested)
     elif damaged:
-        growth.mark_requested(permit, sweep.config, sweep.requested)
+        regrid.mark_requested(store, permit)
 
 
 def _index(data: Data | None) -> np.ndarray:
@@ -253,7 +241,7 @@ def _run_pending(
                 _block(plan, int(i), states if int(i) in mixed else (), float(shares[i])) for i in order
             )
             left = checkpoints.names(store.url)
-            blocks = (_limited(block, left, progress.correction) for block in blocks)
+            blocks = (_limited(sweep.config, block, left, progress.correction) for block in blocks)
             cluster.run(shared, blocks, watch, stop)
         if not stop:
             state = "failed" if watch.failures else "finished"
@@ -271,10 +259,10 @@ def _block(plan: Plan, index: int, recompute: tuple[int, ...], share: float) -> 
     return replace(block, recompute=recompute, cost_s=block.cost_s * share)
 
 
-def _limited(block: Block, left: frozenset[str], correction: float) -> Block:
+def _limited(config: SweepConfig, block: Block, left: frozenset[str], correction: float) -> Block:
     """A block as it starts now: from its checkpoint, and with a limit by the times measured so far."""
     limit_s = max(LIMIT_FLOOR_S, LIMIT_FACTOR * max(1.0, correction) * block.cost_s)
-    return replace(block, resume=checkpoints.are_of(block, left), limit_s=limit_s)
+    return replace(block, resume=checkpoints.are_of(config, block, left), limit_s=limit_s)
 
 
 def _memory_per_core(sweep: SweepFile, cluster: Scheduler) -> int:

@@ -19,17 +19,17 @@ from widesweep.pipeline.execution import worker
 OOM_SCORE = "500"  # where memory runs out the system takes a worker, not the driver
 
 
-def serve(pipe: Connection) -> None:
+def serve(descriptor: int) -> None:
     """Executes blocks that arrive on a pipe until its other end is closed.
 
     Args:
-        pipe: a sweep arrives, then blocks; for each block its `Outcome` goes back, or the exception that
-            ended it.
+        descriptor: of the pipe. A sweep arrives, then blocks; for each block its `Outcome` goes back, or the
+            exception that ended it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-    arrived = queue.Queue[Any]()
+    pipe, arrived = Connection(descriptor), queue.Queue[Any]()
     threading.Thread(target=_receive, args=(pipe, arrived), daemon=True).start()
     sweep = arrived.get()
     while True:

@@ -109,7 +109,6 @@ def execute(sweep: Sweep, block: Block) -> Outcome:
     with guard.watching(block.limit_s):
         _load(sweep, block)  # once in a process, and no block's own time
         began, began_core = time.perf_counter(), time.process_time()
-        sweep.writer(block).take(block)
         computed = _to_compute(sweep, block)
         measured = _train(sweep, block) if block.kind == "training" else _sample(sweep, block)
         guard.alive()
@@ -206,7 +205,7 @@ def _train_cells(
 
     stream = Stream(
         permit=sweep.permit_of(block),
-        key=checkpoints.key(block, int(seeds[0])),
+        key=checkpoints.key(sweep.config, block, int(seeds[0])),
         identity=functools.cache(partial(_identity, task, data)),
         show=show,
         interval_s=sweep.config.compute.flush_s,

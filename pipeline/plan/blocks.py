@@ -265,7 +265,7 @@ def check_memory(
                 cells = f"a seed's {rates} cells of width {width} and depth {depth}"
                 found = f"{cells} need {format_bytes(needed)}"
                 raise InputError(
-                    f"{file}, grid.width[{w}]",
+                    f"{file}, grid.width",
                     found,
                     holder.format(format_bytes(max(0, memory_bytes))),
                     "Take a smaller width or fewer learning rates. Nothing was started.",

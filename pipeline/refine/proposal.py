@@ -189,14 +189,14 @@ def _next_seeds(
 
 
 def _around(config: SweepConfig, parts: Sequence[Part], more: Sequence[Draws]) -> SweepConfig:
-    """The smallest grid around all that is asked for, in the store's order, new values last."""
+    """The smallest grid around all that is requested."""
     axes = requests.values(config)
     wanted = [*parts, *(part({"width": (w,), "depth": (d,)}) for w, d, _ in more)]
     for each in wanted:
         for axis, values in each:
             axes[axis] += [value for value in values if value not in set(axes[axis])]
     names = ("width", "depth", "seed", "learning_rate") if config.training else ("width", "depth")
-    grid = config.grid.model_copy(update={axis: tuple(axes[axis]) for axis in names})
+    grid = config.grid.model_copy(update={axis: tuple(sorted(axes[axis])) for axis in names})
     return config.model_copy(update={"grid": grid})
 
 

@@ -23,8 +23,7 @@ from widesweep.pipeline.refine.proposal import Proposal, Step
 from widesweep.pipeline.refine.record import Record
 from widesweep.pipeline.refine.snapshot import Snapshot, look_at, refinable
 from widesweep.pipeline.store import address as store_address
-from widesweep.pipeline.store.growth import GROWING
-from widesweep.pipeline.store.reader import Store
+from widesweep.pipeline.store.reader import GROWING, Store
 from widesweep.workers.variable import PENDING
 
 MOST_ROUNDS = 20

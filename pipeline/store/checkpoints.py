@@ -10,6 +10,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.plan.blocks import Block
 from widesweep.pipeline.store import objects
 from widesweep.pipeline.store.permit import Permit
@@ -17,21 +18,29 @@ from widesweep.pipeline.store.permit import Permit
 PLACE = "run/block_attempts/checkpoints"  # inside an array's folder, where no reader of Zarr looks
 
 
-def key(block: Block, first_seed: int) -> str:
-    """Where a block's checkpoint lies: by its place in the grid, which stays when the grid grows.
+def key(config: SweepConfig, block: Block, first_seed: int) -> str:
+    """Where a block's checkpoint lies: by coordinates, which stay when the grid grows.
 
     Args:
+        config: the sweep.
         block: which.
         first_seed: index along `seed` of the first that the checkpoint is of.
     """
-    numbers = (block.width, block.depth, block.variant, block.seed_start, block.rate_start, first_seed)
-    return f"{PLACE}/{'.'.join(map(str, numbers))}.safetensors"
+    return f"{PLACE}/{_stem(config, block)}{config.grid.seeds[first_seed]}.safetensors"
 
 
-def are_of(block: Block, names: frozenset[str]) -> bool:
+def are_of(config: SweepConfig, block: Block, names: frozenset[str]) -> bool:
     """Whether any of the names in `PLACE` is a checkpoint of this block."""
-    stem = key(block, 0).rpartition("/")[2].removesuffix("0.safetensors")
-    return block.kind == "training" and any(name.startswith(stem) for name in names)
+    if block.kind != "training" or not names:
+        return False
+    stem = _stem(config, block)
+    return any(name.startswith(stem) for name in names)
+
+
+def _stem(config: SweepConfig, block: Block) -> str:
+    grid, variant = config.grid, config.variants[block.variant]
+    first = (grid.width[block.width], grid.depth[block.depth], variant, grid.seeds[block.seed_start])
+    return "".join(f"{value}_" for value in (*first, grid.learning_rates[block.rate_start]))
 
 
 def names(url: str) -> frozenset[str]:

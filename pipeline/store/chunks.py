@@ -19,12 +19,11 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from widesweep.pipeline.errors import DamagedError
 from widesweep.pipeline.plan.blocks import Block
-from widesweep.pipeline.store import address, conditional, objects, repair
+from widesweep.pipeline.store import address, objects, repair
 from widesweep.pipeline.store.permit import Permit
 from widesweep.workers.variable import FAILED, PENDING
 
 ZSTD_LEVEL = 3
-SKIPPED_FRAME = (0x184D2A50).to_bytes(4, "little")  # of zstd
 SERIALIZER = BytesCodec(endian="little")
 ONE_VALUE = ("width", "depth", "output_scale", "corrupted_fraction")  # axes along which every chunk is 1 long
 Arrays = dict[str, dict[str, Any]]  # by group and name
@@ -57,17 +56,6 @@ class ChunkWriter:
         self._permit, self._url = permit, permit.url
         self.arrays = arrays or objects.with_retries(permit.url, lambda: _open_arrays(permit.url))
 
-    def take(self, block: Block) -> None:
-        """Makes a block's status this attempt's: the condition of an earlier one's put fails from now on.
-
-        Its values stay; a frame that zstd skips changes the bytes. On a disk the permit alone does it.
-        """
-        if conditional.spoken(self._url):
-            array = self.arrays[block.kind]["status"]
-            region = _region(block, array)
-            content = _encode(array, self._read(array, region), mark=self._permit.attempt)
-            self._put([(_key(block.kind, "status", array, region), content)])
-
     def write(self, block: Block, measured: xr.Dataset) -> None:
         """Writes all variables of a block, then its status.
 
@@ -96,7 +84,7 @@ class ChunkWriter:
             kept[failed] = reason
             self._put_texts(texts, region, kept)
         values = np.where(failed, FAILED, status).astype(array.dtype)
-        self._put([(_key(block.kind, "status", array, region), _encode(array, values))])
+        self._put([(_key_of(array, region), _encode(array, values))])
 
     def to_do(self, block: Block) -> np.ndarray:
         """What of a block is to be computed: cells, shape (seeds, learning rates), or parts, (parts,)."""
@@ -130,7 +118,7 @@ class ChunkWriter:
         if any(kept.ravel()):
             self._put_texts(texts, region, kept)
         else:
-            self._permit.delete([_key(block.kind, "failure", texts, region)])
+            self._permit.delete([_key_of(texts, region)])
 
     def _numbers(self, kind: str) -> list[tuple[str, Any]]:
         """The arrays of a group but for the texts, which failed cells alone have."""
@@ -157,7 +145,7 @@ class ChunkWriter:
                     slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True)
                 )
                 if not _is_fill(values[inside], array):
-                    yield _key(block.kind, name, array, part), _encode(array, values[inside])
+                    yield _key_of(array, part), _encode(array, values[inside])
 
 
 def _pick(array: Any, width: int, depth: int) -> Any:
@@ -174,7 +162,7 @@ def read_all(url: str, array: Any) -> np.ndarray:
         return np.asarray(objects.with_retries(url, lambda: array[...]))  # of another hand
     values = np.full(array.shape, array.fill_value, dtype=array.dtype)
     counts = [math.ceil(length / chunk) for length, chunk in zip(array.shape, array.chunks, strict=True)]
-    places = {"/".join((array.path, "c", *map(str, n))): n for n in itertools.product(*map(range, counts))}
+    places = {_key(array, n): n for n in itertools.product(*map(range, counts))}
     for key, content in objects.get_many(url, list(places)):
         chunk = _decode(url, key, array, content)
         starts = [n * length for n, length in zip(places[key], array.chunks, strict=True)]
@@ -272,19 +260,14 @@ def _is_fill(values: np.ndarray, array: Any) -> bool:
     )
 
 
-def _encode(array: Any, values: np.ndarray, mark: str = "") -> bytes:
-    """A chunk's bytes; a chunk at the array's edge is filled up to its full shape.
-
-    Source: RFC 8878, section 3.1.2, for the frame that holds a mark.
-    """
+def _encode(array: Any, values: np.ndarray) -> bytes:
+    """A chunk's bytes; a chunk at the array's edge is filled up to its full shape."""
     full = values
     if values.shape != array.chunks:
         full = np.full(array.chunks, array.fill_value, dtype=array.dtype)
         full[tuple(slice(0, length) for length in values.shape)] = values
     little = np.ascontiguousarray(full, dtype=array.dtype.newbyteorder("<"))
     compressed = bytes(_zstd().encode(little))
-    if mark:
-        compressed += SKIPPED_FRAME + len(mark.encode()).to_bytes(4, "little") + mark.encode()
     return compressed + int(google_crc32c.value(compressed)).to_bytes(4, "little")
 
 
@@ -293,6 +276,10 @@ def _zstd() -> Any:
     return numcodecs.Zstd(level=ZSTD_LEVEL)
 
 
-def _key(group: str, name: str, array: Any, region: tuple[slice, ...]) -> str:
-    numbers = (str(part.start // chunk) for part, chunk in zip(region, array.chunks, strict=True))
-    return "/".join((group, name, "c", *numbers))
+def _key(array: Any, numbers: Iterable[int]) -> str:
+    """Where a chunk lies, as the array's metadata say."""
+    return f"{array.path}/{array.metadata.encode_chunk_key(tuple(numbers))}"
+
+
+def _key_of(array: Any, region: tuple[slice, ...]) -> str:
+    return _key(array, (part.start // chunk for part, chunk in zip(region, array.chunks, strict=True)))

@@ -1,22 +1,11 @@
-"""A grid that only grows: new values at the end of each axis, old chunks as they are.
-
-The store keeps its chunk grid. New widths, depths, output scales and corrupted fractions are new chunks. New
-seeds and learning rates fill the last chunk of their axis first, if it was not full, and then open new ones;
-a chunk that was partly filled is computed and written by one worker, which reads its old values, computes the
-new cells alone, and puts both back: the only old files that change. Coordinates are therefore in order of
-arrival, and not sorted.
-"""
+"""Whether a config may grow a store, and what the store then holds."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
-
-import numpy as np
-import zarr
 
 from widesweep.pipeline.config import plug_ins
 from widesweep.pipeline.config import sweep_config as configs
@@ -25,18 +14,11 @@ from widesweep.pipeline.config.sweep_config import NOT_IN_HASH, SweepConfig, Swe
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import draws as sampling
 from widesweep.pipeline.plan import requested as requests
-from widesweep.pipeline.plan.blocks import Plan
-from widesweep.pipeline.predict.prediction import Prediction
-from widesweep.pipeline.store import objects, part_growth, schema, template
-from widesweep.pipeline.store.permit import Permit
-from widesweep.pipeline.store.reader import Store
-from widesweep.workers.variable import NOT_REQUESTED, PENDING
-
-GROWING = "growing"  # root attribute while a growth is under way; the same command ends it
+from widesweep.pipeline.store.reader import GROWING, Store
 
 
 def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
-    """The sweep on the smallest grid around its own and the store's: the store's order, new values last.
+    """The sweep on the smallest grid around its own and the store's.
 
     Raises:
         InputError: the configs differ in more than the values along their axes; shows the keys.
@@ -65,7 +47,7 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
 
 
 def is_needed(sweep: SweepFile, store: Store) -> bool:
-    """Whether the merged sweep asks for more than the store's, or an earlier growth was interrupted."""
+    """Whether the merged sweep requests more than the store's, or an earlier growth was interrupted."""
     ours, theirs = (
         [tuple(_values(config, axis)) for axis in AXES] for config in (sweep.config, store.config)
     )
@@ -83,7 +65,7 @@ def _as_requested(config: SweepConfig, requested: Requested) -> SweepConfig:
 
 
 def _requested(sweep: SweepFile, store: Store) -> Requested | None:
-    """What is asked for from now on; None: the whole grid, as long as nothing was refined."""
+    """What is requested from now on; None: the whole grid, as long as nothing was refined."""
     if store.requested is None:
         return sweep.requested
     if sweep.requested is not None:
@@ -92,99 +74,6 @@ def _requested(sweep: SweepFile, store: Store) -> Requested | None:
     grid = {axis: _joined(before.get(axis, ()), ours[axis]) for axis in ours}
     draws = max(store.requested.draws, sampling.draws(sweep.config))
     return replace(store.requested, grid=part(grid), draws=draws)
-
-
-def grow(
-    store: Store,
-    permit: Permit,
-    plan: Plan,
-    prediction: Prediction,
-    index: np.ndarray,
-    requested: Requested | None = None,
-) -> None:
-    """Makes room for the new cells; may be interrupted at any moment and done again.
-
-    The root says first what the grid will be; every array is lengthened, coordinates and predictions are
-    written; then metadata are gathered again, which shows the new grid to readers at once.
-    """
-    groups = schema.groups(plan, prediction, index)
-    objects.with_retries(store.url, lambda: _grow_run(store, permit, plan))
-    part_growth.reopen(store, permit, plan.config, requests.pair_draws(requested, plan.config))
-    _set_root(permit, plan.config, requested, growing=True)
-    for name, group in groups.items():
-        for array in group.arrays if name != "run" else ():
-            objects.with_retries(store.url, partial(_fit, permit, name, array))
-    mark_requested(permit, plan.config, requested)
-    objects.with_retries(store.url, lambda: template.consolidate(permit.zarr_store()))
-    _set_root(permit, plan.config, requested, growing=False)
-
-
-def mark_requested(permit: Permit, config: SweepConfig, requested: Requested | None) -> None:
-    """Makes pending cells that are not requested `not_requested`, and those that are now pending again."""
-    if requested is None:
-        return
-    pairs, wanted = requests.pair_draws(requested, config), {}
-    if config.training is not None:
-        cells = requests.mask(requested, config)
-        wanted["training"] = cells if config.variant_axis is not None else cells[:, :, 0]
-    if config.initialization is not None:
-        wanted |= {"initialization": pairs > 0, "parts": sampling.parts_requested(config, pairs)}
-    for name, mask in wanted.items():
-        objects.with_retries(permit.url, partial(_mark, permit, name, mask))
-
-
-def _mark(permit: Permit, group: str, wanted: np.ndarray) -> None:
-    array = _open(permit, group, "status")
-    status = np.asarray(array[...])
-    open_ = np.isin(status, (PENDING, NOT_REQUESTED))
-    array[...] = np.where(open_, np.where(wanted, PENDING, NOT_REQUESTED), status)
-
-
-def _fit(permit: Permit, group: str, wanted: schema.Array) -> None:
-    if objects.get(permit.url, f"{group}/{wanted.variable.name}/zarr.json") is None:
-        return  # made by a version without this variable
-    array = _open(permit, group, wanted.variable.name)
-    if array.shape != wanted.shape:
-        array.resize(wanted.shape)
-    if wanted.values is not None:
-        array[...] = wanted.values
-
-
-def _open(permit: Permit, group: str, name: str) -> Any:
-    """An array by its own metadata: those that its group has gathered may be of before a growth that died."""
-    return zarr.open_array(permit.zarr_store(), path=f"{group}/{name}", mode="r+", zarr_format=3)
-
-
-def _grow_run(store: Store, permit: Permit, plan: Plan) -> None:
-    """Blocks have other numbers in a larger grid: their times move along."""
-    before = store.plan_shape
-    after = plan.shape
-    for variable in schema.BLOCK_VARIABLES:
-        if objects.get(store.url, f"run/{variable.name}/zarr.json") is None:
-            continue  # made by a version without this variable
-        array = _open(permit, "run", variable.name)
-        old = np.asarray(array[...])
-        if len(old) == len(plan):
-            continue
-        new = np.full(len(plan), variable.fill_value, dtype=old.dtype)
-        kept, cells = int(np.prod(before)), int(np.prod(after))
-        place = tuple(slice(0, length) for length in before)
-        new[:cells].reshape(after)[place] = old[:kept].reshape(before)
-        if len(old) > kept:
-            drawn = old[kept:].reshape(*before[:2], -1)
-            new[cells:].reshape(*after[:2], -1)[(*place[:2], slice(0, drawn.shape[2]))] = drawn
-        array.resize(new.shape)
-        array[...] = new
-
-
-def _set_root(permit: Permit, config: SweepConfig, requested: Requested | None, *, growing: bool) -> None:
-    """Changes the root's attributes and leaves the gathered metadata beside them."""
-    metadata = json.loads(objects.get(permit.url, "zarr.json") or b"{}")
-    attributes = metadata["attributes"] | {"config": config.json_text(), "config_hash": config.hash}
-    attributes |= {requests.ATTRIBUTE: requested.text()} if requested is not None else {}
-    attributes.pop(GROWING, None)
-    metadata["attributes"] = attributes | ({GROWING: True} if growing else {})
-    permit.put({"zarr.json": json.dumps(metadata, indent=2).encode()})
 
 
 def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:
@@ -213,13 +102,12 @@ def _with_axes(config: SweepConfig, grid: dict[str, Any], scales: tuple[float, .
 
 
 def _joined(old: Sequence[Any], new: Sequence[Any]) -> tuple[Any, ...]:
-    """Old values in their order, then the new ones in theirs.
+    """The values of both, ascending.
 
-    >>> _joined((8, 4), (2, 4, 8))
-    (8, 4, 2)
+    >>> _joined((4, 8), (2, 4))
+    (2, 4, 8)
     """
-    known = set(old)
-    return (*old, *(value for value in new if value not in known))
+    return tuple(sorted({*old, *new}))
 
 
 def _as_written(axis: str, values: tuple[Any, ...]) -> Any:

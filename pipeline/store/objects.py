@@ -130,10 +130,46 @@ def put_new(url: str, key: str, content: bytes) -> bool:
 
 
 def delete(url: str, keys: Iterable[str]) -> None:
-    """Deletes objects; those that are not there are no error."""
-    for key in keys:
-        with contextlib.suppress(FileNotFoundError):
-            with_retries(url, partial(_remove, url, key))
+    """Deletes objects, of an object store many at once; those that are not there are no error."""
+    if not address.is_remote(url):
+        for key in keys:
+            with contextlib.suppress(FileNotFoundError):
+                with_retries(url, (address.local_path(url) / key).unlink)
+        return
+    system, path = address.filesystem(url)
+    left = [f"{path}/{key}" for key in keys]
+    for batch in (left[first : first + MANY] for first in range(0, len(left), MANY)):
+        try:
+            with_retries(url, partial(system.rm, batch))
+        except FileNotFoundError:  # some stores delete none of them then
+            for each in batch:
+                with contextlib.suppress(FileNotFoundError):
+                    with_retries(url, partial(system.rm_file, each))
+
+
+def prune(url: str, keys: Iterable[str]) -> None:
+    """Removes the folders of objects that were deleted, where nothing is left in them."""
+    if address.is_remote(url):
+        return
+    root = address.local_path(url)
+    folders = {parent for key in keys for parent in Path(key).parents if parent != Path()}
+    for folder in sorted(folders, key=lambda each: len(each.parts), reverse=True):
+        with contextlib.suppress(OSError):  # not empty
+            (root / folder).rmdir()
+
+
+def copy(url: str, targets: Mapping[str, str]) -> None:
+    """Copies objects of an object store to other keys, within it.
+
+    Args:
+        url: the store's address.
+        targets: the new key of each old one.
+    """
+    system, path = address.filesystem(url)
+    pairs = [(f"{path}/{source}", f"{path}/{target}") for source, target in targets.items()]
+    for first in range(0, len(pairs), MANY):
+        sources, copies = zip(*pairs[first : first + MANY], strict=True)
+        with_retries(url, partial(system.copy, list(sources), list(copies)))
 
 
 def names(url: str, folder: str) -> list[str]:
@@ -206,14 +242,6 @@ def _create(url: str, key: str, content: bytes) -> None:
         os.link(part, target)  # refuses where a file is, and is whole from its first moment
     finally:
         part.unlink(missing_ok=True)
-
-
-def _remove(url: str, key: str) -> None:
-    if not address.is_remote(url):
-        (address.local_path(url) / key).unlink()
-        return
-    system, path = address.filesystem(url)
-    system.rm_file(f"{path}/{key}")
 
 
 def _list(url: str, folder: str) -> list[str]:

@@ -18,11 +18,12 @@ from widesweep.pipeline.store import schema as store_schema
 from widesweep.workers.variable import DIVERGED, DONE, FAILED, NOT_REQUESTED, PENDING
 
 STORED = ("run", "training", "initialization", "parts")
+GROWING = "growing"  # root attribute while a growth is under way; the same command completes it
 STATES = {"pending": PENDING, "done": DONE, "diverged": DIVERGED, "failed": FAILED}
 
 
 class Store:
-    """An existing store; metadata are read from the arrays themselves, never from consolidated copies.
+    """An existing store; metadata are read from the arrays themselves, during a growth from the root.
 
     Attributes:
         url: its address.
@@ -57,7 +58,13 @@ class Store:
                 )
             self.config: SweepConfig = configs.from_json(self.attributes["config"])
             self.requested = requested.read(self.attributes)
-            self._groups: dict[str, Any] = {name: _open(url, name) for name in STORED if name in self._root}
+            if GROWING in self.attributes:
+                self._root = objects.with_retries(url, lambda: _open(url, "", consolidated=True))
+            self._groups: dict[str, Any] = {
+                name: self._root[name] if GROWING in self.attributes else _open(url, name)
+                for name in STORED
+                if name in self._root
+            }
         except (KeyError, ValueError, TypeError, OSError) as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise InputError(
@@ -143,20 +150,15 @@ class Store:
 
     def training_status(self) -> np.ndarray:
         """Status of each cell, shape (widths, depths, variants, seeds, learning rates)."""
-        grid, variants = self.config.grid, len(self.config.variants)
-        shape = (len(grid.width), len(grid.depth), variants, len(grid.seeds), len(grid.learning_rates))
-        return _padded(self._with_variants(self._read("training", "status")), shape)
+        return self._with_variants(self._read("training", "status"))
 
     def initialization_status(self) -> np.ndarray:
         """Status of the random networks, shape (widths, depths)."""
-        shape = (len(self.config.grid.width), len(self.config.grid.depth))
-        return _padded(self._read("initialization", "status"), shape)
+        return self._read("initialization", "status")
 
     def part_status(self) -> np.ndarray:
         """Status of the random networks' draws, shape (widths, depths, parts)."""
-        grid = self.config.grid
-        shape = (len(grid.width), len(grid.depth), draws.parts(self.config))
-        return _padded(self._read("parts", "status"), shape)
+        return self._read("parts", "status")
 
     def unpooled_pairs(self) -> list[tuple[int, int]]:
         """(width, depth) indices whose draws are all stored, and what they say is not."""
@@ -187,8 +189,8 @@ class Store:
     def block_costs(self) -> tuple[np.ndarray, np.ndarray]:
         """Cells or parts, and core seconds, of each block's last attempt, (blocks,); 0 where unknown."""
         size, names = len(self._count_in_blocks(())), ("block_cells", "block_core_s")
-        if any(self._array("run", name).shape[0] < size for name in names):
-            return np.zeros(size), np.zeros(size)  # still growing
+        if any(n not in self._groups["run"] or self._array("run", n).shape[0] < size for n in names):
+            return np.zeros(size), np.zeros(size)  # an older version's, or still growing
         cells, core_s = (np.nan_to_num(self._read("run", name)[:size]) for name in names)
         return cells, core_s
 
@@ -273,15 +275,7 @@ def counts(status: np.ndarray) -> dict[str, int]:
     }
 
 
-def _padded(status: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Status of the whole grid: what a growth has not made room for yet is pending."""
-    whole = np.full(shape, PENDING, dtype=status.dtype)
-    place = tuple(slice(0, min(pair)) for pair in zip(status.shape, shape, strict=True))
-    whole[place] = status[place]
-    return whole
-
-
-def _open(url: str, path: str) -> zarr.Group:
+def _open(url: str, path: str, *, consolidated: bool = False) -> zarr.Group:
     return zarr.open_group(
-        address.zarr_store(url), path=path, mode="r", zarr_format=3, use_consolidated=False
+        address.zarr_store(url), path=path, mode="r", zarr_format=3, use_consolidated=consolidated
     )

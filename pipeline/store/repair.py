@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -29,8 +30,8 @@ def find(url: str) -> list[str]:
     """Keys of all chunks that are damaged or missing, sorted; reads the whole store."""
     _metadata.cache_clear()
     found = [key for group in GROUPS for key in objects.keys_below(url, group)]
-    keys = [key for key in found if "/c" in key]
-    damaged = [key for key in keys if _is_chunk(key) and not is_whole(objects.get(url, key) or b"")]
+    keys = [key for key in found if _is_chunk(key)]
+    damaged = [key for key in keys if not is_whole(objects.get(url, key) or b"")]
     gone = [key for group in MEASURED for key in _missing(url, group, keys, set(damaged))]
     return sorted([*damaged, *gone, *_missing_coordinates(url, found)])
 
@@ -47,7 +48,7 @@ def _missing_coordinates(url: str, found: list[str]) -> list[str]:
         for number in range(math.ceil(length / chunk)):
             several = min(chunk, length - number * chunk) > 1
             if several or name in NEVER_ZERO:
-                gone.append(f"{group}/{name}/c/{number}")
+                gone.append(_key(url, group, name, (number,)))
     return sorted(set(gone) - set(found))
 
 
@@ -57,7 +58,7 @@ def _missing(url: str, group: str, keys: list[str], damaged: set[str]) -> list[s
     A chunk of fill values alone is not stored, so its absence says nothing by itself; but which numbers do
     not exist depends on the network and the depth, not on a cell.
     """
-    chunks = [_parted(key) for key in keys if _is_chunk(key) and key.startswith(f"{group}/")]
+    chunks = [_parted(key) for key in keys if key.startswith(f"{group}/")]
     done = _finished(url, group, {numbers for name, numbers in chunks if name == "status"}, damaged)
     if not done:
         return []
@@ -71,7 +72,7 @@ def _missing(url: str, group: str, keys: list[str], damaged: set[str]) -> list[s
             wanted[numbers[1]].add((name, numbers[axes:]))
     present = set(chunks)
     return [
-        "/".join((group, name, "c", *map(str, (*block, *tail))))
+        _key(url, group, name, (*block, *tail))
         for block in done
         for name, tail in wanted[block[1]]
         if name in names and (name, (*block, *tail)) not in present
@@ -83,7 +84,7 @@ def _finished(url: str, group: str, blocks: set[tuple[int, ...]], damaged: set[s
     array: Any = None
     found = set()
     for block in blocks:
-        if "/".join((group, "status", "c", *map(str, block))) in damaged:
+        if _key(url, group, "status", block) in damaged:
             continue
         path = f"{group}/status"
         if array is None:
@@ -96,11 +97,17 @@ def _finished(url: str, group: str, blocks: set[tuple[int, ...]], damaged: set[s
 def _parted(key: str) -> tuple[str, tuple[int, ...]]:
     """An array's name and a chunk's numbers.
 
-    >>> _parted("training/loss/c/0/1/0/0/0")
-    ('loss', (0, 1, 0, 0, 0))
+    >>> _parted("training/loss/c/0/1/0/0/0"), _parted("parts/draws/c.2.0.1")
+    (('loss', (0, 1, 0, 0, 0)), ('draws', (2, 0, 1)))
     """
-    _, name, _, *numbers = key.split("/")
-    return name, tuple(map(int, numbers))
+    _, name, chunk = key.split("/", 2)
+    return name, tuple(map(int, chunk[2:].split(chunk[1])))
+
+
+def _key(url: str, group: str, name: str, numbers: tuple[int, ...]) -> str:
+    """Where a chunk lies."""
+    separator = _metadata(url, group, name)["chunk_key_encoding"]["configuration"]["separator"]
+    return f"{group}/{name}/c{separator}{separator.join(map(str, numbers))}"
 
 
 def is_whole(content: bytes) -> bool:
@@ -124,31 +131,33 @@ def discard(permit: Permit) -> tuple[list[str], bool]:
     damaged = find(permit.url)
     statuses = {key: _status_of(permit.url, key) for key in damaged}
     gone = {status for status in statuses.values() if status}
-    permit.delete(sorted(gone | {_pair_of(status) for status in gone if status.startswith("parts/")}))
+    pairs = {_pair_of(permit.url, status) for status in gone if status.startswith("parts/")}
+    permit.delete(sorted(gone | pairs))
     permit.delete(damaged)
     return damaged, None in statuses.values()
 
 
 def _is_chunk(key: str) -> bool:
-    parts = key.split("/")
-    return len(parts) > 2 and parts[2] == "c" and all(part.isdecimal() for part in parts[3:])
+    """Whether a key is a chunk's, under either of the names that it can have."""
+    return re.fullmatch(r"[^/]+/[^/]+/c([/.])\d+(\1\d+)*", key) is not None
 
 
 def _status_of(url: str, key: str) -> str | None:
     """The status chunk of a measured chunk's block: every array begins with the axes of `status`."""
-    group, name, c, *numbers = key.split("/")
+    group = key.split("/")[0]
+    name, numbers = _parted(key)
     if group not in MEASURED or not _is_of_blocks(url, group, name):
         return None
-    return "/".join((group, "status", c, *numbers[: len(_dims(url, group, "status"))]))
+    return _key(url, group, "status", numbers[: len(_dims(url, group, "status"))])
 
 
 def _is_of_blocks(url: str, group: str, name: str) -> bool:
     return name not in NOT_MEASURED and _dims(url, group, name)[:2] == ["width", "depth"]
 
 
-def _pair_of(status: str) -> str:
+def _pair_of(url: str, status: str) -> str:
     """The status chunk of the (width, depth) that a part belongs to."""
-    return "/".join(("initialization", *status.split("/")[1:5]))
+    return _key(url, "initialization", "status", _parted(status)[1][:2])
 
 
 def _dims(url: str, group: str, name: str) -> list[str]:

@@ -147,6 +147,30 @@ def test_a_setting_replaces_one_value(write_config: Write) -> None:
     assert after.grid.depth == before.grid.depth
 
 
+def test_axes_are_kept_in_ascending_order(write_config: Write) -> None:
+    """The order in which a config lists the values of an axis is no part of the sweep."""
+    listed = {"width": [12, 8], "depth": [2, 1], "seed": [4, 0, 3], "learning_rate": [1.0, 0.5]}
+    config, same = (
+        sweep_config.load(write_config(network={"output_scale": scales}, grid=grid)).config
+        for scales, grid in (
+            ([4.0, 0.5], listed),
+            ([0.5, 4.0], {axis: sorted(values) for axis, values in listed.items()}),
+        )
+    )
+    assert config == same
+    assert config.hash == same.hash
+    grid = config.grid
+    assert (grid.width, grid.depth, grid.seeds, grid.learning_rates) == (
+        (8, 12),
+        (1, 2),
+        (0, 3, 4),
+        (0.5, 1.0),
+    )
+    assert config.variants == (0.5, 4.0)
+    fractions = sweep_config.load(write_config(grid={"corrupted_fraction": [0.5, 0.0]})).config
+    assert fractions.variants == (0.0, 0.5)
+
+
 def test_the_hash_ignores_what_changes_no_number(write_config: Write) -> None:
     """Name, store and compute may change between runs of one sweep; anything else may not."""
     before = sweep_config.load(write_config()).config

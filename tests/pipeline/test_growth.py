@@ -21,7 +21,7 @@ from widesweep.pipeline.execution import worker
 from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.execution.local_scheduler import LocalScheduler
 from widesweep.pipeline.plan import blocks as plan
-from widesweep.pipeline.store import growth, objects
+from widesweep.pipeline.store import objects
 from widesweep.pipeline.store.reader import Store
 
 Write = Callable[..., Path]
@@ -33,10 +33,13 @@ def run_to(path: Path, url: Path, *settings: str, **options: bool) -> Store:
 
 def chunks(url: Path) -> dict[str, str]:
     """Hashes of the measured chunks, by name."""
-    files = [f for name in ("training", "initialization") for f in (url / name).rglob("c/*/*") if f.is_dir()]
-    found = {f for folder in files for f in folder.rglob("*") if f.is_file()}
-    found |= {f for f in (url / "initialization").rglob("c/*/*") if f.is_file()}
-    return {str(f.relative_to(url)): hashlib.sha256(f.read_bytes()).hexdigest() for f in found}
+    files = [f for name in ("training", "initialization") for f in (url / name).rglob("*") if f.is_file()]
+    found = {f: str(f.relative_to(url)) for f in files if f.name != "zarr.json"}
+    return {
+        name: hashlib.sha256(f.read_bytes()).hexdigest()
+        for f, name in found.items()
+        if name.split("/")[1] in ("loss", "residual_norm", "cumulant")
+    }
 
 
 @pytest.fixture
@@ -78,14 +81,14 @@ def test_a_grown_grid_computes_just_the_new_cells(
     trained: list[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """New cells once each, none of the old; old chunks' hashes stay, but for those that were not full.
+    """New cells once each, none of the old; old chunks stay, but for those into which a cell was put.
 
-    The store ends with the values of one made with the large grid at once; so does its analysis.
+    Plain xarray finds the values of a store made with the large grid at once, in its order; so do the laws.
     """
     monkeypatch.setattr(plan, "_seeds_per_block", lambda *_: 2)
     path, url = write_config(), tmp_path / "grown.zarr"
     run_to(path, url)
-    before, old_cells = chunks(url), set(trained)
+    before, old_cells = set(chunks(url).values()), set(trained)
     trained.clear()
     store = run_to(path, url, *settings)
     grid = sweep_config.load(path, settings).config.grid
@@ -95,45 +98,15 @@ def test_a_grown_grid_computes_just_the_new_cells(
     assert len(trained) == len(set(trained))
     assert set(trained) == wanted - old_cells
     assert store.cell_counts() == {"done": len(wanted), "diverged": 0, "failed": 0, "pending": 0}
-    after = chunks(url)
-    touched = {key for key, digest in before.items() if after[key] != digest}
-    partial = {key for key in before if key.startswith("training/") and key.split("/")[5] == "1"}
-    assert touched <= (partial if "seed" in settings[-1] or len(settings) > 1 else set())
+    if settings[0].startswith(("grid.width", "grid.depth")) and len(settings) == 1:
+        assert before <= set(chunks(url).values())
     run_to(path, tmp_path / "fresh.zarr", *settings)
-    one, other = (analysis.open_sweep(tmp_path / name) for name in ("grown.zarr", "fresh.zarr"))
+    one, other = (xr.open_datatree(tmp_path / name, engine="zarr") for name in ("grown.zarr", "fresh.zarr"))
     for group in ("training", "initialization", "theory"):
         xr.testing.assert_identical(one[group].to_dataset(), other[group].to_dataset())
     if len(settings) > 1:
         found = [analysis.analyze(tmp_path / name) for name in ("grown.zarr", "fresh.zarr")]
         assert json.dumps(found[0]) == json.dumps(found[1])
-
-
-@pytest.mark.parametrize("dies_in", ["_set_root", "_fit", "consolidate"])
-def test_a_growth_that_dies_on_the_way_is_ended_by_the_same_command(
-    dies_in: str, write_config: Write, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Wherever it stops: status still reads, and the same command ends with the grid, each cell once."""
-    path, url, grown = write_config(), tmp_path / "a.zarr", "grid.width=[8, 12, 9]"
-    run_to(path, url)
-    trained.clear()
-    calls = []
-    place = growth.template if dies_in == "consolidate" else growth
-    real = getattr(place, dies_in)
-
-    def dying(*arguments: Any, **options: Any) -> None:
-        calls.append(1)
-        if len(calls) == (3 if dies_in == "_fit" else 1):
-            raise KeyError("the process died here")
-        real(*arguments, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(place, dies_in, dying)
-        with pytest.raises(KeyError):
-            run_to(path, url, grown)
-    assert CliRunner().invoke(app, ["status", str(url)]).exit_code == 0
-    store = run_to(path, url, grown)
-    assert store.cell_counts() == {"done": 36, "diverged": 0, "failed": 0, "pending": 0}
-    assert len(trained) == len(set(trained)) == 12
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:

@@ -141,7 +141,7 @@ def test_a_cell_that_fits_nowhere_is_refused(write_config: Write) -> None:
     """The message names the width and what there is."""
     sweep = sweep_config.load(write_config())
     made = plan.make(sweep.config, Dimensions(4, 5), 2)
-    with pytest.raises(InputError, match=r"grid\.width\[0\]: a seed's 2 cells of width 8 and depth 1 need"):
+    with pytest.raises(InputError, match=r"grid\.width: a seed's 2 cells of width 8 and depth 1 need"):
         plan.check_memory(made, sweep.file, 100)
 
 

@@ -124,7 +124,7 @@ def test_a_round_that_dies_is_ended_by_the_same_command(
     sweep: tuple[Path, str], trained: list[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before or while the store grows, or between blocks: the same command trains the rest, once."""
-    from widesweep.pipeline.store import growth
+    from widesweep.pipeline.store import regrid
 
     _, url = sweep
     goal = Goal(("weight_drift",), interval=0.7 * interval(url))
@@ -134,7 +134,7 @@ def test_a_round_that_dies_is_ended_by_the_same_command(
         inline(cluster, shared, [next(iter(blocks))], listener, stop)
         raise KeyError("the process died here")
 
-    deaths = ((growth, "grow", _die), (growth, "_fit", _die), (LocalScheduler, "run", dying))
+    deaths = ((regrid, "grow", _die), (regrid, "finish", _die), (LocalScheduler, "run", dying))
     for place, name, broken in deaths:
         with monkeypatch.context() as patch:
             patch.setattr(place, name, broken)

@@ -8,22 +8,19 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema
-from pydantic.functional_validators import AfterValidator, BeforeValidator
+from pydantic.functional_validators import AfterValidator
 
 from widesweep.theory import activations
 from widesweep.theory.activations import Activation
 from widesweep.theory.finite_width import cumulants, moments
 from widesweep.theory.infinite_width.kernels import Kernels
-from widesweep.workers.choices import unique
+from widesweep.workers.choices import ascending
 from widesweep.workers.networks.custom_activation import ACTIVATIONS
 from widesweep.workers.networks.layers import Layer
 
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(unique)]
-
-
-FirstName = BeforeValidator(lambda name: "mup" if name == "mean_field" else name)  # one thing, two names
+Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(ascending)]
 
 
 class Leaky(BaseModel):
@@ -65,7 +62,6 @@ class Network(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     samples_output: ClassVar[bool] = True  # whether `random_networks` can draw its output without weights
-    has_limit: ClassVar[bool] = True  # whether theory knows its kernels as width grows
 
     activation: ActivationConfig = "relu"
     trains: Literal["all", "hidden", "last"] = "all"

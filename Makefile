@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 # Rebuilds all pages each time, because generated pages change with the code.
 SITE := $(BIN)/python -m sphinx --fresh-env --write-all --fail-on-warning --keep-going --quiet docs site
 
-.PHONY: help setup demo test test-slow test-notebooks test-slurm test-components test-compose check docs bench clean
+.PHONY: help setup demo test test-slow test-drills test-notebooks test-slurm test-components test-compose check docs bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up if needed, run configs/demo.yaml, print the laws and the path of the report"
 	@echo "make test    set up if needed, run the default tests"
 	@echo "make test-slow, test-notebooks    the long tests; only those of the notebooks"
+	@echo "make test-drills    faults done to real processes (some as root: host names, clocks)"
 	@echo "make test-slurm, test-compose    tests on a real Slurm of two nodes; on real containers"
 	@echo "make test-components    tests on a real S3 server, Slurm and several hosts"
 	@echo "make check   format, lint, types, and the site without a warning"
@@ -35,6 +36,9 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -q -m slow
+
+test-drills: setup
+	$(BIN)/python -m pytest -q -m slow tests/drills
 
 # Runs every notebook from top to bottom, each with its own small sweep.
 test-notebooks: setup

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import socket
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import dask
 import numpy as np
 import xarray as xr
 import zarr
 
-from widesweep.analysis.errors import NoScheduler, NotWritable, first_line
+from widesweep.analysis import cluster
+from widesweep.analysis.errors import NotWritable
 from widesweep.analysis.laws import VARIABLES, find_all
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.reading.cell_summary import CellSummary, gather
 from widesweep.analysis.reading.sweep import open_sweep
 
-SCHEDULER_TIMEOUT = "15s"
-CONNECT_S = 5.0  # until something listens at a scheduler's address
 LAW_NUMBERS = ("slope", "slope_low", "slope_high", "expected", "expected_low", "expected_high", "r_squared")
 _LONG_NAMES = {
     "slope": "fitted slope of the law",
@@ -82,7 +76,7 @@ def examine(url: str | Path, scheduler: str | None = None) -> AnalysisResult:
     widesweep.analysis.errors.NotASweep: missing.zarr: ...
     """
     tree = open_sweep(url)
-    with _on(scheduler):
+    with cluster.on(scheduler):
         summary = gather(tree, VARIABLES)
     return AnalysisResult(summary, tuple(find_all(summary)))
 
@@ -166,41 +160,6 @@ def _as_json(result: LawResult) -> dict[str, Any]:
     row: dict[str, Any] = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
     words = {name: getattr(result, name) for name in ("verdict", "note", "regime")}
     return row | {"points": result.points, **words}
-
-
-@contextlib.contextmanager
-def _on(scheduler: str | None) -> Iterator[None]:
-    """Threads of this process, or a cluster's scheduler for as long as the analysis lasts."""
-    if scheduler is None:
-        with dask.config.set(scheduler="threads"):
-            yield
-        return
-    from distributed import Client, KilledWorker
-    from distributed.client import FutureCancelledError
-
-    try:
-        _check_answers(scheduler)
-        client = Client(scheduler, timeout=SCHEDULER_TIMEOUT)  # type: ignore[no-untyped-call]  # untyped library
-    except (OSError, ValueError) as error:
-        hint = "Start one with `dask scheduler`, or leave --scheduler out to use threads here."
-        raise NoScheduler(f"{scheduler}: no Dask scheduler answers ({first_line(error)}). {hint}") from error
-    with client:
-        try:
-            yield
-        except (OSError, KilledWorker, FutureCancelledError) as error:
-            hint = "Its workers need this environment, and the store at the same address."
-            found = f"the Dask cluster did not end the analysis ({first_line(error)})"
-            raise NoScheduler(f"{scheduler}: {found}. {hint}") from error
-
-
-def _check_answers(scheduler: str) -> None:
-    """Whether a scheduler listens there: Dask itself would ask for long, and wait for a web server."""
-    address = urlsplit(scheduler)
-    if not address.hostname or not address.port:
-        return
-    with socket.create_connection((address.hostname, address.port), timeout=CONNECT_S) as connection:
-        if address.scheme == "tcp" and not connection.recv(1):  # a scheduler speaks first
-            raise OSError("it hung up")
 
 
 def _write(url: str | Path, group: str, dataset: xr.Dataset) -> None:

@@ -87,7 +87,7 @@ def section() -> str:
         memory = Memory()
         watcher = threading.Thread(target=memory.watch, daemon=True)
         with ray_scheduler.connect(None, CORES) as cluster:
-            ray_scheduler._remote_execute = ray.remote(max_retries=0)(nothing)
+            ray_scheduler.EXECUTE = "benchmarks.scheduler:nothing"
             awake = ray.remote(lambda: None)
             ray.get([awake.remote() for _ in range(CORES)])
             watcher.start()

@@ -58,6 +58,9 @@ Address = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
 
 
+RETRY = "Once the cause is gone, the same command with --retry-failed computes them again."
+
+
 def main() -> None:
     """The entry point."""
     print_anywhere()
@@ -71,16 +74,23 @@ def main() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        import importlib.metadata
+        from widesweep import source
 
-        print(f"widesweep {importlib.metadata.version('widesweep')}")
+        commit = f", commit {source.commit()}" if source.commit() else ""
+        print(f"widesweep {source.version()}, source {source.digest()[:8]}{commit}")
         raise typer.Exit
 
 
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Print version, digest of the source and commit.",
+        ),
     ] = False,
 ) -> None:
     pass
@@ -151,6 +161,8 @@ def run(
     run_sweep(sweep, url, address, scheduler=chosen, retry_failed=retry_failed, repair=repair)
     state = statuses.status(url)
     print_json({**state, "store": url}) if json else print(f"{statuses.lines(state)}\n  store   {url}")
+    if _failed(state):
+        print(f"{url}: cells have failed. {RETRY}", file=sys.stderr, flush=True)
     return int(_failed(state))
 
 
@@ -189,6 +201,9 @@ def theory(config: Config, settings: Settings = None, json: Json = False) -> Non
     from widesweep.pipeline.predict import tables
 
     sweep = configs.load(config, settings or ())
+    if not sweep.config.network.has_limit:
+        reason, wanted = "a module has no kernel of infinite width", "theory speaks of the built-in kinds"
+        raise InputError(f"{sweep.file}, network.kind", reason, wanted)
     data = data_source.load_data(sweep)
     found = tables.predictions(sweep.config, data)
     print_json(found) if json else print(tables.text(sweep.config, found))

@@ -12,6 +12,7 @@ class WidesweepError(Exception):
     │   └── MissingLibraryError  a library that this command needs is not installed; exit 2
     ├── ClusterError   Ray did not start; nothing was written; exit 2
     │   └── ClusterLostError  its head has gone while a sweep ran; what is stored is safe; exit 1
+    ├── SourceError    a worker has another source of this package than the driver; exit 1
     ├── StorageError   the store cannot be read or written now; what is stored is safe; exit 1
     │   └── PermitLostError  another run has taken the store over; this one wrote nothing since; exit 75
     ├── DamagedError   a chunk of the store is not what was written; `run --repair` recomputes it; exit 1
@@ -111,6 +112,27 @@ class ClusterLostError(ClusterError):
         found = "the Ray cluster that worked on it does not answer any more. What was finished is stored."
         help_ = "Run the same command again, with the --address of a cluster that answers."
         return f"{self.args[0]}: {found}\n{help_}"
+
+
+class SourceError(WidesweepError):
+    """A worker cannot import the source that the driver runs.
+
+    >>> print(SourceError("wide.zarr", "a worker on n1 has widesweep 0.1.0, source 0a1b2c3d"))
+    wide.zarr: a worker on n1 has widesweep 0.1.0, source 0a1b2c3d. What was finished is stored.
+    Install the driver's package there, or leave its files alone; then run the same command again.
+    """
+
+    def __init__(self, store: str, reason: str) -> None:
+        """Keeps both."""
+        self.store, self.reason = store, _one_line(reason)[:500]
+        super().__init__(store, reason)
+
+    def __str__(self) -> str:
+        """What was found, and the next step."""
+        help_ = (
+            "Install the driver's package there, or leave its files alone; then run the same command again."
+        )
+        return f"{self.store}: {self.reason}. What was finished is stored.\n{help_}"
 
 
 class StorageError(WidesweepError):

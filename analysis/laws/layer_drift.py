@@ -64,7 +64,10 @@ def law(layer: int, depth: int, norm: str, inputs_known: bool = True) -> WidthLa
         rivals=(0.0, rival),
         layer=layer,
         depth=depth,
-        elsewhere={STANDARD: Exponent(standard, (standard,) * 2), MUP: Exponent(mup, (mup,) * 2)},
+        elsewhere={
+            STANDARD: Exponent(standard, (standard,) * 2, powers=2 if layer == 1 else 1),
+            MUP: Exponent(mup, (mup,) * 2),
+        },
         known_factor=_first_layer_norm if edge else None,
         extreme_factor=_first_layer_unknown if edge else None,
     )

@@ -14,7 +14,10 @@ from widesweep.analysis.reading.cell_summary import CellSummary
 BETWEEN = Exponent(-0.5, (-1.0, -0.5))
 # Standard with η ∝ 1/m is ntk with the first layer's rate divided by m. At depth 1 that layer alone moves
 # what the kernel is made of, by m^(−3/2); the signs of the output weights average that down by m^(−1/2) more.
-SLOWER = {STANDARD: BETWEEN, SHALLOW: Exponent(-2.0, (-2.0, -2.0))}
+# Its movement J₁ᵀΘ⁻¹r(0) has one more power of Θ^(−1/2) than (rᵀΘ⁻¹r)^(1/2), the movement of all that trains:
+# hence two powers of what finite width does to Θ.
+SLOWER = {STANDARD: BETWEEN, SHALLOW: Exponent(-2.0, (-2.0, -2.0), powers=2)}
+EXACT = "The model is linear in what trains: its distance from the linearisation is 0 to rounding, exact."
 NEAR_LINEAR = "; kernel_drift speaks of it"
 SMOOTH = ("linear", "tanh", "erf", "gelu")
 
@@ -53,7 +56,9 @@ WIDTH_LAWS = {
             allowed=(-0.5, -0.5),
             rivals=(0.0, -1.0),
             elsewhere={
-                STANDARD: Exponent(-1.5, (-1.5, -1.5), "Fewer activation patterns flip, like m^(−3/2)"),
+                STANDARD: Exponent(
+                    -1.5, (-1.5, -1.5), "Fewer activation patterns flip, like m^(−3/2)", powers=2
+                ),
                 MUP: Exponent(0.0, (0.0, 0.0), "The same share of activation patterns flips at every width"),
             },
         ),
@@ -68,6 +73,7 @@ WIDTH_LAWS = {
             elsewhere=SLOWER,
             instead=NEAR_LINEAR,
             limits=(BY_DESCENT, STABLE),
+            zero=EXACT,
         ),
         WidthLaw(
             name="linearization_test",
@@ -80,6 +86,7 @@ WIDTH_LAWS = {
             elsewhere=SLOWER,
             instead=NEAR_LINEAR,
             limits=(BY_DESCENT, STABLE),
+            zero=EXACT,
         ),
         WidthLaw(
             name="trajectory",

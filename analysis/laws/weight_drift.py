@@ -43,7 +43,7 @@ LAW = WidthLaw(
     rivals=(0.0, -1.0),
     extreme_factor=_largest_output_weight,
     elsewhere={
-        STANDARD: Exponent(-1.5, (-1.5, -1.5), "Farthest neuron moves like m^(−3/2)"),
+        STANDARD: Exponent(-1.5, (-1.5, -1.5), "Farthest neuron moves like m^(−3/2)", powers=2),
         MUP: Exponent(0.0, (0.0, 0.0), "Farthest neuron moves as far at every width"),
     },
 )

@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 LARGEST = ("linearized_distance", "linearized_test_distance")  # whose supremum over records is looked at
 SPACES = ("information", "nuisance")
 FITTED = 0.01  # share of ‖r(0)‖ at which labels count as fitted
+EXACT = {"float64": 1e-11, "float32": 1e-5}  # share of ‖r(0)‖ that rounding alone may add up to
 CUTOFF = 0.1  # of the config's `information_cutoff` where it is left out
 
 SOURCES = {  # the variables of the store that each is derived of
@@ -25,7 +26,7 @@ SOURCES = {  # the variables of the store that each is derived of
 def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
     """What can be derived of a sweep's records, lazily; what was not measured is left out.
 
-    - `<variable>_largest`: sup_k of the variable.
+    - `<variable>_largest`: sup_k of the variable; 0 where it is rounding, a share of ‖r(0)‖.
     - `trajectory_gap`: sup_k |‖r(k)‖ − ‖r(k)‖_limit| / ‖r(0)‖, of the centred model alone: without centring
       the limit is a mean over initial outputs, which one cell has no reason to follow.
     - `steps_to_fit`, `steps_to_fit_predicted`: the step at which 1 % of ‖r(0)‖ is left, of the centred model
@@ -42,7 +43,14 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
     >>> float(derived({}, records, xr.Dataset())["linearized_distance_largest"])
     2.0
     """
+    section = config.get("training")
+    settings = section if isinstance(section, dict) else {}
     found = {f"{name}_largest": training[name].max("step") for name in LARGEST if name in training}
+    if "residual_norm" in training:
+        rounding = EXACT[str(settings.get("dtype", "float64"))] * training["residual_norm"].isel(
+            step=0, drop=True
+        )
+        found = {name: value.where(~(value <= rounding), 0.0) for name, value in found.items()}
     if "ntk_max_eigenvalue" in training:
         largest = training["ntk_max_eigenvalue"].isel(step=0, drop=True)
         found["first_stability"] = training["learning_rate_absolute"] * largest
@@ -53,8 +61,6 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
         found["trajectory_gap"] = (abs(norm - limit) / norm.isel(step=0)).max("step")
         if "corrupted_fraction" in training.dims:
             found |= {"steps_to_fit": _steps_to_fit(norm), "steps_to_fit_predicted": _steps_to_fit(limit)}
-    section = config.get("training")
-    settings = section if isinstance(section, dict) else {}
     if settings.get("optimizer", "gd") == "gd" and "residual_information_norm" in training:
         cutoff = float(settings.get("information_cutoff", CUTOFF))
         found |= {f"{space}_decay": _decay(training, space, cutoff) for space in SPACES}

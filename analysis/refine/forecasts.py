@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from widesweep.analysis.reading.axes import pooled
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
 from widesweep.analysis.refine import draws, obstacles, spread
 from widesweep.analysis.refine.candidates import Candidates
-from widesweep.analysis.refine.law_forecast import LawForecast, LimitForecast, PairsForecast, PowerLawForecast
+from widesweep.analysis.refine.law_forecast import LawForecast, LimitForecast, PowerLawForecast
 
 Array = NDArray[np.float64]
 
@@ -39,6 +39,7 @@ OWN_SPREADS = 1.0  # prior scatter of log variances of `iterations`: what is lef
 HEAVY = 10.0  # excess kurtosis of its rates: one cell of eight never shows its slowest mode
 SEEN = ("kernel_drift", "pattern_change")  # laws of the table whose forecasts were held against new seeds
 TURNS = 5  # of weights and slope, each from the other
+HESSIAN = ("hessian_norm", "hessian_gradient")
 SAME_SEEDS = "All seeds agree: there is no spread for more of them to average out."
 
 
@@ -83,20 +84,17 @@ def forecast_laws(
     """
     summary = pooled(summary)  # as the laws in width see an axis of variants
     laws = {law.name: law for law in _width_laws(summary)}
-    found = []
-    for finding in law_results:
-        goal, half = goals.get(finding.name, 0.0), finding.estimate.half_width
-        if not np.isfinite(half):
-            found.append(Forecast(finding.name, half, None, f"It has no interval yet. {finding.note}"))
-        elif finding.name in laws:
-            found.append(_power_law(laws[finding.name], summary, finding, widths, depths))
-        elif finding.name == convergence.NAME:
-            found.append(_limit(summary, finding, widths, depths, goal))
-        elif finding.name == iterations.NAME and condition is not None:
-            found.append(_iterations(summary, finding, widths, depths, condition))
-        else:
-            found.append(Forecast(finding.name, half, None, _elsewhere(finding.name)))
-    return found
+
+    def forecast(result: LawResult) -> LawForecast:
+        if result.name in laws:
+            return _power_law(laws[result.name], summary, result, widths, depths)
+        if result.name == convergence.NAME:
+            return _limit(summary, result, widths, depths, goals.get(result.name, 0.0))
+        if result.name == iterations.NAME and condition is not None:
+            return _iterations(summary, result, widths, depths, condition)
+        raise _ObstacleError(_elsewhere(result.name))
+
+    return [_forecast(result, forecast) for result in law_results]
 
 
 def draw_forecasts(
@@ -115,18 +113,33 @@ def draw_forecasts(
     >>> draw_forecasts(CellSummary({}, None, None, None, xr.Dataset()), [], where)
     []
     """
-    laws, found = draws.drawn_laws(summary), []
-    for finding in law_results:
-        half, law = finding.estimate.half_width, laws.get(finding.name)
-        if finding.name in ("hessian_norm", "hessian_gradient"):
-            found.append(Forecast(finding.name, half, None, EVERY_WEIGHT))
-        elif law is not None and not np.isfinite(half):
-            found.append(Forecast(finding.name, half, None, f"It has no interval yet. {finding.note}"))
-        elif law is not None:
-            obstacle = draws.missed(law[2])
-            forecast = None if obstacle else draws.forecast(finding.name, half, law, where)
-            found.append(Forecast(finding.name, half, forecast, obstacle))
-    return found
+    laws = draws.drawn_laws(summary)
+
+    def forecast(result: LawResult) -> LawForecast:
+        if result.name in HESSIAN:
+            raise _ObstacleError(EVERY_WEIGHT)
+        _stop_if(draws.missed(laws[result.name][2]))
+        return draws.forecast(result.name, result.estimate.half_width, laws[result.name], where)
+
+    return [_forecast(r, forecast) for r in law_results if r.name in (*HESSIAN, *laws)]
+
+
+class _ObstacleError(Exception):
+    """Seeds would not tighten a law; the text says why."""
+
+
+def _stop_if(obstacle: str) -> None:
+    if obstacle:
+        raise _ObstacleError(obstacle)
+
+
+def _forecast(result: LawResult, forecast: Callable[[LawResult], LawForecast]) -> Forecast:
+    half = result.estimate.half_width
+    try:
+        _stop_if("" if np.isfinite(half) else f"It has no interval yet. {result.note}")
+        return Forecast(result.name, half, forecast(result))
+    except _ObstacleError as obstacle:
+        return Forecast(result.name, half, None, str(obstacle))
 
 
 def _width_laws(summary: CellSummary) -> list[WidthLaw]:
@@ -144,50 +157,45 @@ def _elsewhere(name: str) -> str:
     return "No forecast of its interval is known here: give the config more seeds, which a store takes up."
 
 
-def _power_law(
-    law: WidthLaw, summary: CellSummary, finding: LawResult, widths: Array, depths: Array
-) -> Forecast:
-    inside, _ = law.regime.within(summary)
-    log_y = law.log_values(inside or summary)
-    assert summary.cells is not None
-    assert log_y is not None
-    present = np.asarray(summary.cells["width"].values, dtype=np.float64)
-    own = _depths(summary) if law.depth is None else np.array([float(law.depth)])
-    half = finding.estimate.half_width
-    found = spread.estimate(log_y, present, own)
+def _spread(values: Array, x: Array, depths: Array, *prior: float) -> spread.Spread:
+    found = spread.estimate(values, x, depths, *prior)
     if found is None:
-        return Forecast(law.name, half, None, SAME_SEEDS)
-    bend = obstacles.bent(log_y, np.log(present), found.variance(present, own) * found.averaged, half)
-    if bend:
-        return Forecast(law.name, half, None, bend)
-    forecast = PowerLawForecast(
+        raise _ObstacleError(SAME_SEEDS)
+    return found
+
+
+def _power_law(
+    law: WidthLaw, summary: CellSummary, result: LawResult, widths: Array, depths: Array
+) -> LawForecast:
+    log_y = law.log_values(summary)
+    assert log_y is not None
+    present = _widths(summary)
+    own = _depths(summary) if law.depth is None else np.array([float(law.depth)])
+    half = result.estimate.half_width
+    found = _spread(log_y, present, own)
+    _stop_if(obstacles.bent(log_y, np.log(present), found.variance(present, own) * found.averaged, half))
+    return PowerLawForecast(
         law.name, half, np.log(widths), found.variance(widths, depths),
         _share(summary, np.isfinite(log_y), own, widths, depths), found.correlation,
         np.isin(depths, own), np.log1p(finite_size_bend(widths, float(present.min()))),
         found.future(widths, depths),
     )  # fmt: skip
-    return Forecast(law.name, half, forecast)
 
 
 def _iterations(
-    summary: CellSummary, finding: LawResult, widths: Array, depths: Array, condition: Array
-) -> Forecast:
+    summary: CellSummary, result: LawResult, widths: Array, depths: Array, condition: Array
+) -> LawForecast:
     """Points at the measured log κ; at new widths and depths that of theory, shifted as measured ones are."""
-    assert summary.cells is not None
     log_y, log_kappa = iterations.points(summary)
     log_x = iterations.of_networks(log_kappa)
     own_kappa = log_kappa - means_over_seeds(log_kappa)[:, :, None]
-    log_y = log_y - _slope_to_come(log_y, own_kappa, finding.estimate) * own_kappa
-    name, half, x = finding.name, finding.estimate.half_width, log_x[:, 0, 0]
-    present, own = np.asarray(summary.cells["width"].values, dtype=np.float64), _depths(summary)
+    log_y = log_y - _slope_to_come(log_y, own_kappa, result.estimate) * own_kappa
+    half, slope, x = result.estimate.half_width, result.estimate.value, log_x[:, 0, 0]
+    present, own = _widths(summary), _depths(summary)
     order = np.argsort(x)[: int(np.isfinite(x).sum())]
-    found = spread.estimate(log_y[order], np.exp(x[order]), np.ones(1), OWN_SPREADS, HEAVY)
-    if found is None:
-        return Forecast(name, half, None, SAME_SEEDS)
+    found = _spread(log_y[order], np.exp(x[order]), np.ones(1), OWN_SPREADS, HEAVY)
     variance = found.variance(np.exp(x[order]), np.ones(1)) * found.averaged
-    bend = obstacles.bent(log_y[order], x[order], variance, half, "condition numbers")
-    if bend:
-        return Forecast(name, half, None, bend)
+    _stop_if(obstacles.bent(log_y[order], x[order], variance, half, "condition numbers"))
     theory = np.broadcast_to(np.log(condition), (len(widths), len(depths)))
     places = np.ix_(np.searchsorted(widths, present), np.searchsorted(depths, own))
     measured = x.reshape(len(present), len(own))
@@ -197,16 +205,15 @@ def _iterations(
     every[places] = np.where(there[places], measured, every[places])
     finite = np.isfinite(log_y).reshape(*measured.shape, *log_y.shape[2:])
     share = _share(summary, finite, own, widths, depths)
-    level = np.nanmean(means_over_seeds(log_y)[..., 0] - finding.estimate.value * x[:, None])
-    per_e_fold = np.exp(level + finding.estimate.value * every)
+    per_e_fold = np.exp(np.nanmean(means_over_seeds(log_y)[..., 0] - slope * x[:, None]) + slope * every)
     share[(_steps(summary) < LEAST_E_FOLDS * per_e_fold) & ~there] = 0.0
-    flat = every.ravel()
-    line = PowerLawForecast(
-        name, half, flat, found.variance(np.exp(flat), np.ones(1)), share.reshape(-1, 1), found.correlation,
-        np.array([True]), np.zeros(len(flat)), found.future(np.exp(flat), np.ones(1)), heavy_tails=True,
-    )  # fmt: skip
     degrees = max(float((np.isfinite(own_kappa).sum(2) - 1.0).clip(0.0).sum()), 1.0)
-    return Forecast(name, half, PairsForecast(line, float(np.nansum(own_kappa**2)) / degrees))
+    flat, one = every.ravel(), np.ones(1)
+    return PowerLawForecast(
+        result.name, half, flat, found.variance(np.exp(flat), one), share.reshape(-1, 1), found.correlation,
+        np.array([True]), np.zeros(len(flat)), found.future(np.exp(flat), one),
+        own_x=float(np.nansum(own_kappa**2)) / degrees,
+    )  # fmt: skip
 
 
 def _slope_to_come(log_y: Array, own_kappa: Array, estimate: Estimate) -> float:
@@ -242,30 +249,28 @@ def _shift(shift: Array, own: Array, depths: Array) -> Array:
     return np.interp(np.log(depths), np.log(own[known]), np.nanmean(shift[:, known], axis=0))
 
 
-def _limit(summary: CellSummary, finding: LawResult, widths: Array, depths: Array, goal: float) -> Forecast:
-    ratio, shared = convergence.ratios(summary)
-    half, name = finding.estimate.half_width, finding.name
-    assert summary.fits is not None
+def _limit(summary: CellSummary, result: LawResult, widths: Array, depths: Array, goal: float) -> LawForecast:
     share_lost, note = convergence.lost_windows(summary)
-    lost = obstacles.windows(share_lost, convergence.MOST_LOST, note)
-    if lost:
-        return Forecast(name, half, None, lost)
-    present, own = np.asarray(summary.fits["width"].values, dtype=np.float64), _depths(summary)
-    fitted = Extrapolation(ratio, present)
-    found = spread.estimate(fitted.values, present, own)
-    if found is None:
-        return Forecast(name, half, None, SAME_SEEDS)
+    _stop_if(obstacles.windows(share_lost, convergence.MOST_LOST, note))
+    ratio, shared = convergence.ratios(summary)
+    present, own = _widths(summary), _depths(summary)
+    found = _spread(Extrapolation(ratio, present).values, present, own)
     variance = found.variance(widths, depths)
+    forecast = LimitForecast(
+        result.name, result.estimate.half_width, variance,
+        _share(summary, np.isfinite(ratio), own, widths, depths),
+        lambda count: limit_weights(count, variance.mean(1), widths), shared, found.future(widths, depths),
+    )  # fmt: skip
+    if goal > 0:
+        least = forecast.floor(np.ones((len(widths), len(depths), 1)))
+        parts = f"the transient's remainder is ± {shared:.3f}, the rest is what extrapolation leaves open"
+        _stop_if(obstacles.floor(least, goal, parts))
+    return forecast
 
-    def row(count: Array) -> tuple[Array, float]:
-        return limit_weights(count, variance.mean(1), widths)
 
-    share = _share(summary, np.isfinite(ratio), own, widths, depths)
-    forecast = LimitForecast(name, half, variance, share, row, shared, found.future(widths, depths))
-    everywhere = np.ones((len(widths), len(depths), 1))
-    least = forecast.floor(everywhere)
-    parts = f"the transient's remainder is ± {shared:.3f}, the rest is what extrapolation leaves open"
-    return Forecast(name, half, forecast, obstacles.floor(least, goal, parts) if goal > 0 else "")
+def _widths(summary: CellSummary) -> Array:
+    assert summary.cells is not None
+    return np.asarray(summary.cells["width"].values, dtype=np.float64)
 
 
 def _depths(summary: CellSummary) -> Array:
@@ -284,7 +289,7 @@ def _share(
     ended = (status >= DONE) & (status <= 3)
     good, tried = (finite & ended).sum((2, 3)), ended.sum((2, 3))
     share = np.full((len(widths), len(depths)), good.sum() / max(tried.sum(), 1))
-    present = np.asarray(summary.cells["width"].values, dtype=np.float64)
+    present = _widths(summary)
     for i, j in np.argwhere(tried > 0):
         share[np.flatnonzero(widths == present[i])[0], np.flatnonzero(depths == own[j])[0]] = (
             good[i, j] / tried[i, j]

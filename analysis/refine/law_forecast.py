@@ -17,12 +17,7 @@ REACH = 1.96  # of a half-width, in standard errors
 
 
 class LawForecast(Protocol):
-    """A law whose interval can be forecast.
-
-    Attributes:
-        name: the law's name.
-        now: its interval's half-width as it is.
-    """
+    """A law whose interval can be forecast."""
 
     @property
     def name(self) -> str:
@@ -44,49 +39,69 @@ class LawForecast(Protocol):
 
 @dataclass(frozen=True)
 class PowerLawForecast:
-    """The slope of log y on log m with an amplitude per (depth, rate), weighted by numbers of seeds.
+    """The slope of log y on log x, weighted by numbers of seeds.
 
-    slope = Σ a ȳ with a = n x̃ / Σ n x̃², x̃ = log m less its weighted mean. Seeds are nested, so means at two
+    slope = Σ a ȳ with a = n x̃ / Σ n x̃², x̃ = log x less its weighted mean. Seeds are nested, so means at two
     learning rates share min(n, n′) seeds: Var = Σ σ²(m, L) ρ_rr′ a_r a_r′ / max(n_r, n_r′), and the interval
-    is ± t √Var with Welch and Satterthwaite's degrees of freedom; with heavy tails no shorter than by one
-    spread of all.
+    is ± t √Var with Welch and Satterthwaite's degrees of freedom.
+
+    A law of the width has an amplitude per (depth, rate). For a law with `own_x` every (width, depth) is a
+    point on one line: all pairs lie along its axis of widths, at one depth. Networks of a pair differ in x.
+    More of them move its mean, and what a network's own x explains is taken off with the slope as fitted, so
+    a slope that is off by δ leaves δ² Var(x) in the spread. Its tails are heavy: its interval is no shorter
+    than by one spread of all pairs together.
 
     Attributes:
         name: the law's name.
         now: half-width of its interval as measured.
-        log_m: log width, shape (width,).
+        log_x: log width, or log x of each pair, shape (width,).
         variance: of one seed's value, shape (width, depth).
         share: of finished cells that give a value, shape (width, depth).
         correlation: between learning rates, shape (rate, rate).
         used: which depths the law is fitted on, shape (depth,).
         bend: log of the finite-size factor that theory allows, shape (width,).
         future: variances that the next analysis may find.
-        heavy_tails: whether the law's interval is no shorter than by the spread of all groups together.
+        own_x: variance of log x between networks of one pair; None: x is the width.
     """
 
     name: str
     now: float
-    log_m: Array
+    log_x: Array
     variance: Array
     share: Array
     correlation: Array
     used: NDArray[np.bool_]
     bend: Array
     future: Future
-    heavy_tails: bool = False
+    own_x: float | None = None
 
     def half_width(self, seeds: Array) -> Array:
-        """Half of the 95 % interval; infinite where no two widths have seeds."""
-        return self.with_variance(seeds, self.variance, self.log_m)
+        """Half of the 95 % interval; infinite where no two x have seeds."""
+        return self._half_width(self._points(seeds), self.variance, self.log_x)
 
     def possible_half_widths(self, seeds: Array) -> Array:
         """Half-widths that the next analysis may measure, (draws,): by the variances that it may find."""
-        return self.with_variance(seeds, self.future.seen(seeds.max(-1) * self.share), self.log_m)
+        points = self._points(seeds)
+        count = points.max(-1) * self.share
+        seen = self.future.seen(count)
+        if self.own_x is None:
+            return self._half_width(points, seen, self.log_x)
+        generator, degrees = np.random.default_rng(SEED), self.future.degrees
+        there = np.where(degrees > 0, degrees + 1.0, 0.5)  # theory's x: as off as two
+        moved = np.maximum(1.0 / there - 1.0 / np.maximum(count, 1.0), 0.0)[:, 0]
+        x = self.log_x + np.sqrt(self.own_x * moved) * generator.standard_normal((len(seen), len(moved)))
+        first = self._half_width(points, seen, x)
+        off = np.where(np.isfinite(first), first, 0.0) / REACH * generator.standard_normal(len(first))
+        return self._half_width(points, seen + self.own_x * (off**2)[:, None, None], x)
 
-    def with_variance(self, seeds: Array, variance: Array, log_m: Array) -> Array:
-        """Half of the 95 % interval with other variances (…, width, depth) and log widths (…, width)."""
+    def _points(self, seeds: Array) -> Array:
+        """Seeds (…, width, depth, rate) as the law sees them."""
+        return seeds if self.own_x is None else seeds.reshape(*seeds.shape[:-3], -1, 1, seeds.shape[-1])
+
+    def _half_width(self, seeds: Array, variance: Array, log_x: Array) -> Array:
+        """With other variances (…, width, depth) and log x (…, width)."""
         weight = seeds * (self.share * self.used)[..., None]
-        centred, norm = self._design(weight, log_m)
+        centred, norm = self._design(weight, log_x)
         norm = np.where(norm > 0, norm, np.nan)
         lever = centred / norm[..., None, None, None]
         both = np.minimum(
@@ -100,7 +115,7 @@ class PowerLawForecast:
         degrees = np.maximum(most - 1.0, 1.0)
         effective = total**2 / np.maximum((each**2 / degrees).sum((-1, -2)), 1e-300)
         half = special.stdtrit(np.clip(effective, 1.0, 1e6), 0.975) * np.sqrt(total)
-        if self.heavy_tails:
+        if self.own_x is not None:
             free = np.maximum(most - 1.0, 0.0)
             all_free = np.maximum(free.sum((-1, -2)), 1.0)
             together = (free * variance).sum((-1, -2)) / all_free * unit.sum((-1, -2))
@@ -109,68 +124,18 @@ class PowerLawForecast:
 
     def slack(self, seeds: Array) -> Array:
         """By how much the finite-size factor shifts the slope, |Σ a log f|."""
-        weight = seeds * (self.share * self.used)[..., None]
-        centred, norm = self._design(weight, self.log_m)
+        weight = self._points(seeds) * (self.share * self.used)[..., None]
+        centred, norm = self._design(weight, self.log_x)
         shift = (weight * centred * self.bend[:, None, None]).sum((-1, -2, -3))
         return np.asarray(np.abs(shift / np.where(norm > 0, norm, np.nan)))
 
     @staticmethod
-    def _design(weight: Array, log_m: Array) -> tuple[Array, Array]:
+    def _design(weight: Array, log_x: Array) -> tuple[Array, Array]:
         """x̃, shape (…, width, depth, rate), and Σ n x̃², shape (…)."""
-        x = log_m[..., :, None, None]
+        x = log_x[..., :, None, None]
         total = np.maximum(weight.sum(-3, keepdims=True), 1e-300)
         centred = x - (weight * x).sum(-3, keepdims=True) / total
         return centred, (weight * centred**2).sum((-1, -2, -3))
-
-
-@dataclass(frozen=True)
-class PairsForecast:
-    """The slope of log y on log x where every (width, depth) is a point of its own on one line.
-
-    Networks of one pair differ in x. More of them move its mean, and what a network's own x explains is taken
-    off with the slope as fitted, so a slope that is off by δ leaves δ² Var(x) in the spread.
-
-    Attributes:
-        line: the same law with all pairs along its axis of widths, at one depth.
-        own_x: variance of log x between networks of one pair.
-    """
-
-    line: PowerLawForecast
-    own_x: float
-
-    @property
-    def name(self) -> str:
-        """The law's name."""
-        return self.line.name
-
-    @property
-    def now(self) -> float:
-        """Its interval's half-width as measured."""
-        return self.line.now
-
-    def half_width(self, seeds: Array) -> Array:
-        """Half of the 95 % interval with these seeds, (…, width, depth, rate) → (…)."""
-        return self.line.half_width(self._flat(seeds))
-
-    def possible_half_widths(self, seeds: Array) -> Array:
-        """Half-widths that the next analysis may measure, seeds (width, depth, rate) → (draws,)."""
-        flat, line = self._flat(seeds), self.line
-        count = flat.max(-1) * line.share
-        seen, generator = line.future.seen(count), np.random.default_rng(SEED)
-        there = np.where(line.future.degrees > 0, line.future.degrees + 1.0, 0.5)  # theory's x: as off as two
-        moved = np.maximum(1.0 / there - 1.0 / np.maximum(count, 1.0), 0.0)[:, 0]
-        x = line.log_m + np.sqrt(self.own_x * moved) * generator.standard_normal((len(seen), len(moved)))
-        first = line.with_variance(flat, seen, x)
-        off = np.where(np.isfinite(first), first, 0.0) / REACH * generator.standard_normal(len(first))
-        return line.with_variance(flat, seen + self.own_x * (off**2)[:, None, None], x)
-
-    def slack(self, seeds: Array) -> Array:
-        """None that theory tells."""
-        return np.zeros(seeds.shape[:-3])
-
-    @staticmethod
-    def _flat(seeds: Array) -> Array:
-        return seeds.reshape(*seeds.shape[:-3], -1, 1, seeds.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -197,9 +162,9 @@ class LimitForecast:
 
     def half_width(self, seeds: Array) -> Array:
         """Half of the 95 % interval, the shared errors in quadrature."""
-        lead = seeds.shape[:-3]
-        found = [self._one(each) for each in seeds.reshape(-1, *seeds.shape[-3:])]
-        return np.array(found).reshape(lead)
+        counts = seeds.max(-1) * self.share
+        found = [self._half_width(each, self.variance) for each in counts.reshape(-1, *counts.shape[-2:])]
+        return np.array(found).reshape(counts.shape[:-2])
 
     def slack(self, seeds: Array) -> Array:
         """None: finite size is part of the interval."""
@@ -213,9 +178,6 @@ class LimitForecast:
         """Half-widths that the next analysis may measure, seeds (width, depth, rate) → (draws,)."""
         count = seeds.max(-1) * self.share
         return self._half_width(count, self.future.seen(count))
-
-    def _one(self, seeds: Array) -> float:
-        return float(self._half_width(seeds.max(-1) * self.share, self.variance))
 
     def _half_width(self, count: Array, variance: Array) -> Array:
         """Of values that count (width, depth), their variances (…, width, depth) → (…)."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.functional_validators import AfterValidator
 
 from widesweep.workers.choices import ascending
@@ -66,14 +66,6 @@ class GridConfig(BaseModel):
             "wanted": "corrupted fractions are different numbers from 0 to 1",
         },
     )
-
-    @model_serializer(mode="wrap")
-    def _lean(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without the axis a config is what it was before there was one: stores keep their hash."""
-        content: dict[str, Any] = handler(self)
-        if self.corrupted_fraction is None:
-            del content["corrupted_fraction"]
-        return content
 
     @property
     def seeds(self) -> Sequence[int]:

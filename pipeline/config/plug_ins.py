@@ -21,8 +21,9 @@ from typing import Any
 from widesweep.pipeline.errors import InputError
 from widesweep.theory.registry import PlugInError, Registry
 from widesweep.workers.networks.custom_activation import ACTIVATIONS
+from widesweep.workers.networks.module import FACTORIES
 
-REGISTRIES: dict[str, Registry[Any]] = {each.kind: each for each in (ACTIVATIONS,)}
+REGISTRIES: dict[str, Registry[Any]] = {each.kind: each for each in (ACTIVATIONS, FACTORIES)}
 
 
 @dataclass(frozen=True)

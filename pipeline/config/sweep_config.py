@@ -19,9 +19,11 @@ from widesweep.pipeline.config.region import Requested
 from widesweep.pipeline.config.store_path import expanded
 from widesweep.pipeline.errors import InputError
 from widesweep.workers.data import DataConfig
-from widesweep.workers.networks import FullyConnected, NetworkConfig
+from widesweep.workers.measurements import MEASUREMENTS
+from widesweep.workers.networks import FullyConnected, Module, NetworkConfig
+from widesweep.workers.networks.module import AVAILABLE
 from widesweep.workers.networks.network import OWN
-from widesweep.workers.optimizers import TrainingConfig
+from widesweep.workers.optimizers import Training, TrainingConfig
 from widesweep.workers.random_networks import STATISTICS, InitializationConfig
 
 NOT_IN_HASH = ("name", "store", "compute")
@@ -64,6 +66,8 @@ class SweepConfig(BaseModel):
     @property
     def named(self) -> list[Named]:
         """Names that may be plug-ins'."""
+        if isinstance(self.network, Module):
+            return [Named("network.factory", "network", self.network.factory)]
         activation = self.network.activation
         return [Named("network.activation", "activation", activation)] if isinstance(activation, str) else []
 
@@ -212,6 +216,8 @@ def _check_together(config: SweepConfig, file: str) -> None:
         found = f"random networks of kind {config.network.kind}"
         raise InputError(f"{file}, initialization", found, "it samples fully connected kinds; leave it out")
     _check_initialization(config, file)
+    if isinstance(config.network, Module) and config.training is not None:
+        _check_module(config.training, file)
     if config.training is not None and config.data is not None:
         size = getattr(config.training, "batch_size", 1)
         if size > config.data.samples:
@@ -227,6 +233,18 @@ def _check_together(config: SweepConfig, file: str) -> None:
             allowed = " or ".join(str(each) for each in depths)
             found = f"{depth} is not a depth of {config.network.kind}"
             raise InputError(f"{file}, grid.depth", found, f"its depth is {allowed}")
+
+
+def _check_module(training: Training, file: str) -> None:
+    """What training needs of theory, or of layers, a module has not."""
+    if training.learning_rate_unit == "relative":
+        found = "relative, and a module has no kernel of infinite width to be relative to"
+        raise InputError(f"{file}, training.learning_rate_unit", found, "write absolute")
+    lacks = [name for name in training.measure if not set(MEASUREMENTS[name].needs) <= AVAILABLE]
+    if lacks:
+        has = [name for name, each in MEASUREMENTS.items() if set(each.needs) <= AVAILABLE]
+        found = f"{', '.join(lacks)} on a module, whose layers are its own"
+        raise InputError(f"{file}, training.measure", found, f"a module has {', '.join(has)}")
 
 
 def _check_fractions(config: SweepConfig, where: str) -> None:

@@ -59,7 +59,7 @@ def option(address: str) -> str:
     return f"RAY_ADDRESS={address}" if os.environ.get("RAY_ADDRESS") == address else f"--address {address}"
 
 
-def refusal(address: str, error: Exception) -> InputError:
+def refusal(address: str, error: BaseException) -> InputError:
     """What to say of a head that answers and yet does not let this user in."""
     reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
     found = f"what answers there does not let this user in ({reason})"

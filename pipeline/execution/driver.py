@@ -27,7 +27,7 @@ from widesweep.pipeline.plan.blocks import Block, Plan
 from widesweep.pipeline.plan.scheduling import Name
 from widesweep.pipeline.predict import prediction as predict
 from widesweep.pipeline.store import address as store_address
-from widesweep.pipeline.store import checkpoints, claim, growth, objects, regrid
+from widesweep.pipeline.store import checkpoints, claim, growth, objects, provenance, regrid
 from widesweep.pipeline.store import repair as damage
 from widesweep.pipeline.store import template as store_create
 from widesweep.pipeline.store.chunks import writer
@@ -61,7 +61,8 @@ def run(
         address: a Ray cluster's; default: this machine.
         scheduler: `ray`, or `local` for this process and a few of its own, on this machine's cores; default:
             what the forecast says (`plan.scheduling.choice`).
-        retry_failed: computes the cells again that failed before.
+        retry_failed: computes the cells again that failed before; so does a run whose code or libraries
+            are not those that they failed under.
         repair: looks through the whole store for damaged chunks and computes their blocks again.
 
     Raises:
@@ -77,6 +78,8 @@ def run(
         if not existing.attributes.get(GROWING):
             existing.check_arrays()
         sweep = growth.merge(sweep, existing, data_hash)
+        if not (retry_failed or repair) and _to_retry(existing):
+            states = (PENDING, FAILED)
         claim.refuse_second(url)
         if not repair and not growth.is_needed(sweep, existing) and not _is_open(existing, states):
             return existing
@@ -107,6 +110,16 @@ def run(
     if stop:
         raise Interrupted(url, stop.signal_number)
     return Store(url)
+
+
+def _to_retry(store: Store) -> bool:
+    """Whether failed cells are computed again because code or libraries are not what they failed under."""
+    failed = len(store.blocks_with(FAILED))
+    if not failed or not (changes := provenance.changes(store.run_attributes())):
+        return False
+    count = f"{failed} blocks with failed cells are" if failed > 1 else "the block with failed cells is"
+    print(f"{store.url}: {count} computed again: {', '.join(changes)}", file=sys.stderr, flush=True)
+    return True
 
 
 def _connected(

@@ -15,16 +15,24 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import IO
 
+from widesweep import source
 from widesweep.pipeline.execution import worker
 from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Attempts, Listener, Stop
 from widesweep.pipeline.plan.blocks import Block
 
 END_S = 5.0
 _CODE = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from widesweep.pipeline.execution import local_worker
-local_worker.serve(int(sys.argv[2]))
+import json, runpy, sys
+from multiprocessing.connection import Connection
+source, pipe = json.loads(sys.argv[1]), Connection(int(sys.argv[2]))
+sys.path[:] = source["path"]
+try:
+    runpy.run_path(source["file"])["pin"](source)
+except ImportError as error:
+    pipe.send(error)
+else:
+    from widesweep.pipeline.execution import local_worker
+    local_worker.serve(pipe)
 """
 
 
@@ -55,7 +63,7 @@ class LocalScheduler:
 
     def run(self, sweep: worker.Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
         """As every scheduler does it: `Scheduler.run`."""
-        attempts = Attempts(map(Attempt, blocks), listener)
+        attempts = Attempts(map(Attempt, blocks), listener, sweep.url)
         if not self.processes:
             _run_here(sweep, attempts, stop)
             return
@@ -103,7 +111,7 @@ class _Process:
         """Begins one, in a group of its own: a terminal's Ctrl-C is the driver's to pass on."""
         ours, theirs = Pipe()
         errors = tempfile.TemporaryFile()  # noqa: SIM115  (`end` closes it)
-        command = [sys.executable, "-P", "-c", _CODE, json.dumps(sys.path), str(theirs.fileno())]
+        command = [sys.executable, "-P", "-c", _CODE, json.dumps(source.here()), str(theirs.fileno())]
         with theirs:
             process = subprocess.Popen(
                 command,

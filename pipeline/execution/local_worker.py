@@ -19,17 +19,17 @@ from widesweep.pipeline.execution import worker
 OOM_SCORE = "500"  # where memory runs out the system takes a worker, not the driver
 
 
-def serve(descriptor: int) -> None:
+def serve(pipe: Connection) -> None:
     """Executes blocks that arrive on a pipe until its other end is closed.
 
     Args:
-        descriptor: of the pipe. A sweep arrives, then blocks; for each block its `Outcome` goes back, or the
-            exception that ended it.
+        pipe: a sweep arrives, then blocks; for each block its `Outcome` goes back, or the exception that
+            ended it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-    pipe, arrived = Connection(descriptor), queue.Queue[Any]()
+    arrived = queue.Queue[Any]()
     threading.Thread(target=_receive, args=(pipe, arrived), daemon=True).start()
     sweep = arrived.get()
     while True:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
+import shutil
+import stat
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from widesweep.pipeline.errors import InputError
+
+LONGEST_PLACE = (
+    20  # of the 107 characters of a path to a socket: our folder and the name of a session take the others
+)
 CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's name; 0 means one machine, on any system
 _one_machine: list[bool] = []  # whether `prepare` said so
 
@@ -36,6 +46,60 @@ def after_import() -> None:
     if _one_machine:
         os.environ.pop(CLUSTERS, None)
         _one_machine.clear()
+
+
+@contextlib.contextmanager
+def session_folder(*, local: bool) -> Iterator[str | None]:
+    """Where a local cluster keeps its sockets and logs until the context ends; None: where Ray says.
+
+    Ray itself would use one folder for all users (`/tmp/ray`), in which anybody may put files. This one is in
+    a folder of the user's own, mode 0700, and takes along what a killed run has left. `RAY_TMPDIR` rules.
+    """
+    if not local or os.environ.get("RAY_TMPDIR"):
+        yield None
+        return
+    own = _own_folder()
+    with _locked(own, wait=True):
+        _remove_left(own)
+        folder = tempfile.TemporaryDirectory(dir=own, prefix="", ignore_cleanup_errors=True)
+        used = contextlib.ExitStack()
+        used.enter_context(_locked(Path(folder.name), wait=False))
+    with used, folder as name:
+        yield name
+
+
+def _remove_left(own: Path) -> None:
+    """Takes away the folders of runs that were killed: a process's end unlocks what it locked."""
+    for left in own.iterdir():
+        with contextlib.suppress(OSError), _locked(left, wait=False):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _own_folder() -> Path:
+    """A folder that nobody else can enter, in a place whose name leaves room for that of a socket."""
+    places = [place for place in (tempfile.gettempdir(), "/tmp") if len(os.fsencode(place)) <= LONGEST_PLACE]
+    for place in places:
+        folder = Path(place) / f"ws-{os.getuid()}"
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            found = folder.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+                folder.chmod(0o700)
+                return folder
+    wanted = f"a folder of yours with a name of at most {LONGEST_PLACE} characters in RAY_TMPDIR"
+    raise InputError(
+        "Ray's folder", f"{' and '.join(places) or tempfile.gettempdir()} cannot be used", wanted
+    )
 
 
 def keep_token_private(path: Path) -> None:

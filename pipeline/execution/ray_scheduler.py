@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import functools
 import logging
+import pickle
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,18 +14,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray import exceptions
+from ray import cloudpickle, exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from widesweep import source
 from widesweep.pipeline.errors import ClusterError, ClusterLostError, InputError
 from widesweep.pipeline.execution import cluster_address, ray_environment
 from widesweep.pipeline.execution.head_watch import HeadWatch
-from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Attempts, Listener, Stop
-from widesweep.pipeline.execution.worker import Outcome, Sweep, execute
+from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Attempts, Listener, Stop, run_ending
+from widesweep.pipeline.execution.worker import Sweep
 from widesweep.pipeline.plan import gpu_shares
 from widesweep.pipeline.plan.blocks import Block
-from widesweep.pipeline.store.permit import Permit
 
+EXECUTE = "widesweep.pipeline.execution.worker:execute"
+GPU_MEMORY = "widesweep.workers.engine.device:gpu_memory_bytes"
 PROBE_S = 60.0  # longest time until every node with GPUs has said what memory they have
 LOST = (
     exceptions.WorkerCrashedError,
@@ -73,8 +76,7 @@ class Cluster:
 
     def run(self, sweep: Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
         """As every scheduler does it: `Scheduler.run`."""
-        attempts = Attempts(map(Attempt, blocks), listener)
-        flight = _Flight(self, sweep.permit, ray.put(sweep), attempts, sweep.gpu_memory_bytes)
+        flight = _Flight(self, sweep, Attempts(map(Attempt, blocks), listener, sweep.url))
         try:
             while flight.fill(stop) and not stop:
                 ready, _ = ray.wait(list(flight.tasks), num_returns=1, timeout=WAIT_S)
@@ -102,7 +104,18 @@ def connect(address: str | None, cores: int, modules: Sequence[str] = ()) -> Ite
 
     Raises:
         InputError: nothing answers at the address, or it refuses this user's token.
+        ClusterError: this machine's own did not start.
     """
+    with ray_environment.session_folder(local=address is None) as folder:
+        cluster = _start(address, cores, modules, folder)
+        with contextlib.redirect_stdout(sys.stderr):  # Ray prints of lost nodes where only results belong
+            try:
+                yield cluster
+            finally:
+                _end(cluster)
+
+
+def _start(address: str | None, cores: int, modules: Sequence[str], folder: str | None) -> Cluster:
     ray_environment.after_import()
     options: dict[str, Any] = {
         "logging_level": logging.ERROR,
@@ -110,7 +123,7 @@ def connect(address: str | None, cores: int, modules: Sequence[str] = ()) -> Ite
         "configure_logging": True,
     }
     if address is None:
-        options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
+        options |= {"address": "local", "num_cpus": cores, "include_dashboard": False, "_temp_dir": folder}
     else:
         cluster_address.check_answers(address)
         options["address"] = address
@@ -118,21 +131,22 @@ def connect(address: str | None, cores: int, modules: Sequence[str] = ()) -> Ite
         options["runtime_env"] = {"py_modules": list(modules)}
     try:
         ray.init(**options)
-    except (OSError, RuntimeError, ValueError, exceptions.RayError) as error:
+        return _describe(local=address is None)
+    except (Exception, SystemExit) as error:  # Ray raises bare exceptions where a part of it does not start
+        with contextlib.suppress(Exception):
+            ray.shutdown()
         if address is not None:
             raise cluster_address.refusal(address, error) from None
         raise ClusterError((str(error).splitlines() or [type(error).__name__])[0][:200]) from error
-    with contextlib.redirect_stdout(sys.stderr):  # Ray prints of lost nodes where only results belong
-        cluster = _describe(local=address is None)
-        try:
-            yield cluster
-        finally:
-            if cluster.watch is not None:
-                cluster.watch.stop()
-            if cluster.lost:
-                atexit.unregister(ray.shutdown)  # it would ask the head, and hang
-            else:
-                ray.shutdown()
+
+
+def _end(cluster: Cluster) -> None:
+    if cluster.watch is not None:
+        cluster.watch.stop()
+    if cluster.lost:
+        atexit.unregister(ray.shutdown)  # it would ask the head, and hang
+    else:
+        ray.shutdown()
 
 
 @dataclass
@@ -140,11 +154,13 @@ class _Flight:
     """Tasks in flight."""
 
     cluster: Cluster
-    permit: Permit
-    sweep: Any
+    sweep: Sweep
     attempts: Attempts
-    gpu_memory_bytes: int = 0
     tasks: dict[Any, Attempt] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Puts what all tasks share where every node can read it."""
+        self._source, self._shared = ray.put(source.here()), ray.put(pickle.dumps(self.sweep))
 
     def fill(self, stop: Stop) -> bool:
         """Starts blocks until enough are in flight to keep every core fed; whether any is in flight."""
@@ -153,11 +169,11 @@ class _Flight:
             if attempt is None:
                 break
             self.attempts.listener.started(attempt.block)
-            block = attempt.start(self.permit)
-            resources = _resources(self.cluster, attempt.block, self.gpu_memory_bytes)
-            remote = _remote_execute_once if "num_gpus" in resources else _remote_execute
+            block = pickle.dumps(attempt.start(self.sweep.permit))
+            resources = _resources(self.cluster, attempt.block, self.sweep.gpu_memory_bytes)
+            remote = _remote_call(once="num_gpus" in resources)
             measure = _with_resources(remote, tuple(resources.items()))
-            self.tasks[measure.remote(self.sweep, block)] = attempt
+            self.tasks[measure.remote(self._source, EXECUTE, self._shared, block)] = attempt
         return bool(self.tasks)
 
     def land(self, task: Any) -> None:
@@ -189,21 +205,21 @@ class _Flight:
                     self.attempts.listener.finished(attempt.block, ray.get(task))
 
 
-@ray.remote(max_retries=0)
-def _remote_execute(sweep: Sweep, block: Block) -> Outcome:
-    return execute(sweep, block)
+@functools.cache
+def _remote_call(*, once: bool) -> Any:
+    """`source.call` on a worker, which imports nothing of the package before it.
 
-
-@ray.remote(max_retries=0, max_calls=1)
-def _remote_execute_once(sweep: Sweep, block: Block) -> Outcome:
-    """On a GPU: CUDA keeps its memory, and the GPU that it began with, until the process ends."""
-    return execute(sweep, block)
+    Args:
+        once: in a process that ends with it: CUDA keeps its memory, and the GPU that it began with.
+    """
+    cloudpickle.register_pickle_by_value(source)  # type: ignore[no-untyped-call]  # untyped library
+    return ray.remote(max_retries=0, max_calls=int(once))(source.call)
 
 
 @functools.lru_cache(maxsize=8)
 def _with_resources(remote: Any, resources: tuple[tuple[str, Any], ...]) -> Any:
     """A remote function with these resources; Ray makes a class of each, so that a pair's blocks share it."""
-    return remote.options(**dict(resources))
+    return remote.options(name="block", **dict(resources))
 
 
 def _resources(cluster: Cluster, block: Block, gpu_memory_bytes: int) -> dict[str, Any]:
@@ -226,22 +242,18 @@ def gpu_memory_bytes() -> int:
     """
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU")]  # type: ignore[no-untyped-call]  # untyped library
     there = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
-    requested = [_remote_gpu_memory.options(scheduling_strategy=each).remote() for each in there]
+    probe = functools.partial(_remote_call(once=True).options, num_cpus=0, num_gpus=0.0001)
+    requested = [probe(scheduling_strategy=each).remote(source.here(), GPU_MEMORY) for each in there]
     try:
         return min((found for found in ray.get(requested, timeout=PROBE_S) if found), default=0)
     except exceptions.RayError as error:
         for task in requested:
             ray.cancel(task, force=True)
+        if (ending := run_ending(getattr(error, "cause", None), "--address")) is not None:
+            raise ending from None
         found = f"not every GPU node said its GPU's memory within {PROBE_S:.0f} s ({type(error).__name__})"
         wanted = "a size, such as compute.gpu_memory=16GB, or compute.device=cpu"
         raise InputError("compute.gpu_memory", found, wanted) from None
-
-
-@ray.remote(num_cpus=0, num_gpus=0.0001, max_calls=1)
-def _remote_gpu_memory() -> int:
-    from widesweep.workers.engine import device
-
-    return device.gpu_memory_bytes()
 
 
 def _describe(*, local: bool) -> Cluster:

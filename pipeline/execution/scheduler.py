@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from widesweep.pipeline.errors import StorageError
+from widesweep.pipeline.errors import SourceError, StorageError, WidesweepError
 
 if TYPE_CHECKING:
     from widesweep.pipeline.execution.worker import Outcome, Sweep
@@ -81,9 +81,10 @@ class Scheduler(Protocol):
 
         A lost process or machine is tried again, from the block's last flush; so is a block that did not fit
         the memory, in smaller batches; both within `LOSSES`, `HANGS` and `SHORTAGES`. Another Python
-        exception is a defect of the block and is not. A store that cannot be written is neither: it ends the
-        run, its blocks stay pending (`StorageError`). On `stop` nothing more is started, and what runs has
-        `stop.grace_s` seconds to flush: a block without status stays pending.
+        exception is a defect of the block and is not. A store that cannot be written, and a worker with
+        another source of this package, are neither: they end the run, its blocks stay pending
+        (`StorageError`, `SourceError`). On `stop` nothing more is started, and what runs has `stop.grace_s`
+        seconds to flush: a block without status stays pending.
         """
 
 
@@ -103,6 +104,8 @@ class Attempt:
 
     def start(self, run: Permit) -> Block:
         """The block as it is handed to a worker now, under a permit that the run's gives."""
+        if self.permit is not None:
+            self.permit.revoke()
         self.submitted, self.permit = time.monotonic(), run.of_attempt()
         return replace(self.block, attempt=self.permit.attempt)
 
@@ -140,6 +143,7 @@ class Attempts:
 
     new: Iterator[Attempt]
     listener: Listener
+    url: str
     again: deque[Attempt] = field(default_factory=deque)
 
     def next(self) -> Attempt | None:
@@ -150,10 +154,10 @@ class Attempts:
         """A block ended with an exception of its own.
 
         Raises:
-            StorageError: the store cannot be written, which is no defect of the block.
+            WidesweepError: what is no defect of the block, as `run_ending` says.
         """
-        if isinstance(error, StorageError):
-            raise type(error)(error.store, error.reason) from None
+        if (ending := run_ending(error, self.url)) is not None:
+            raise ending from None
         if isinstance(error, MemoryError):
             self.start_again(attempt, *attempt.after_shortage())
         else:
@@ -166,6 +170,15 @@ class Attempts:
             self.again.append(attempt)
         else:
             self.listener.failed(attempt.block, reason)
+
+
+def run_ending(cause: BaseException | None, url: str) -> WidesweepError | None:
+    """The error that ends a whole run, if what a block raised is no fault of the block."""
+    if isinstance(cause, StorageError):
+        return type(cause)(cause.store, cause.reason)
+    if isinstance(cause, ImportError) and cause.name == "widesweep":  # as `source.pin` refuses a worker
+        return SourceError(url, str(cause))
+    return None
 
 
 def reason_of(cause: BaseException) -> str:

@@ -109,6 +109,7 @@ def execute(sweep: Sweep, block: Block) -> Outcome:
     with guard.watching(block.limit_s):
         _load(sweep, block)  # once in a process, and no block's own time
         began, began_core = time.perf_counter(), time.process_time()
+        sweep.writer(block).take(block)
         computed = _to_compute(sweep, block)
         measured = _train(sweep, block) if block.kind == "training" else _sample(sweep, block)
         guard.alive()

@@ -9,7 +9,9 @@ from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import blocks
 from widesweep.pipeline.plan.blocks import Plan
+from widesweep.theory.registry import last_line
 from widesweep.workers.data import Data, DataError, Dimensions, dimensions, load, source_path
+from widesweep.workers.networks import Module
 
 _BUILT_IN = ("digits", "sphere")
 
@@ -81,7 +83,23 @@ def make_plan(
 ) -> Plan:
     """The plan of a config on so many cores and GPUs; in an existing store the blocks keep their length."""
     size = data_dimensions(sweep)
+    _check_modules(sweep, size)
     return blocks.make(sweep.config, size, cores, seeds_per_block, rates_per_block, parts_per_block, gpus)
+
+
+def _check_modules(sweep: SweepFile, size: Dimensions) -> None:
+    """Builds the narrowest module of each depth, before anything starts."""
+    network, grid = sweep.config.network, sweep.config.grid
+    if not isinstance(network, Module):
+        return
+    for depth in grid.depth:
+        try:
+            network.check(min(grid.width), depth, size.inputs, size.outputs)
+        except Exception as error:
+            found = str(error) if isinstance(error, ValueError) else last_line(error)
+            wanted = "it makes a torch.nn.Module of (width, depth, inputs, outputs, **options)"
+            where = f"{sweep.file}, network.factory"
+            raise InputError(where, f"'{network.factory}': {found}", wanted) from None
 
 
 def source_hash(sweep: SweepFile) -> str:

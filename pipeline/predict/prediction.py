@@ -68,7 +68,7 @@ def predict(config: SweepConfig, data: Data | None) -> Prediction:
     """Kernels, spectra, rates, trajectories and cumulants of a sweep.
 
     η of a relative learning rate is value / (λ_max c(m)), c(m) the scale of the tangent kernel at width m:
-    1 under `ntk` and `du`, 1/m under `mean_field`, m under `standard`. Trajectories are those of gradient
+    1 under `ntk` and `du`, 1/m under `mup`, m under `standard`. Trajectories are those of gradient
     descent on ½ Σ (αf − y)². Kernels of K outputs are those of one ⊗ I_K: every eigenvalue K times, so that
     spectra and rates are those of one.
 
@@ -106,7 +106,9 @@ def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.n
     """Values by name and η of a sweep without variants."""
     values: dict[str, np.ndarray] = {}
     rates = np.empty((0, 0, 0))
-    if data is not None:
+    if data is not None and not config.network.has_limit:
+        values["target"], rates = data.y, _absolute(config, np.full(len(config.grid.depth), np.nan))
+    elif data is not None:
         values |= _kernels(config, data)
         if config.training is not None:
             rates = _absolute(config, values["lambda_max"])

@@ -19,11 +19,12 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from widesweep.pipeline.errors import DamagedError
 from widesweep.pipeline.plan.blocks import Block
-from widesweep.pipeline.store import address, objects, repair
+from widesweep.pipeline.store import address, conditional, objects, repair
 from widesweep.pipeline.store.permit import Permit
 from widesweep.workers.variable import FAILED, PENDING
 
 ZSTD_LEVEL = 3
+SKIPPED_FRAME = (0x184D2A50).to_bytes(4, "little")  # of zstd
 SERIALIZER = BytesCodec(endian="little")
 ONE_VALUE = ("width", "depth", "output_scale", "corrupted_fraction")  # axes along which every chunk is 1 long
 Arrays = dict[str, dict[str, Any]]  # by group and name
@@ -55,6 +56,17 @@ class ChunkWriter:
         """Keeps every measured array of the store; opens them unless they are given."""
         self._permit, self._url = permit, permit.url
         self.arrays = arrays or objects.with_retries(permit.url, lambda: _open_arrays(permit.url))
+
+    def take(self, block: Block) -> None:
+        """Makes a block's status this attempt's: the condition of an earlier one's put fails from now on.
+
+        Its values stay; a frame that zstd skips changes the bytes. On a disk the permit alone does it.
+        """
+        if conditional.spoken(self._url):
+            array = self.arrays[block.kind]["status"]
+            region = _region(block, array)
+            content = _encode(array, self._read(array, region), mark=self._permit.attempt)
+            self._put([(_key_of(array, region), content)])
 
     def write(self, block: Block, measured: xr.Dataset) -> None:
         """Writes all variables of a block, then its status.
@@ -260,14 +272,19 @@ def _is_fill(values: np.ndarray, array: Any) -> bool:
     )
 
 
-def _encode(array: Any, values: np.ndarray) -> bytes:
-    """A chunk's bytes; a chunk at the array's edge is filled up to its full shape."""
+def _encode(array: Any, values: np.ndarray, mark: str = "") -> bytes:
+    """A chunk's bytes; a chunk at the array's edge is filled up to its full shape.
+
+    Source: RFC 8878, section 3.1.2, for the frame that holds a mark.
+    """
     full = values
     if values.shape != array.chunks:
         full = np.full(array.chunks, array.fill_value, dtype=array.dtype)
         full[tuple(slice(0, length) for length in values.shape)] = values
     little = np.ascontiguousarray(full, dtype=array.dtype.newbyteorder("<"))
     compressed = bytes(_zstd().encode(little))
+    if mark:
+        compressed += SKIPPED_FRAME + len(mark.encode()).to_bytes(4, "little") + mark.encode()
     return compressed + int(google_crc32c.value(compressed)).to_bytes(4, "little")
 
 

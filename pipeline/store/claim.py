@@ -108,8 +108,8 @@ def take(url: str) -> Claim:
     Raises:
         InputError: another driver lives; names its host and process.
     """
-    numbers = _numbers(url)
-    highest = max(numbers, default=0)
+    names = objects.names(url, CLAIMS)
+    highest = max(claim_numbers(names), default=0)
     _refuse_if_alive(url, highest)
     mine, holder = highest + 1, _myself()
     permit = Permit(url, mine, holder.token)
@@ -125,7 +125,7 @@ def take(url: str) -> Claim:
         _refuse_if_alive(url, later)
         return take(url)
     permit.end_earlier()
-    objects.delete(url, [_key(number) for number in numbers])
+    objects.delete(url, [f"{CLAIMS}/{name}" for name in names if name.partition(".")[0] < f"{mine:06d}"])
     return Claim(permit, holder)
 
 

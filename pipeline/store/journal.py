@@ -14,7 +14,7 @@ import psutil
 import zarr
 
 from widesweep.pipeline.errors import PermitLostError, StorageError
-from widesweep.pipeline.store import objects
+from widesweep.pipeline.store import objects, provenance
 from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.schema import BLOCK_VARIABLES
 
@@ -45,13 +45,13 @@ class Journal:
         self._group: Any = objects.with_retries(permit.url, lambda: _open(permit))
         before: dict[str, Any] = dict(self._group.attrs.asdict())
         self._elapsed_before_s = float(before.get("elapsed_s", 0.0))
-        self._arrays = {v.name: self._group[v.name] for v in BLOCK_VARIABLES if v.name in self._group}
+        self._arrays = {v.name: self._group[v.name] for v in BLOCK_VARIABLES}
         self._values = {name: np.asarray(array[...]) for name, array in self._arrays.items()}
         self._core_s = float(before.get("core_s", 0.0))
         self._clock = time.monotonic()
         self._started = time.time()
         self.remaining_s: float | None = None
-        self._write("running")
+        self._write("running", {} if "code_digest" in before else provenance.attributes())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
@@ -71,15 +71,15 @@ class Journal:
         found = {"block_wall_s": wall_s, "block_core_s": core_s, "block_cells": cells}
         found["block_device"] = 2 if device.startswith("cuda") else 1
         for name, value in found.items():
-            if name in self._values:  # not in a store of a version without it
-                self._values[name][block] = value
+            self._values[name][block] = value
 
     def close(self, state: str) -> None:
         """Stops the heartbeat and writes the end: `finished`, `interrupted` or `failed`."""
         self._stop.set()
         self._thread.join()
         self._write_blocks()
-        self._write(state)
+        # What failed under other code is still to be retried after an interrupted run.
+        self._write(state, {} if state == "interrupted" else provenance.attributes())
 
     def _beat(self) -> None:
         beats = 0
@@ -94,8 +94,9 @@ class Journal:
             except StorageError:
                 continue  # the next beat tries again; a reader sees a heartbeat that is late
 
-    def _write(self, state: str) -> None:
+    def _write(self, state: str, more: dict[str, str] | None = None) -> None:
         values = {
+            **(more or {}),
             "state": state,
             "host": socket.gethostname(),
             "pid": os.getpid(),

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import Any
 
 from zarr.storage import LocalStore, WrapperStore
 
-from widesweep.pipeline.errors import PermitLostError
-from widesweep.pipeline.store import address, objects
+from widesweep.pipeline.errors import PermitLostError, StorageError
+from widesweep.pipeline.store import address, conditional, objects
 
 CLAIMS = "run/block_attempts/claims"  # inside an array's folder, where no reader of Zarr looks
 WRITERS = "run/block_attempts/writers"
+TRIES = 20  # of a conditional put, while a process of the same run puts the same object
 REMOVALS = 20  # of a folder into which a writer that is still awake may put another file meanwhile
 
 
@@ -29,7 +30,7 @@ class Permit:
     On a disk it is a folder, which the driver alone makes. An object is staged in it and published by one
     rename from there; whoever takes the folder away has ended the permit. However long a writer slept between
     looking and renaming, its rename then finds no file: nothing is looked at before, so nothing can be
-    outdated. An object store has no rename; there a writer looks for a higher claim before it puts.
+    outdated. An object store has no rename: there each put names the bytes that it replaces (`conditional`).
 
     Attributes:
         url: the store's address.
@@ -65,10 +66,14 @@ class Permit:
         return made
 
     def end(self) -> None:
-        """Ends it: what is put by it from now on raises `PermitLostError`."""
+        """Ends a permit that nobody uses any more."""
         if not address.is_remote(self.url):
             _take_away(self.folder)
-        elif self.attempt:
+
+    def revoke(self) -> None:
+        """Ends an attempt's permit whose worker may live: what it puts later raises `PermitLostError`."""
+        self.end()
+        if address.is_remote(self.url):
             objects.put_new(self.url, f"{CLAIMS}/{self._ended}", b"")
 
     def end_earlier(self) -> None:
@@ -87,21 +92,27 @@ class Permit:
         Raises:
             PermitLostError: the permit has ended; what was not put yet is not put.
         """
-        if address.is_remote(self.url):
+        if not address.is_remote(self.url):
+            for key, content in files.items():
+                self._publish(key, content)
+        elif not conditional.spoken(self.url):
             self._check()
             objects.put(self.url, files, patience_s)
-            return
-        for key, content in files.items():
-            self._publish(key, content)
+        else:
+            self._until_none_is_refused(
+                files, lambda seen: conditional.put(self.url, {k: files[k] for k in seen}, seen, patience_s)
+            )
 
     def delete(self, keys: Iterable[str]) -> None:
         """Deletes objects; those that are not there are no error."""
-        if address.is_remote(self.url):
+        if not address.is_remote(self.url):
+            for key in keys:
+                self._withdraw(key)
+        elif not conditional.spoken(self.url):
             self._check()
             objects.delete(self.url, keys)
-            return
-        for key in keys:
-            self._withdraw(key)
+        else:
+            self._until_none_is_refused(keys, partial(conditional.delete, self.url))
 
     def copy(self, targets: Mapping[str, str]) -> None:
         """Copies objects to other keys as they are, by hard links or within the object store.
@@ -159,6 +170,23 @@ class Permit:
             objects.with_retries(self.url, action)
         except FileNotFoundError:
             raise self._lost() from None
+
+    def _until_none_is_refused(
+        self, keys: Iterable[str], action: Callable[[dict[str, str]], list[str]]
+    ) -> None:
+        """Looks at objects, then whether the permit lasts, then acts on those that are still the same.
+
+        In this order: a later claim that the second look did not see writes after the first one, and so
+        changes what the condition names.
+        """
+        left = list(keys)
+        for _ in range(TRIES):
+            if not left:
+                return
+            seen = conditional.tags(self.url, left)
+            self._check()
+            left = action(seen)
+        raise StorageError(self.url, f"something else keeps writing {left[0]}")
 
     def _check(self) -> None:
         names = objects.names(self.url, CLAIMS)

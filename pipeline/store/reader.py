@@ -189,8 +189,8 @@ class Store:
     def block_costs(self) -> tuple[np.ndarray, np.ndarray]:
         """Cells or parts, and core seconds, of each block's last attempt, (blocks,); 0 where unknown."""
         size, names = len(self._count_in_blocks(())), ("block_cells", "block_core_s")
-        if any(n not in self._groups["run"] or self._array("run", n).shape[0] < size for n in names):
-            return np.zeros(size), np.zeros(size)  # an older version's, or still growing
+        if any(self._array("run", name).shape[0] < size for name in names):
+            return np.zeros(size), np.zeros(size)  # still growing
         cells, core_s = (np.nan_to_num(self._read("run", name)[:size]) for name in names)
         return cells, core_s
 

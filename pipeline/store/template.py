@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import json
-import platform
 import shutil
 import tempfile
 import uuid
@@ -22,10 +20,8 @@ from widesweep.pipeline.config.plug_ins import PlugIn
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan.blocks import Plan
 from widesweep.pipeline.predict.prediction import Prediction
-from widesweep.pipeline.store import address, objects, schema
+from widesweep.pipeline.store import address, objects, provenance, schema
 from widesweep.pipeline.store.chunks import COMPRESSORS, SERIALIZER
-
-_LIBRARIES = ("numpy", "scipy", "numba", "torch", "ray", "zarr", "xarray")
 
 
 def create(
@@ -125,23 +121,6 @@ def _root_attributes(plan: Plan, data_hash: str, plug_ins: Sequence[PlugIn]) -> 
         "data_hash": data_hash,
         "plug_ins": json.dumps([each.stored() for each in plug_ins]),
         "schema_version": schema.SCHEMA_VERSION,
-        "code_version": version(),
-        "library_versions": json.dumps({"python": platform.python_version(), **_library_versions()}),
+        **provenance.attributes(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def version() -> str:
-    """The version of this code, "unknown" where it is not installed."""
-    return _installed("widesweep") or "unknown"
-
-
-def _library_versions() -> dict[str, str]:
-    return {name: found for name in _LIBRARIES if (found := _installed(name))}
-
-
-def _installed(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""

@@ -18,25 +18,37 @@ DEADLINE_S = 120.0
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, *, workers: int, memory: str) -> Iterator[str]:
-    """The address of a scheduler that has all its workers; logs lie in the folder."""
+def cluster(
+    folder: Path, *, workers: int, memory: str, checkout: Path = ROOT, preload: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """The address of a scheduler that has all its workers; logs lie in the folder.
+
+    Args:
+        folder: of logs and spilled memory.
+        workers: how many.
+        memory: limit of each.
+        checkout: where they stand, which is first on their path.
+        preload: modules that workers import as they start.
+    """
     with contextlib.ExitStack() as stack:
-        scheduler = _start(stack, folder / "scheduler.log", "scheduler", "--host", "127.0.0.1", "--port", "0")
+        place = ("--host", "127.0.0.1", "--port", "0")
+        scheduler = _start(stack, checkout, folder / "scheduler.log", "scheduler", *place)
         address = _address(folder / "scheduler.log", scheduler)
         for number in range(workers):
-            options = ("--nthreads", "1", "--memory-limit", memory, "--local-directory", str(folder))
-            _start(stack, folder / f"worker-{number}.log", "worker", address, *options)
+            options = ["--nthreads", "1", "--memory-limit", memory, "--local-directory", str(folder)]
+            options += [word for module in preload for word in ("--preload", module)]
+            _start(stack, checkout, folder / f"worker-{number}.log", "worker", address, *options)
         with Client(address, timeout=DEADLINE_S) as client:  # type: ignore[no-untyped-call]  # untyped library
             client.wait_for_workers(workers, timeout=DEADLINE_S)  # type: ignore[no-untyped-call]  # untyped library
         yield address
 
 
-def _start(stack: contextlib.ExitStack, log: Path, *command: str) -> subprocess.Popen[bytes]:
+def _start(stack: contextlib.ExitStack, checkout: Path, log: Path, *command: str) -> subprocess.Popen[bytes]:
     """A process that ends with the stack."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
     whole = [sys.executable, "-m", "dask", *command, "--no-dashboard"]
     with log.open("w") as file:
-        process = subprocess.Popen(whole, stdout=file, stderr=file, env=environment, cwd=ROOT)
+        process = subprocess.Popen(whole, stdout=file, stderr=file, env=environment, cwd=checkout)
     stack.callback(_end, process)
     return process
 

@@ -13,8 +13,9 @@ import pytest
 import xarray as xr
 
 from tests.analysis import synthetic
-from tests.analysis.dask_cluster import cluster
+from tests.analysis.dask_cluster import ROOT, cluster
 from tests.analysis.synthetic import SyntheticSweep
+from widesweep import analysis
 from widesweep.analysis import analyze
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -52,3 +53,38 @@ def test_a_cluster_gives_the_same_numbers_of_a_store_larger_than_its_workers(
         assert not re.search("Restarting|exceeded|killed by signal 9", log)
     assert found["cells"]["done"] == 100_000
     assert json.dumps(found) == json.dumps(analyze(large))
+
+
+@pytest.fixture
+def other_checkout(tmp_path: Path) -> Path:
+    """A checkout beside this one that can fit nothing."""
+    folder = tmp_path / "other"
+    for name in ("widesweep", "theory", "workers", "analysis", "pipeline"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
+    with (folder / "analysis" / "fitting" / "cell_fits.py").open("a") as file:
+        file.write("\n\ndef late_rates(*arguments, **options):\n    raise RuntimeError('another checkout')\n")
+    return folder
+
+
+def test_workers_that_stand_in_another_checkout_run_this_one(other_checkout: Path, tmp_path: Path) -> None:
+    """The numbers of threads of this process, though the workers' own folder fits nothing."""
+    store = synthetic.write(tmp_path / "a.zarr", SyntheticSweep())
+    with cluster(tmp_path, workers=1, memory="2GB", checkout=other_checkout) as address:
+        found = analyze(store, address)
+    assert json.dumps(found) == json.dumps(analyze(store))
+
+
+def test_a_worker_that_has_imported_another_source_is_refused(other_checkout: Path, tmp_path: Path) -> None:
+    """One message with both digests; nothing is written."""
+    store = synthetic.write(tmp_path / "a.zarr", SyntheticSweep())
+    with (
+        cluster(
+            tmp_path, workers=1, memory="2GB", checkout=other_checkout, preload=("widesweep.analysis",)
+        ) as address,
+        pytest.raises(
+            analysis.NoScheduler, match=r"a worker on .* source \w{8}, in .*other/widesweep.* rest"
+        ),
+    ):
+        analyze(store, address)
+    assert not (store / "laws").exists()

@@ -20,7 +20,7 @@ from widesweep.analysis.reading.derived import derived
 SWEEP = SyntheticSweep()
 
 
-def found(training: xr.Dataset, theory: xr.Dataset | None = None, **config: Any) -> dict[str, LawResult]:
+def found(training: xr.Dataset, theory: xr.Dataset | None = None, /, **config: Any) -> dict[str, LawResult]:
     """What the laws say of a sweep that was made here."""
     resolved = {**synthetic._config(SWEEP), **config}
     groups = {"/": xr.Dataset(attrs={"config": json.dumps(resolved)}), "/training": training}
@@ -47,6 +47,19 @@ def test_the_linearised_network_is_followed_at_the_largest_distance(exponent: fl
     law = found(training)["linearization"]
     assert law.verdict == verdict
     assert abs(law.estimate.value - exponent) < 0.05
+
+
+@pytest.mark.parametrize(("dtype", "rounding"), [("float64", 1e-15), ("float32", 1e-7)])
+def test_a_linear_model_is_its_linearisation_exactly(dtype: str, rounding: float) -> None:
+    """Distances of rounding size have no slope and are consistent; larger ones are judged (control)."""
+    training = synthetic.training(SWEEP).assign(linearized_distance=rounding * distance(0.0))
+    config = synthetic._config(SWEEP)["training"]
+    law = found(training, training=config | {"dtype": dtype})["linearization"]
+    assert law.verdict == "consistent"
+    assert "exact" in law.note
+    assert np.isnan(law.estimate.value)
+    larger = synthetic.training(SWEEP).assign(linearized_distance=1e-6 * distance(0.0))
+    assert found(larger)["linearization"].verdict == "inconsistent"
 
 
 def trajectories(exponent: float) -> tuple[xr.Dataset, xr.Dataset]:

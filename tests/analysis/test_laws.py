@@ -97,7 +97,7 @@ def test_a_sweep_without_a_finished_cell_is_inconclusive() -> None:
     shape = np.ndindex(4, 2, 6, 2)
     found = law_results(states=dict.fromkeys(shape, 0), initialization=False)
     assert {f.verdict for f in found.values()} == {"inconclusive"}
-    assert "0 widths have finished cells" in found["weight_drift"].note
+    assert "0 widths have cells to fit" in found["weight_drift"].note
     assert "96 pending" in found["weight_drift"].note
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from widesweep.analysis.refine.allocation import allocate
 from widesweep.analysis.refine.candidates import Candidates, between_and_beyond
 from widesweep.analysis.refine.draws import DrawsForecast
 from widesweep.analysis.refine.forecasts import draw_forecasts
-from widesweep.analysis.refine.law_forecast import PairsForecast, PowerLawForecast
+from widesweep.analysis.refine.law_forecast import PowerLawForecast
 from widesweep.analysis.refine.spread import Future
 
 WIDTHS, DEPTHS = np.array([32.0, 64.0, 128.0]), np.array([1.0, 2.0, 4.0])
@@ -118,17 +120,22 @@ def test_laws_of_draws_have_prospects_on_a_sweep() -> None:
 
 
 def test_pairs_on_one_line_are_a_law_of_one_long_axis() -> None:
-    """(width, depth) as points of their own: the same number as with all of them along one axis."""
+    """(width, depth) as points: as all along one axis, and no shorter where spreads differ."""
     generator = np.random.default_rng(2)
-    x, variance = generator.uniform(0, 3, 6), generator.uniform(0.01, 0.1, (6, 1))
+    x, variance = generator.uniform(0, 3, 6), np.full((6, 1), 0.04)
     nothing = np.zeros((6, 1))
     flat = PowerLawForecast(
         "law", 1.0, x, variance, np.ones((6, 1)), np.eye(1), np.array([True]), np.zeros(6),
         Future(variance[None], nothing, nothing),
     )  # fmt: skip
     seeds = generator.integers(2, 9, (3, 2, 1)).astype(float)
-    one, other = PairsForecast(flat, 0.0).half_width(seeds), flat.half_width(seeds.reshape(6, 1, 1))
+    pairs = replace(flat, own_x=0.0)
+    one, other = pairs.half_width(seeds), flat.half_width(seeds.reshape(6, 1, 1))
     assert abs(float(one) - float(other)) < EXACT
+    uneven = generator.uniform(0.01, 0.1, (6, 1))
+    assert float(replace(pairs, variance=uneven).half_width(seeds)) >= float(
+        replace(flat, variance=uneven).half_width(seeds.reshape(6, 1, 1))
+    )
 
 
 def test_depths_grow_as_widths_do() -> None:

@@ -23,7 +23,7 @@ from widesweep.analysis.refine import forecasts as law_forecasts
 from widesweep.analysis.refine.allocation import Allocation
 from widesweep.analysis.refine.candidates import Candidates, between_and_beyond
 from widesweep.analysis.refine.forecasts import Forecast, forecast_laws
-from widesweep.analysis.refine.law_forecast import PairsForecast
+from widesweep.analysis.refine.law_forecast import PowerLawForecast
 from widesweep.analysis.refine.predictive_interval import PredictiveInterval
 from widesweep.analysis.refine.rounds import next_round
 
@@ -358,8 +358,8 @@ def test_training_too_short_for_a_depth_gets_no_seeds_there(monkeypatch: pytest.
     _, prospect = sweep.look()
     monkeypatch.setattr(sys.modules[__name__], "STEPS", 3000)
     _, short = sweep.look()
-    assert isinstance(prospect.forecast, PairsForecast)
-    assert isinstance(short.forecast, PairsForecast)
+    assert isinstance(prospect.forecast, PowerLawForecast)
+    assert isinstance(short.forecast, PowerLawForecast)
     kappa = 20.0 * sweep.axes[1]
-    assert (prospect.forecast.line.share > 0).all()
-    assert ((short.forecast.line.share > 0)[:, 0] == (kappa <= 300)).all()
+    assert (prospect.forecast.share > 0).all()
+    assert ((short.forecast.share > 0)[:, 0] == (kappa <= 300)).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,19 @@ def test_rates_beyond_the_linearised_models_limit_are_left_out() -> None:
         assert alone[law].verdict == "not_applicable"
         assert "catapult" in alone[law].note
     assert found({}, rates=(1.9,))["weight_drift"].verdict == "consistent"
+
+
+def test_seeds_without_a_flip_take_their_shape_along() -> None:
+    """Seeds flip none at the two largest widths: what is left there would flatten the slope."""
+    sweep = SyntheticSweep(widths=(64, 128, 256, 512, 1024), layers=False, initialization=False)
+    facts = summary(sweep)
+    assert facts.cells is not None
+    flips = facts.cells["pattern_change"].copy()
+    flips[3:, :, 0] = 0.0
+    law = by_name(find_all(replace(facts, cells=facts.cells.assign(pattern_change=flips))))["pattern_change"]
+    assert law.points == 3 * 2 * 6 * 2
+    assert law.verdict == "consistent"
+    assert "48 cells of their shapes are left out" in law.note
 
 
 def test_the_regime_is_a_sentence_in_the_store_and_on_the_terminal() -> None:

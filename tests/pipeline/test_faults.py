@@ -84,7 +84,7 @@ def workers(pid: int, cpu_s: float = 0.0) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if process.name().startswith("ray::_remote_ex") and sum(process.cpu_times()[:2]) > cpu_s:
+            if process.name().startswith("ray::block") and sum(process.cpu_times()[:2]) > cpu_s:
                 found.append(process)
     return found
 
@@ -113,7 +113,7 @@ def test_twenty_killed_workers_change_no_bit(write_config: Write, tmp_path: Path
             with contextlib.suppress(psutil.TimeoutExpired, psutil.Error):
                 victim.wait(moments.uniform(0.0, 1.0))
             with contextlib.suppress(psutil.Error):
-                if victim.is_running() and victim.name().startswith("ray::_remote_ex"):
+                if victim.is_running() and victim.name().startswith("ray::block"):
                     victim.kill()
                     killed += 1
         said, told = process.communicate(timeout=400)

@@ -1,4 +1,4 @@
-"""The section `initialization`: what may be measured on what, the hash of old stores, the cost of draws."""
+"""The section `initialization`: what may be measured on what, the cost of draws."""
 
 from __future__ import annotations
 
@@ -38,16 +38,6 @@ def test_a_point_beyond_the_training_points_is_refused(write_config: Write) -> N
     settings = {"measure": ["joint_cumulants"], "points": [0, 4]}
     with pytest.raises(InputError, match="point 4 of 4"):
         configs.load(write_config(initialization=settings))
-
-
-def test_the_hash_of_a_config_without_measurements_is_what_it_was(write_config: Write) -> None:
-    """Defaults of later options are not in it; what is chosen is."""
-    plain = configs.load(write_config()).config
-    named = configs.load(write_config(initialization={"measure": ["cumulants"], "networks": 300})).config
-    other = configs.load(write_config(initialization={"measure": ["kernel_depth"]})).config
-    assert plain.initialization is not None
-    assert plain.initialization.model_dump() == {"draws": 2000, "orders": (4, 6)}
-    assert plain.hash == named.hash != other.hash
 
 
 def test_a_measurement_is_kept_whatever_the_order_it_is_named_in(write_config: Write) -> None:

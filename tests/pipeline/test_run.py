@@ -319,10 +319,10 @@ def test_an_address_without_a_cluster_is_an_input_error(
 
 
 def test_learning_rates_are_relative_to_the_kernel(write_config: Write) -> None:
-    """η = value / (λ_max c(m)): the same at every width under ntk, growing like m under mean_field."""
+    """η = value / (λ_max c(m)): the same at every width under ntk, growing like m under mup."""
     from widesweep.pipeline.predict import prediction
 
-    for kind, ratio in (("ntk", 1.0), ("mean_field", 12 / 8)):
+    for kind, ratio in (("ntk", 1.0), ("mup", 12 / 8)):
         sweep = sweep_config.load(write_config(network={"parameterization": kind}))
         found = prediction.predict(sweep.config, data_source.load_data(sweep))
         rates = found.learning_rate_absolute
@@ -348,7 +348,7 @@ def _worker() -> int | None:
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             ours = "local_worker" in " ".join(process.cmdline())
-            if ours or process.name().startswith("ray::_remote_ex"):
+            if ours or process.name().startswith("ray::block"):
                 return int(process.pid)
     return None
 

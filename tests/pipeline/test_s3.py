@@ -9,17 +9,26 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.pipeline.conftest import ROOT, measured_bytes, start, wait_until
-from widesweep.pipeline.errors import InputError
-from widesweep.pipeline.store import checkpoints, claim, objects
-from widesweep.pipeline.store.permit import CLAIMS
+from tests.pipeline.test_store import results
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.errors import InputError, PermitLostError
+from widesweep.pipeline.plan import data as data_source
+from widesweep.pipeline.predict import prediction
+from widesweep.pipeline.store import checkpoints, claim, conditional, objects, template
+from widesweep.pipeline.store.chunks import ChunkWriter
+from widesweep.pipeline.store.permit import CLAIMS, Permit
+from widesweep.pipeline.store.reader import Store
 
 pytest.importorskip("s3fs")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -203,6 +212,81 @@ def test_of_many_drivers_on_a_bucket_one_wins(bucket: str) -> None:
     for racer in racers:
         racer.communicate("")
     assert sorted(said) == ["refused"] * 5 + ["won"]
+
+
+class Sleeper:
+    """Holds the requests of a thread between its looks and its puts until it is woken."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sleeps, self.woken, self._main = threading.Event(), threading.Event(), threading.get_ident()
+        for name in ("put", "delete"):
+            monkeypatch.setattr(conditional, name, self._held(getattr(conditional, name)))
+
+    def _held(self, real: Callable[..., list[str]]) -> Callable[..., list[str]]:
+        def held(*arguments: Any) -> list[str]:
+            if threading.get_ident() != self._main:
+                self.sleeps.set()
+                assert self.woken.wait(60)
+            return real(*arguments)
+
+        return held
+
+
+def taken_over(url: str) -> Permit:
+    """The permit of a second driver, which takes the holder of the first for dead."""
+    (name,) = objects.names(url, CLAIMS)
+    objects.put(url, {f"{CLAIMS}/{name}": claim.text(claim.Holder("elsewhere", 1, 0.0, 0.0))})
+    return claim.take(url).permit
+
+
+@pytest.mark.parametrize(("write", "before"), [("put", None), ("put", b"there"), ("delete", b"there")])
+def test_a_writer_that_slept_between_looking_and_putting_changes_nothing(
+    write: str, before: bytes | None, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The object was what it saw, and the store its own, when it fell asleep; a later owner's bytes stay."""
+    url, key = f"{bucket}/{write}.zarr", "training/loss/c/0"
+    if before is not None:
+        objects.put(url, {key: before})
+    first = claim.take(url).permit
+    sleeper = Sleeper(monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        writing = (
+            pool.submit(first.put, {key: b"old"}) if write == "put" else pool.submit(first.delete, [key])
+        )
+        assert sleeper.sleeps.wait(60)
+        taken_over(url).put({key: b"new"})
+        sleeper.woken.set()
+        with pytest.raises(PermitLostError):
+            writing.result(60)
+    assert objects.get(url, key) == b"new"
+
+
+def test_a_status_put_late_does_not_reach_a_block_that_a_later_attempt_has_begun(
+    bucket: str, write_config: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block is pending until the later attempt has written it: with that one's status, and no mark."""
+    sweep = sweep_config.load(write_config(initialization=None))
+    data, plan, url = data_source.load_data(sweep), data_source.make_plan(sweep, 2, 2), f"{bucket}/a.zarr"
+    assert data is not None
+    run = claim.take(url).permit
+    template.create(url, plan, prediction.predict(sweep.config, data), data.index, "")
+    block, early, late = plan.block(1), run.of_attempt(), run.of_attempt()
+    measured = results(plan, block)
+    sleeper = Sleeper(monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(early.put, {"training/status/c/0/0/1/0": b"done"})
+        assert sleeper.sleeps.wait(60)
+        early.revoke()
+        ChunkWriter(late).take(block)
+        sleeper.woken.set()
+        with pytest.raises(PermitLostError):
+            writing.result(60)
+    assert Store(url).cell_counts()["done"] == 0
+    ChunkWriter(late).write(block, measured)
+    assert Store(url).cell_counts()["done"] == 2
+    marked = objects.get(url, "training/status/c/0/0/1/0")
+    assert marked is not None
+    assert late.attempt.encode() not in marked
 
 
 def test_credentials_in_an_address_are_refused() -> None:

@@ -77,18 +77,17 @@ def test_a_million_cells_open_in_seconds(
     assert grown < 200 * 2**20
 
 
+def nothing(sweep: Any, block: Any) -> Outcome:
+    """What a worker does with a block in place of measuring it."""
+    return Outcome(
+        index=block.index, wall_s=0.0, core_s=0.0, computed=1, cells={}, device="cpu", memory_bytes=0
+    )
+
+
 def test_a_drivers_memory_does_not_grow_with_the_blocks(
     write_config: Write, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 4,000 blocks the last 3,000 cost less than 100 bytes each of Python's memory."""
-    import ray
-
-    @ray.remote(max_retries=0)
-    def nothing(sweep: Any, block: Any) -> Outcome:
-        return Outcome(
-            index=block.index, wall_s=0.0, core_s=0.0, computed=1, cells={}, device="cpu", memory_bytes=0
-        )
-
     sizes: dict[int, int] = {}
 
     class Counter:
@@ -121,7 +120,7 @@ def test_a_drivers_memory_does_not_grow_with_the_blocks(
     )
     plan = data_source.make_plan(sweep, 2, seeds_per_block=1)
     shared = Sweep(claim.take(str(tmp_path)).permit, sweep.config, "", None, np.zeros(0), "cpu", 0)
-    monkeypatch.setattr(ray_scheduler, "_remote_execute", nothing)
+    monkeypatch.setattr(ray_scheduler, "EXECUTE", f"{__name__}:nothing")
     tracemalloc.start()
     try:
         cluster.run(shared, (plan.block(i) for i in range(len(plan))), Counter(), Never())

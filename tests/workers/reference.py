@@ -42,7 +42,7 @@ def function(network: Network, width: int, depth: int) -> Callable[[Parameters, 
     act = sigma(network.activation)
 
     def two_layer(p: Parameters, x: Tensor) -> Tensor:
-        power = 1.0 if network.parameterization == "mean_field" else 0.5
+        power = 1.0 if network.parameterization == "mup" else 0.5
         return (act(x @ p["w1"]) @ p["w2"]).flatten() / width**power
 
     def fully_connected(p: Parameters, x: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def function(network: Network, width: int, depth: int) -> Callable[[Parameters, 
                 )
             else:
                 factor, bias_factor = (cw / fan_in) ** 0.5, cb**0.5
-                if kind == "mean_field" and h == depth + 1:
+                if kind == "mup" and h == depth + 1:
                     factor, bias_factor = factor / width**0.5, bias_factor / width**0.5
             z = factor * (z @ p[f"w{h}"])
             if f"b{h}" in p:

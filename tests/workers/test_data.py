@@ -136,12 +136,6 @@ def test_classes_that_are_not_there_are_refused(config: dict[str, object], messa
         DataConfig(labels="class", classes=(3, 3))
 
 
-def test_a_config_without_classes_is_what_it_was() -> None:
-    """Stores from before there were classes keep their hash."""
-    assert "classes" not in DataConfig(labels="class").model_dump()
-    assert DataConfig(labels="class", classes=(0, 1)).model_dump()["classes"] == (0, 1)
-
-
 def save(tmp_path: Path, **arrays: np.ndarray) -> DataConfig:
     np.savez(tmp_path / "bad.npz", **arrays)
     return DataConfig(source="bad.npz", samples=3)

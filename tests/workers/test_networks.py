@@ -23,7 +23,7 @@ CASES = [
     (FullyConnected(activation="tanh", weight_variance=1.6, bias_variance=0.2, trains="hidden"), 2),
     (FullyConnected(parameterization="standard", weight_variance=1.6, bias_variance=0.2), 2),
     (FullyConnected(parameterization="standard", weight_variance=1.6, bias_variance=0.2, trains="hidden"), 1),
-    (FullyConnected(parameterization="mean_field", activation="gelu"), 2),
+    (FullyConnected(parameterization="mup", activation="gelu"), 2),
     (FullyConnected(parameterization="du", trains="hidden"), 2),
     (FullyConnected(activation="erf", trains="last", output_scale=2.0), 1),
     (TwoLayer(trains="hidden"), 1),
@@ -31,7 +31,7 @@ CASES = [
     (ResNet(residual_scale=1.5), 3),
     (ResNet(activation="tanh", trains="hidden"), 2),
     (RandomFeatures(activation="erf", output_scale=2.0), 1),
-    (TwoLayer(trains="all", parameterization="mean_field"), 1),
+    (TwoLayer(trains="all", parameterization="mup"), 1),
 ]
 
 
@@ -62,7 +62,7 @@ def test_kernels_at_large_width_approach_the_limit(network: Network, depth: int)
     band = 0.02 if getattr(network, "parameterization", "") == "standard" else 0.004
     close = np.abs(scaled.mean(0) - limit) < band * np.abs(limit).max()
     assert (close | (deviations(scaled, limit) < MONTE_CARLO_SE)).all()
-    if getattr(network, "parameterization", "") != "mean_field":
+    if getattr(network, "parameterization", "") != "mup":
         products = outputs[:, :, None] * outputs[:, None, :]
         assert deviations(products, network.output_covariance(x @ x.T, depth)).max() < MONTE_CARLO_SE
 
@@ -104,3 +104,12 @@ def test_random_features_keep_their_kernel_and_decay_at_its_least_eigenvalue() -
     assert -slope == pytest.approx(own, rel=1e-3)
     other = run(block(TwoLayer(), 64, 1, training=training, **rate), data).squeeze()
     assert (other.ntk_relative_change[1:] > 1e-4).all()
+
+
+@pytest.mark.parametrize("network", [FullyConnected, TwoLayer])
+def test_mean_field_is_another_name_of_mup(network: type[FullyConnected] | type[TwoLayer]) -> None:
+    """A config may use either; what is resolved, and so hashed and stored, is one of the two."""
+    one, other = (network.model_validate({"parameterization": name}) for name in ("mean_field", "mup"))
+    assert one == other
+    assert one.parameterization == "mup"
+    assert network().parameterization == "ntk"

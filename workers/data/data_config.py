@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class DataConfig(BaseModel):
@@ -59,14 +52,6 @@ class DataConfig(BaseModel):
         if classes is not None and (len(classes) < 2 or len(set(classes)) < len(classes)):
             raise ValueError(f"{list(classes)} are no classes; two or more different integers are wanted")
         return classes
-
-    @model_serializer(mode="wrap")
-    def _lean(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `classes` a config is what it was before there were any: stores keep their hash."""
-        content: dict[str, Any] = handler(self)
-        if self.classes is None:
-            del content["classes"]
-        return content
 
     @property
     def label_rule(self) -> str:

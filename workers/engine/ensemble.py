@@ -53,6 +53,8 @@ class Ensemble:
         tables: where compiled passes find all of this, by cotangents and cores.
     """
 
+    keeps_step_arrays = True  # whether a step leaves what tangent kernels are made of as it was before it
+
     def __init__(
         self,
         network: Network,
@@ -150,6 +152,11 @@ class Ensemble:
     def multiply(self, a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
         """out ← α a b + β out, for each matrix of the batch, by its backend."""
         self.backend.multiply(a, b, out, alpha, beta)
+
+    @property
+    def capture_device(self) -> torch.device:
+        """Where its steps may be captured as a graph."""
+        return self.x.device
 
     @property
     def input_gram(self) -> Tensor | None:

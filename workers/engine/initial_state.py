@@ -13,6 +13,7 @@ from torch import Tensor
 
 from widesweep.workers.engine.backend import BackendName
 from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.module_ensemble import ModuleEnsemble
 from widesweep.workers.engine.norms import (
     eigenpairs,
     extreme_eigenvalues,
@@ -22,6 +23,7 @@ from widesweep.workers.engine.norms import (
 )
 from widesweep.workers.engine.tangent_kernels import layer_tangent_kernels, tangent_kernel
 from widesweep.workers.networks.layers import Layer
+from widesweep.workers.networks.module import Module
 from widesweep.workers.networks.network import Network
 
 
@@ -92,6 +94,12 @@ class InitialState:
             start: of each cell, which start it begins from, shape (B,).
             learning_rates: η of each cell, shape (B,).
         """
+        if isinstance(self.network, Module):
+            inputs, outputs = self.points.x.shape[1], self.layers[-1].fan_out
+            module = self.network.built(self.coordinates[0], inputs, outputs)
+            return ModuleEnsemble(
+                module, self.network, self.layers, self.parameters, start, learning_rates, self.points.x
+            )
         return Ensemble(
             self.network, self.layers, self.parameters, start, learning_rates, self.points.x, self.backend
         )

@@ -7,6 +7,7 @@ from torch import Tensor
 from widesweep.workers.engine import memory_layout
 from widesweep.workers.engine.compiled import sync_step
 from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.module_ensemble import ModuleEnsemble
 
 
 def layer_tangent_kernel(ensemble: Ensemble, h: int, other: Ensemble | None = None) -> Tensor:
@@ -44,6 +45,8 @@ def tangent_kernel(ensemble: Ensemble, other: Ensemble | None = None) -> Tensor:
     Returns:
         Shape (B, n·K, n'·K), outputs sample-major.
     """
+    if isinstance(ensemble, ModuleEnsemble):
+        return ensemble.own_kernel(other)
     if other is None and ensemble.output_count == 1 and sync_step.computes(ensemble):
         return sync_step.tangent_kernel(ensemble)
     trained = [h for h, layer in enumerate(ensemble.layers) if layer.trains]

@@ -7,10 +7,13 @@ from typing import Annotated
 from pydantic import Field
 
 from widesweep.workers.networks.fully_connected import FullyConnected
+from widesweep.workers.networks.module import Module
 from widesweep.workers.networks.random_features import RandomFeatures
 from widesweep.workers.networks.resnet import ResNet
 from widesweep.workers.networks.two_layer import TwoLayer
 
-NetworkConfig = Annotated[FullyConnected | TwoLayer | RandomFeatures | ResNet, Field(discriminator="kind")]
+NetworkConfig = Annotated[
+    FullyConnected | TwoLayer | RandomFeatures | ResNet | Module, Field(discriminator="kind")
+]
 
-__all__ = ["FullyConnected", "NetworkConfig", "RandomFeatures", "ResNet", "TwoLayer"]
+__all__ = ["FullyConnected", "Module", "NetworkConfig", "RandomFeatures", "ResNet", "TwoLayer"]

@@ -15,7 +15,7 @@ from widesweep.theory.infinite_width.du import activation_scale
 from widesweep.theory.infinite_width.duals import dual
 from widesweep.theory.infinite_width.kernels import Kernels, fully_connected_kernels
 from widesweep.workers.networks.layers import Layer
-from widesweep.workers.networks.network import Network, PositiveFloat, cumulants_of_gaussian_output
+from widesweep.workers.networks.network import FirstName, Network, PositiveFloat, cumulants_of_gaussian_output
 
 
 class FullyConnected(Network):
@@ -26,21 +26,23 @@ class FullyConnected(Network):
     - `ntk`: s₁ = √C_W, s_h = √(C_W/m), t = √C_b.
     - `standard`: the same function, s = t = 1 and the factors inside the variance of W and b.
     - `du`: s₁ = 1, s_h = √(c_σ/m), c_σ = 1/E[σ(g)²], no biases.
-    - `mean_field`: `ntk` with the output layer's √(C_W/m) made √C_W/m.
+    - `mup`: `ntk` with the output layer's √(C_W/m) made √C_W/m; with a relative rate, which then grows like
+      m, it is μP for gradient descent. `mean_field` is its other name.
 
     Attributes:
         parameterization: where the factors of the width stand, as above.
         weight_variance: C_W; default: the critical value of the activation, 2 for ReLU.
         bias_variance: C_b.
 
-    Source: Jacot et al. 2018, arXiv:1806.07572; Du et al. 2019, arXiv:1811.03804.
+    Source: Jacot et al. 2018, arXiv:1806.07572; Du et al. 2019, arXiv:1811.03804; Yang and Hu 2020,
+    arXiv:2011.14522, Table 1, for μP.
 
     >>> FullyConnected(weight_variance=2.0).layers(width=8, depth=2, inputs=3)[1].weight_scale
     0.5
     """
 
     kind: Literal["fully_connected"] = "fully_connected"
-    parameterization: Literal["ntk", "standard", "du", "mean_field"] = "ntk"
+    parameterization: Annotated[Literal["ntk", "standard", "du", "mup"], FirstName] = "ntk"
     weight_variance: PositiveFloat | None = None
     bias_variance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
@@ -64,7 +66,7 @@ class FullyConnected(Network):
         first, others = self.variances()
         sizes = [inputs] + [width] * depth + [outputs]
         scales = [math.sqrt(first)] + [math.sqrt(others / width)] * depth
-        if self.parameterization == "mean_field":
+        if self.parameterization == "mup":
             scales[-1] /= math.sqrt(width)
         bias = math.sqrt(self.bias_variance)
         inside = self.parameterization == "standard"
@@ -83,12 +85,12 @@ class FullyConnected(Network):
 
     def _output_bias_factor(self, h: int, depth: int, width: int) -> float:
         """Under mean_field the output shrinks, its bias too: only the function's scale differs."""
-        return 1.0 / math.sqrt(width) if self.parameterization == "mean_field" and h == depth else 1.0
+        return 1.0 / math.sqrt(width) if self.parameterization == "mup" and h == depth else 1.0
 
     def kernels(self, gram: np.ndarray, depth: int) -> Kernels:
         """Infinite-width kernels per unit of `kernel_scale`.
 
-        Under `mean_field` they are those of `ntk` (of √m f). Under `standard` the layers whose fan-in is m
+        Under `mup` they are those of `ntk` (of √m f). Under `standard` the layers whose fan-in is m
         dominate like m: the limit of Θ/m keeps those alone, with the weights' factor C_W taken out; where
         only the first layer trains nothing grows and the kernel is the first layer's.
         """
@@ -125,14 +127,14 @@ class FullyConnected(Network):
         return replace(kernels, layer_ntk=parts)
 
     def output_covariance(self, gram: np.ndarray, depth: int) -> np.ndarray:
-        """Covariance of αf over initialisations as width grows; 0 under `mean_field`."""
-        if self.parameterization == "mean_field":
+        """Covariance of αf over initialisations as width grows; 0 under `mup`."""
+        if self.parameterization == "mup":
             return np.zeros_like(gram)
         return super().output_covariance(gram, depth)
 
     def kernel_scale(self, width: int, depth: int) -> float:
-        """1; 1/m under `mean_field`; m under `standard`, or 1 where its first layer trains alone."""
-        if self.parameterization == "mean_field":
+        """1; 1/m under `mup`; m under `standard`, or 1 where its first layer trains alone."""
+        if self.parameterization == "mup":
             return 1.0 / width
         if self.parameterization == "standard" and not self._first_layer_alone(depth):
             return float(width)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema
-from pydantic.functional_validators import AfterValidator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 
 from widesweep.theory import activations
 from widesweep.theory.activations import Activation
@@ -21,6 +21,9 @@ from widesweep.workers.networks.layers import Layer
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Scales = Annotated[tuple[PositiveFloat, ...], Field(min_length=1), AfterValidator(ascending)]
+
+
+FirstName = BeforeValidator(lambda name: "mup" if name == "mean_field" else name)  # one thing, two names
 
 
 class Leaky(BaseModel):
@@ -62,6 +65,7 @@ class Network(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     samples_output: ClassVar[bool] = True  # whether `random_networks` can draw its output without weights
+    has_limit: ClassVar[bool] = True  # whether theory knows its kernels as width grows
 
     activation: ActivationConfig = "relu"
     trains: Literal["all", "hidden", "last"] = "all"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from widesweep.theory.activations import Activation
 from widesweep.theory.infinite_width.kernels import Kernels, fully_connected_kernels
 from widesweep.workers.jackknife import cumulants_from_moments
 from widesweep.workers.networks.layers import Layer
-from widesweep.workers.networks.network import Network
+from widesweep.workers.networks.network import FirstName, Network
 
 
 class TwoLayer(Network):
-    """f(x) = (1/√m) Σ_r a_r σ(w_rᵀx), w_r ~ N(0, I), a_r = ±1; 1/m in place of 1/√m under `mean_field`.
+    """f(x) = (1/√m) Σ_r a_r σ(w_rᵀx), w_r ~ N(0, I), a_r = ±1; 1/m in place of 1/√m under `mup`.
 
     With K outputs it is f = Vσ(Wx)/√m, V of shape (K, m) with entries ±1; under `trains: hidden` V is fixed.
 
@@ -24,14 +24,14 @@ class TwoLayer(Network):
     arXiv:1906.05392, for K outputs.
 
     Attributes:
-        parameterization: `ntk` has 1/√m in front, `mean_field` 1/m.
+        parameterization: `ntk` has 1/√m in front, `mup` (or `mean_field`) 1/m.
 
     >>> TwoLayer().layers(width=16, depth=1, inputs=3)[1].weight_scale
     0.25
     """
 
     kind: Literal["two_layer"] = "two_layer"
-    parameterization: Literal["ntk", "mean_field"] = "ntk"
+    parameterization: Annotated[Literal["ntk", "mup"], FirstName] = "ntk"
 
     def allowed_depths(self) -> tuple[int, ...]:
         """One hidden layer."""
@@ -39,25 +39,25 @@ class TwoLayer(Network):
 
     def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:
         """The hidden layer and the signs on top."""
-        scale = 1.0 / width if self.parameterization == "mean_field" else 1.0 / math.sqrt(width)
+        scale = 1.0 / width if self.parameterization == "mup" else 1.0 / math.sqrt(width)
         return (
             Layer(inputs, width, trains=self.trains != "last"),
             Layer(width, outputs, weight_scale=scale, signs=True, trains=self.trains != "hidden"),
         )
 
     def kernels(self, gram: np.ndarray, depth: int) -> Kernels:
-        """Infinite-width kernels; the hidden layer's is H^∞ (under `mean_field` those of √m f)."""
+        """Infinite-width kernels; the hidden layer's is H^∞ (under `mup` those of √m f)."""
         return fully_connected_kernels(gram, depth, self.activation_object(), weight_variance=1.0)
 
     def output_covariance(self, gram: np.ndarray, depth: int) -> np.ndarray:
-        """Covariance of αf over initialisations as width grows; 0 under `mean_field`."""
-        if self.parameterization == "mean_field":
+        """Covariance of αf over initialisations as width grows; 0 under `mup`."""
+        if self.parameterization == "mup":
             return np.zeros_like(gram)
         return super().output_covariance(gram, depth)
 
     def kernel_scale(self, width: int, depth: int) -> float:
-        """1, or 1/m under `mean_field`."""
-        return 1.0 / width if self.parameterization == "mean_field" else 1.0
+        """1, or 1/m under `mup`."""
+        return 1.0 / width if self.parameterization == "mup" else 1.0
 
     def predicted_cumulants(self, width: int, depth: int, orders: Sequence[int]) -> tuple[np.ndarray, str]:
         """κ_{2k}/K^k of one output: exact, a sum of m independent terms a σ(g).

@@ -47,7 +47,7 @@ class _Descent(Stepper):
 
     def __init__(self, ensemble: Ensemble, start: InitialState) -> None:
         super().__init__(ensemble, start)
-        self.replay = Replay(self._step, ensemble.x.device)
+        self.replay = Replay(self._step, ensemble.capture_device)
 
     def _step(self) -> None:
         self.ensemble.descend_from(self.ensemble.forward() - self.start.targets)
@@ -71,7 +71,7 @@ class _Descent(Stepper):
 
     @property
     def keeps_step_arrays(self) -> bool:
-        return self.ensemble.output_count == 1
+        return self.ensemble.output_count == 1 and self.ensemble.keeps_step_arrays
 
     @property
     def records_kernels(self) -> bool:
@@ -81,4 +81,4 @@ class _Descent(Stepper):
         return self.ensemble.steps(self.start.targets, steps, kernels=kernels)
 
     def keep(self, chosen: Tensor) -> None:
-        self.replay = Replay(self._step, self.ensemble.x.device)
+        self.replay = Replay(self._step, self.ensemble.capture_device)

@@ -90,7 +90,7 @@ class _Accelerated(Stepper):
         super().__init__(ensemble, start)
         self.momenta = momenta
         self.movement = ensemble.zeros()
-        self.replay = Replay(self._step, ensemble.x.device)
+        self.replay = Replay(self._step, ensemble.capture_device)
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
         self.replay.repeat(last - first)
@@ -109,7 +109,7 @@ class _Accelerated(Stepper):
     def keep(self, chosen: Tensor) -> None:
         self.momenta = self.momenta[chosen]
         self.movement = self.movement.chosen(chosen)
-        self.replay = Replay(self._step, self.ensemble.x.device)
+        self.replay = Replay(self._step, self.ensemble.capture_device)
 
     @property
     def state(self) -> list[Tensor]:

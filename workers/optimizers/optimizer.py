@@ -7,14 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from widesweep.theory.linearised import dynamics
 from widesweep.workers import measurements
@@ -110,16 +103,6 @@ class Training(BaseModel, ABC):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return measurements.chosen(names)
-
-    @model_serializer(mode="wrap")
-    def _lean(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Measurements as a config without them means: stores that know none of them keep their hash."""
-        content: dict[str, Any] = handler(self)
-        if self.measure == measurements.DEFAULT:
-            del content["measure"]
-        if "subspaces" not in self.measure:
-            del content["information_cutoff"]
-        return content
 
     @property
     def variables(self) -> tuple[Variable, ...]:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from widesweep.workers import choices
 from widesweep.workers.random_networks.statistics import DEFAULT, STATISTICS
@@ -59,14 +52,3 @@ class InitializationConfig(BaseModel):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return choices.chosen(names, STATISTICS)
-
-    @model_serializer(mode="wrap")
-    def _lean(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What a config without measurements means is left out: stores that know none keep their hash."""
-        content: dict[str, Any] = handler(self)
-        if self.measure == DEFAULT:
-            del content["measure"]
-        for name, reader in (("points", "joint_cumulants"), ("networks", "hessian_norm")):
-            if reader not in self.measure:
-                del content[name]
-        return content

@@ -20,10 +20,13 @@ from widesweep.workers.engine.compiled import lanczos
 from widesweep.workers.engine.device import resolved
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.initial_state import InitialState, Points
+from widesweep.workers.engine.module_ensemble import state_of
 from widesweep.workers.engine.parameters import initial_parameters
 from widesweep.workers.engine.sync_steps import sync_groups
 from widesweep.workers.measurements import MEASUREMENTS, needs
 from widesweep.workers.measurements.record import Record
+from widesweep.workers.networks.layers import Layer
+from widesweep.workers.networks.module import Module
 from widesweep.workers.networks.network import Network
 from widesweep.workers.optimizers.optimizer import Stepper, Training
 from widesweep.workers.training import checkpoint as checkpoints
@@ -234,10 +237,25 @@ def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[
         training=block.training,
         layers=layers,
         coordinates=coordinates,
-        parameters=[initial_parameters(layers, each, dtype, device) for each in coordinates],
+        parameters=[_parameters(block, data, layers, each, dtype, device) for each in coordinates],
         points=Points(*points),
         backend=block.backend,
     )
+
+
+def _parameters(
+    block: TrainingBlock,
+    data: Data,
+    layers: tuple[Layer, ...],
+    coordinates: tuple[int, ...],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[list[torch.Tensor], list[torch.Tensor | None]]:
+    """Of one start."""
+    if isinstance(block.network, Module):
+        made = block.network.built(coordinates, data.x.shape[1], data.outputs)
+        return state_of(made, dtype, device)
+    return initial_parameters(layers, coordinates, dtype, device)
 
 
 def _train(

@@ -11,6 +11,7 @@ import xarray as xr
 from widesweep.analysis.reading.cell_summary import DONE, NOT_REQUESTED, CellSummary
 
 NTK, STANDARD, MUP = "ntk", "standard", "mup"  # how weights, outputs and rates scale with the width
+MODULE = "module"  # whose author has not said how
 DESCENT = ("gd", "nesterov", "gradient_flow")
 OF_EACH_WIDTH = "an absolute η means another flow at each width (use learning_rate_unit: relative)"
 SCALINGS = {
@@ -115,7 +116,9 @@ def settings(summary: CellSummary) -> dict[str, Any]:
 
 
 def scaling(summary: CellSummary) -> str:
-    """How parameters and rates scale with the width: ntk, standard or mup; empty where η c(m) varies with m.
+    """How parameters and rates scale with the width: ntk, standard, mup, or module.
+
+    Of a module nothing is known. Empty where η c(m) varies with m.
 
     c(m) is the tangent kernel's scale: 1 under `ntk` and `du`, m under `standard`, 1/m under `mup`; a
     relative rate is proportional to 1/c(m).
@@ -123,7 +126,10 @@ def scaling(summary: CellSummary) -> str:
     >>> scaling(CellSummary({"network": {"parameterization": "mup"}}, None, None, None, xr.Dataset()))
     'mup'
     """
-    name = {"mean_field": MUP}.get(found := summary.network.get("parameterization", NTK), found)
+    found = summary.network.get("parameterization", NTK)
+    if found is None:
+        return MODULE
+    name = {"mean_field": MUP}.get(found, found)
     if name not in (STANDARD, MUP):
         return NTK
     if name == STANDARD and summary.network.get("trains") == "hidden" and depths(summary) == {1}:
@@ -152,6 +158,8 @@ def scaled(names: tuple[str, ...], instead: str) -> Limit:
             return None
         if not found:
             return Outside(f"under {summary.network.get('parameterization')} {OF_EACH_WIDTH}")
+        if found == MODULE:
+            return Outside("how a module's parameters scale with the width is not known")
         features = " learns features at every width" if found == MUP else " is none of them"
         return Outside(found + features + instead)
 

@@ -12,7 +12,15 @@ from scipy import stats
 
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.fitting.extrapolation import FINITE_SIZE, LARGEST_CORRECTION
-from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.law_result import (
+    CONSISTENT,
+    Curve,
+    LawResult,
+    Plot,
+    Series,
+    judge,
+    undecided,
+)
 from widesweep.analysis.laws.kinds.points import constant, rate_axis
 from widesweep.analysis.laws.kinds.regime import (
     DRIFTING,
@@ -47,11 +55,13 @@ class Exponent:
         expected: the exponent in the limit.
         allowed: lowest and highest exponent.
         title: the claim in words, where it differs from the law's.
+        powers: of the finite-size factor 1 + c/√m that are allowed.
     """
 
     expected: float
     allowed: tuple[float, float]
     title: str = ""
+    powers: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,8 @@ class WidthLaw:
             is for sweeps of that depth alone. Where there is none, the law does not speak.
         instead: the law that speaks of the scalings that this one leaves out, as a clause.
         limits: further limits of its regime.
+        powers: of the finite-size factor 1 + c/√m that are allowed.
+        zero: what it says of cells in which y is 0 throughout; empty where such cells are not its concern.
     """
 
     name: str
@@ -91,6 +103,8 @@ class WidthLaw:
     elsewhere: Mapping[str, Exponent] = field(default_factory=dict)
     instead: str = ""
     limits: tuple[Limit, ...] = (DRIFTING, STABLE)
+    powers: int = 1
+    zero: str = ""
 
     @property
     def regime(self) -> Regime:
@@ -107,7 +121,8 @@ class WidthLaw:
         if not found:
             return self
         title = found.title or self.title
-        return replace(self, expected=found.expected, allowed=found.allowed, rivals=(), title=title)
+        numbers = {name: getattr(found, name) for name in ("expected", "allowed", "powers")}
+        return replace(self, **numbers, rivals=(), title=title)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -128,18 +143,25 @@ class WidthLaw:
         states = status.sel(depth=[self.depth] if self.depth else slice(None)).values
         finished = bool((states == DONE).any())
         if finished and not (values[finite] != 0).any():
-            return []  # what it is about does not train, or was not measured
-        values = np.where(finite & (values > 0), values, np.nan)
+            return self._exact(int(finite.sum()))
+        values, censored = without_zeros(values)
         present = np.isfinite(values).any((1, 2, 3))
-        missing = shortfall(states, int(np.isfinite(values).sum()))
+        missing = " ".join(filter(None, (censored, shortfall(states, int(np.isfinite(values).sum())))))
         if present.sum() < FEWEST_WIDTHS:
-            reason = f"{present.sum()} widths have finished cells; {FEWEST_WIDTHS} are needed. {missing}"
+            reason = f"{present.sum()} widths have cells to fit; {FEWEST_WIDTHS} are needed. {missing}"
             return [
                 undecided(
                     self.name, self.title, self.expected, reason.strip(), int(np.isfinite(values).sum())
                 )
             ]
         return [self._fit(summary, widths, values, missing)]
+
+    def _exact(self, points: int) -> list[LawResult]:
+        """What y = 0 in every cell says; nothing where it means that y was not measured or cannot move."""
+        if not self.zero or not points:
+            return []
+        found = undecided(self.name, self.title, self.expected, self.zero, points)
+        return [replace(found, verdict=CONSISTENT)]
 
     def _values(self, summary: CellSummary) -> Array | None:
         """Last records (width, depth, seed, rate); None where there is no such variable or layer."""
@@ -165,7 +187,7 @@ class WidthLaw:
         if values is None:
             return None
         widths = np.asarray(summary.cells["width"].values, dtype=np.float64)  # type: ignore[index]  # `find` saw that cells are there
-        return self._logs(summary, widths, np.where(np.isfinite(values) & (values > 0), values, np.nan))
+        return self._logs(summary, widths, without_zeros(values)[0])
 
     def _logs(self, summary: CellSummary, widths: Array, values: Array) -> Array:
         known = self.known_factor(summary, widths) if self.known_factor else None
@@ -204,6 +226,7 @@ class WidthLaw:
     ) -> tuple[float, float, str]:
         """Slopes that theory allows on these widths: the limit, times 1 + c/√m, times an extreme's factor."""
         bend = finite_size_bend(widths, float(widths.min()))
+        bend = (1.0 + bend) ** self.powers - 1.0
         shifts = [_slope_of(estimator, f, weight) for f in (1.0 + bend, 1.0 / (1.0 + bend))]
         low, high = self.allowed[0] + min(shifts), self.allowed[1] + max(shifts)
         opening = ""
@@ -212,9 +235,10 @@ class WidthLaw:
             shift = _slope_of(estimator, extreme[0], weight)
             low, high = low + min(shift, 0.0), high + max(shift, 0.0)
             opening = f"{extreme[1]} shifts the slope by up to {shift:+.2f}. "
+        factor = "1 + c/√m" if self.powers == 1 else f"(1 + c/√m)^{self.powers}"
         sentence = (
             f"{opening}Allowed on these widths: {low:.2f} to {high:.2f}, the limit with a finite-size "
-            f"factor 1 + c/√m or its inverse, {100 * bend.max():.0f} % at most at m = {widths.min():.0f}."
+            f"factor {factor} or its inverse, {100 * bend.max():.0f} % at most at m = {widths.min():.0f}."
         )
         return low, high, sentence
 
@@ -264,6 +288,26 @@ class WidthLaw:
             guide = 0.85 * below * ends**exponent
             curves.append(Curve(f"theory: slope {exponent:g}".replace("-", "−"), ends, guide, kind))
         return Plot("width m (neurons per layer)", self.y_label, tuple(series), tuple(curves))
+
+
+def without_zeros(values: Array) -> tuple[Array, str]:
+    """Positive values alone, and what that leaves out, in words.
+
+    A seed at 0 takes its (width, depth, rate) along: the other seeds would be those that happened to move.
+
+    Args:
+        values: shape (width, depth, seed, rate).
+
+    >>> values = np.array([[[[0.0], [2.0]], [[1.0], [3.0]]]])
+    >>> left, text = without_zeros(values)
+    >>> left[0, :, 0, 0], text
+    (array([nan,  1.]), 'Some seeds are at 0: 2 cells of their shapes are left out.')
+    """
+    zero = (values == 0).any(2, keepdims=True) & np.isfinite(values)
+    lost = int(zero.sum())
+    text = f"Some seeds are at 0: {lost} cells of their shapes are left out."
+    kept = np.where(np.isfinite(values) & (values > 0) & ~zero, values, np.nan)
+    return kept, text if lost else ""
 
 
 def finite_size_bend(widths: Array, smallest: float) -> Array:

@@ -18,9 +18,7 @@ RATES = {"learning_rates_absolute": (1.5, 3.0)}
 def test_mean_field_is_the_lazy_network_with_one_over_root_m_in_front() -> None:
     """ntk with α = 1/√m trains to the numbers of mean_field, biases included; with α = 1/m it does not."""
     settings = {"weight_variance": 2.0, "bias_variance": 0.1}
-    mean_field = run(
-        block(FullyConnected(parameterization="mean_field", **settings), WIDTH, **RATES), sphere()
-    )
+    mean_field = run(block(FullyConnected(parameterization="mup", **settings), WIDTH, **RATES), sphere())
     scaled, wrong = (
         run(block(FullyConnected(output_scale=alpha, **settings), WIDTH, **RATES), sphere())
         for alpha in (WIDTH**-0.5, 1.0 / WIDTH)

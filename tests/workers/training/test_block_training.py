@@ -25,7 +25,7 @@ NETWORKS = [
     *(FullyConnected(activation=a, weight_variance=1.7) for a in ("linear", "erf", LEAKY)),
     *(
         FullyConnected(parameterization=p, weight_variance=1.7, bias_variance=0.3, trains=t)
-        for p, t in itertools.product(("standard", "mean_field"), ("all", "hidden", "last"))
+        for p, t in itertools.product(("standard", "mup"), ("all", "hidden", "last"))
     ),
     FullyConnected(parameterization="du", activation="tanh"),
     FullyConnected(parameterization="du", trains="hidden"),
@@ -34,11 +34,7 @@ NETWORKS = [
     RandomFeatures(centered=True),
     *(ResNet(activation=a, residual_scale=1.5) for a in ("relu", "tanh", "gelu", LEAKY)),
     *(ResNet(trains=t) for t in ("hidden", "last")),
-    *(
-        TwoLayer(trains=t, parameterization=p)
-        for t in ("all", "hidden", "last")
-        for p in ("ntk", "mean_field")
-    ),
+    *(TwoLayer(trains=t, parameterization=p) for t in ("all", "hidden", "last") for p in ("ntk", "mup")),
 ]
 
 
@@ -68,7 +64,7 @@ def test_every_variable_equals_brute_force_at_tiny_width(network: Network, outpu
 
 def test_a_wrong_scale_is_seen_by_the_brute_force() -> None:
     """Negative control: the same check with the output's 1/√m dropped to 1/m must fail."""
-    data, right, wrong = sphere(), FullyConnected(), FullyConnected(parameterization="mean_field")
+    data, right, wrong = sphere(), FullyConnected(), FullyConnected(parameterization="mup")
     b = block(right)
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
     expected = reference.train(wrong, b.width, b.depth, start_parameters(b, 0, 4), x, y, 0.1, 6)

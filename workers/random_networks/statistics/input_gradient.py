@@ -55,8 +55,8 @@ def _inputs(case: Case) -> int:
 
 
 def _unit(case: Case) -> float:
-    """d K times the output's share under `mean_field`: about the mean of ‖∇‖²."""
-    share = 1.0 / case.width if case.fully_connected.parameterization == "mean_field" else 1.0
+    """d K times the output's share under `mup`: about the mean of ‖∇‖²."""
+    share = 1.0 / case.width if case.fully_connected.parameterization == "mup" else 1.0
     return share * _inputs(case) * conditional_variance.limit(case.network, case.depth)
 
 

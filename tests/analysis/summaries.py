@@ -16,7 +16,7 @@ from widesweep.analysis.reading.cell_summary import CellSummary, gather
 def summary(sweep: SyntheticSweep) -> CellSummary:
     """What `gather` makes of the sweep."""
     groups = {
-        "/": xr.Dataset(attrs={"config": json.dumps(synthetic._config(sweep))}),
+        "/": xr.Dataset(attrs={"config": json.dumps(synthetic.config(sweep))}),
         "/theory": synthetic.theory(sweep),
     }
     if sweep.training:

@@ -73,7 +73,7 @@ class SyntheticSweep:
 def write(path: Path, sweep: SyntheticSweep, *, consolidated: bool = True) -> Path:
     """Write the store; returns its path."""
     attrs = {
-        "config": json.dumps(_config(sweep)),
+        "config": json.dumps(config(sweep)),
         "config_hash": "0" * 16,
         "schema_version": 2,
         "code_version": "0.1.0",
@@ -252,7 +252,7 @@ def _layers(
     return values
 
 
-def _config(sweep: SyntheticSweep) -> dict[str, Any]:
+def config(sweep: SyntheticSweep) -> dict[str, Any]:
     return {
         "name": sweep.name,
         "network": {"kind": sweep.kind, "activation": "relu", "parameterization": "ntk", "trains": "all"}

@@ -22,7 +22,7 @@ SWEEP = SyntheticSweep()
 
 def found(training: xr.Dataset, theory: xr.Dataset | None = None, /, **config: Any) -> dict[str, LawResult]:
     """What the laws say of a sweep that was made here."""
-    resolved = {**synthetic._config(SWEEP), **config}
+    resolved = {**synthetic.config(SWEEP), **config}
     groups = {"/": xr.Dataset(attrs={"config": json.dumps(resolved)}), "/training": training}
     groups["/theory"] = synthetic.theory(SWEEP) if theory is None else theory
     return by_name(find_all(gather(xr.DataTree.from_dict(groups), VARIABLES)))
@@ -134,7 +134,7 @@ def conditioned(power: float, optimizer: str) -> dict[str, LawResult]:
     training["ntk_min_eigenvalue"] = training.ntk_min_eigenvalue * eta / training.learning_rate_absolute
     groups = {
         "/": xr.Dataset(
-            attrs={"config": json.dumps({**synthetic._config(sweep), "training": {"optimizer": optimizer}})}
+            attrs={"config": json.dumps({**synthetic.config(sweep), "training": {"optimizer": optimizer}})}
         ),
         "/training": training,
         "/theory": synthetic.theory(sweep),

@@ -115,7 +115,7 @@ def recorded(*, centered: bool = True) -> CellSummary:
     whole["residual_norm"] = norm
     whole = whole.transpose(*dims, ...)
     theory["residual_norm_predicted"] = norm.isel(width=0, seed=0, drop=True)
-    config = synthetic._config(sweep) | {"network": {"kind": "two_layer", "centered": centered}}
+    config = synthetic.config(sweep) | {"network": {"kind": "two_layer", "centered": centered}}
     groups = {
         "/": xr.Dataset(attrs={"config": json.dumps(config)}), "/training": whole, "/theory": theory
     }  # fmt: skip

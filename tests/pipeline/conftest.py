@@ -17,6 +17,7 @@ import yaml
 from widesweep.pipeline.plan import scheduling
 
 ROOT = Path(__file__).parents[2]
+Cell = tuple[int, int, int, float, float]  # width, depth, seed, learning rate, output scale
 SMALL: dict[str, Any] = {
     "name": "small",
     "network": {"kind": "fully_connected"},
@@ -104,16 +105,16 @@ def measured_bytes(store: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch, in_process: None) -> list[tuple[Any, ...]]:
-    """Every cell that is trained, counted."""
+def trained(monkeypatch: pytest.MonkeyPatch, in_process: None) -> list[Cell]:
+    """Every cell that is trained, in order."""
     from widesweep.workers.training import block_training
 
-    cells: list[tuple[Any, ...]] = []
+    cells: list[Cell] = []
     real = block_training.run
 
     def counted(block: Any, *rest: Any, **options: Any) -> Any:
         cells.extend(
-            (block.width, block.depth, block.network.alpha, seed, rate)
+            (block.width, block.depth, seed, rate, block.network.alpha)
             for seed in block.seeds
             for rate in block.learning_rates
         )

@@ -17,7 +17,6 @@ from tests.pipeline.conftest import measured_bytes
 from widesweep import analysis
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import sweep_config
-from widesweep.pipeline.execution import worker
 from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.execution.local_scheduler import LocalScheduler
 from widesweep.pipeline.plan import blocks as plan
@@ -40,22 +39,6 @@ def chunks(url: Path) -> dict[str, str]:
         for f, name in found.items()
         if name.split("/")[1] in ("loss", "residual_norm", "cumulant")
     }
-
-
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch, in_process: None) -> list[tuple[int, int, int, float]]:
-    """Every cell that is trained, counted."""
-    cells: list[tuple[int, int, int, float]] = []
-    real = worker._train_cells
-
-    def counted(sweep: Any, block: Any, seeds: Any, rates: Any, whole: Any) -> Any:
-        grid = sweep.config.grid
-        w, d = grid.width[block.width], grid.depth[block.depth]
-        cells.extend((w, d, grid.seeds[s], grid.learning_rates[r]) for s in seeds for r in rates)
-        return real(sweep, block, seeds, rates, whole)
-
-    monkeypatch.setattr(worker, "_train_cells", counted)
-    return cells
 
 
 GROWN = {
@@ -93,7 +76,11 @@ def test_a_grown_grid_computes_just_the_new_cells(
     store = run_to(path, url, *settings)
     grid = sweep_config.load(path, settings).config.grid
     wanted = {
-        (w, d, s, r) for w in grid.width for d in grid.depth for s in grid.seeds for r in grid.learning_rates
+        (w, d, s, r, 1.0)
+        for w in grid.width
+        for d in grid.depth
+        for s in grid.seeds
+        for r in grid.learning_rates
     }
     assert len(trained) == len(set(trained))
     assert set(trained) == wanted - old_cells

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.pipeline.test_refine import interval, trained  # noqa: F401  (a fixture)
+from tests.pipeline.test_refine import interval
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.execution import worker
@@ -52,7 +52,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
 def sweep(
     write_config: Write,
     tmp_path: Path,
-    trained: Any,  # noqa: F811  (the fixture)
+    in_process: None,
     drawn: list[Any],
 ) -> tuple[Path, str]:
     """Finished draws of six pairs: the config and its store."""

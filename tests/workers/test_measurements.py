@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
@@ -40,6 +41,7 @@ NETWORKS = [
 NAMES = [f"{n.kind}-{n.activation}-{n.trains}" for n in NETWORKS]
 
 
+@functools.cache
 def du_limit(network: Network, depth: int) -> float:
     """λ0 through `theory` alone: the last hidden layer's part, α² in front."""
     gram = DATA.x @ DATA.x.T

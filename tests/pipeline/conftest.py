@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.pipeline.gate import DEADLINE_S, Gate
 from widesweep.pipeline.plan import scheduling
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,12 @@ def write_config(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """A gate beside the config."""
+    return Gate(tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +94,9 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(condition: Callable[[], Any], *, deadline_s: float = 60.0, what: str = "the condition") -> Any:
+def wait_until(
+    condition: Callable[[], Any], *, deadline_s: float = DEADLINE_S, what: str = "the condition"
+) -> Any:
     """Polls until a condition holds; fails at the deadline."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:

@@ -16,16 +16,12 @@ from typing import Any
 import pytest
 
 from tests.pipeline.conftest import ROOT, start, wait_until
+from tests.pipeline.gate import Gate
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.store import claim, objects, status
 from widesweep.pipeline.store.permit import CLAIMS, Permit
 
 Write = Callable[..., Path]
-LONG = {
-    "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
-    "training": {"steps": 6000},
-    "initialization": None,
-}
 RACE = """
 import sys
 from widesweep.pipeline.store import claim
@@ -39,13 +35,24 @@ sys.stdin.read()
 """
 
 
+def claims(url: str) -> list[dict[str, Any]]:
+    """Every claim on a store."""
+    names = objects.names(url, CLAIMS)
+    return [json.loads(objects.get(url, f"{CLAIMS}/{name}") or b"") for name in names]
+
+
+def put(url: str, number: int, holder: dict[str, Any]) -> None:
+    """A claim, whoever made it."""
+    objects.put(url, {f"{CLAIMS}/{number:06d}.json": json.dumps(holder).encode()})
+
+
 def test_of_many_drivers_that_start_at_once_one_wins(tmp_path: Path) -> None:
     """Eight processes race for a store whose driver was killed; one claim, seven refusals."""
     url = str(tmp_path / "a.zarr")
     dead = subprocess.Popen([sys.executable, "-c", "pass"])
     dead.wait()
     holder = claim.Holder(socket.gethostname(), dead.pid, time.time(), time.time())
-    objects.put(url, {f"{CLAIMS}/000001.json": json.dumps(vars(holder)).encode()})
+    put(url, 1, vars(holder))
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", RACE, url],
@@ -65,20 +72,21 @@ def test_of_many_drivers_that_start_at_once_one_wins(tmp_path: Path) -> None:
 def test_a_claim_outlives_its_process_by_thirty_seconds_elsewhere_and_not_at_all_here(tmp_path: Path) -> None:
     """Elsewhere the heartbeat decides, here the process; a number used again is another process."""
     url = str(tmp_path / "a.zarr")
-    me = claim._myself()
+    with claim.take(url):
+        (me,) = claims(url)
     cases: list[tuple[dict[str, Any], bool]] = [
         ({}, True),
         ({"pid": 2**22 + 1}, False),
-        ({"born": me.born - 100}, False),
+        ({"born": me["born"] - 100}, False),
         ({"heartbeat": 0.0}, True),
         ({"released": True}, False),
         ({"host": "elsewhere", "pid": 2**22 + 1}, True),
         ({"host": "elsewhere", "heartbeat": time.time() - claim.STALE_S - 1}, False),
     ]
     for change, lives in cases:
-        objects.put(url, {f"{CLAIMS}/000007.json": json.dumps({**vars(me), **change}).encode()})
+        put(url, 7, {**me, **change})
         if lives:
-            with pytest.raises(InputError, match=str({**vars(me), **change}["pid"])):
+            with pytest.raises(InputError, match=str({**me, **change}["pid"])):
                 claim.take(url)
         else:
             claim.refuse_second(url)
@@ -94,26 +102,28 @@ def test_a_driver_that_was_taken_for_dead_notices(tmp_path: Path, monkeypatch: p
     with claim.take(url) as mine:
         assert not mine.lost
         Permit(url, 2, "another").end_earlier()
-        wait_until(lambda: mine.lost, deadline_s=10, what="the loss")
+        wait_until(lambda: mine.lost, what="the loss")
 
 
 @pytest.mark.slow
 def test_a_second_driver_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(
-    write_config: Write, tmp_path: Path
+    write_config: Write, tmp_path: Path, gate: Gate
 ) -> None:
     """The refusal names host and process and says what to do; after kill -9 the same command finishes."""
-    path, url = write_config(**LONG), tmp_path / "small.zarr"
+    path, url = write_config(**gate.sections), tmp_path / "small.zarr"
+    gate.close()
     first = start("run", str(path))
-    wait_until(lambda: objects.names(str(url), CLAIMS) or first.poll() is not None, what="a claim")
+    wait_until(lambda: gate.is_reached or first.poll() is not None, what="the first cell")
     second = start("run", str(path))
-    _, told = second.communicate(timeout=60)
+    _, told = second.communicate()
     assert second.returncode == 2
     assert f"a run on {socket.gethostname()} (process {first.pid}) is writing to it" in told
     assert "stop it first" in told
     assert len(told.strip().splitlines()) == 1
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
+    gate.open()
     third = start("run", str(path))
-    third.communicate(timeout=120)
+    third.communicate()
     assert third.returncode == 0
     assert status.status(str(url))["cells"]["pending"] == 0

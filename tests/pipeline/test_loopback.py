@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.pipeline.conftest import start
+from tests.pipeline.conftest import start, wait_until
+from tests.pipeline.gate import Gate
 from widesweep.pipeline.execution.ray_environment import CLUSTERS
 
 Write = Callable[..., Path]
 LISTENERS = 6  # of gcs_server, raylet, agents and driver, at least
-WAIT_S = 90.0
 
 
 def listening(pid: int) -> set[tuple[str, str]]:
@@ -38,22 +37,21 @@ def is_loopback(address: str) -> bool:
 
 @pytest.mark.parametrize("requested", [None, pytest.param("1", marks=pytest.mark.slow)])
 def test_a_local_sweep_listens_on_the_loopback_address_alone(
-    requested: str | None, write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    requested: str | None, write_config: Write, tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every socket of the driver, of Ray and of the workers; with Ray's own variable others too (control)."""
     monkeypatch.delenv(CLUSTERS, raising=False)
     if requested is not None:
         monkeypatch.setenv(CLUSTERS, requested)
-    path = write_config(grid={"seed": 400, "width": [128], "depth": [3]}, training={"steps": 4000})
+    gate.close()  # the sweep has begun, and does not end before all has been seen
+    path = write_config(**gate.sections)
     driver = start("run", str(path), "--scheduler", "ray", "--store", str(tmp_path / "a.zarr"))
     try:
-        seen: set[tuple[str, str]] = set()
-        deadline = time.monotonic() + WAIT_S
-        while len(seen) < LISTENERS and time.monotonic() < deadline and driver.poll() is None:
-            time.sleep(0.5)
-            seen |= listening(driver.pid)
+        wait_until(lambda: gate.is_reached or driver.poll() is not None, what="the first cell")
+        seen = listening(driver.pid)
     finally:
         driver.terminate()
-        driver.communicate(timeout=60)
+        gate.open()
+        driver.communicate()
     assert len(seen) >= LISTENERS, seen
     assert all(is_loopback(address) for _, address in seen) is (requested is None), seen

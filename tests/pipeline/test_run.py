@@ -21,6 +21,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from tests.pipeline.conftest import measured_bytes, start, wait_until
+from tests.pipeline.gate import DEADLINE_S, Gate
 from tests.pipeline.test_faults import checkpointed
 from tests.tolerances import EXACT
 from widesweep import analysis
@@ -34,18 +35,6 @@ from widesweep.pipeline.store import status
 from widesweep.pipeline.store.reader import Store
 
 Write = Callable[..., Path]
-# At such rates no cell reaches the rounding floor: every block takes all its steps, and flushes on the way.
-SLOW = {
-    "grid": {"width": [48], "depth": [2], "seed": 4, "learning_rate": [1e-5, 2e-5]},
-    "training": {"steps": 100_000},
-    "initialization": None,
-    "compute": {"flush_s": 0.1},
-}
-LONG = {
-    "grid": {"width": [32, 48], "depth": [1, 2], "seed": 6},
-    "training": {"steps": 8000},
-    "initialization": None,
-}
 
 
 def run_to(path: Path, url: Path, *settings: str) -> Store:
@@ -218,20 +207,21 @@ def test_a_killed_worker_changes_no_bit(
     write_config: Write,
     tmp_path: Path,
     cluster: Any,
+    gate: Gate,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """SIGKILL of a worker in mid-block: the block starts again, the store equals an undisturbed one."""
-    path = write_config(**SLOW)
+    sweep, url = sweep_config.load(write_config(**gate.sections)), tmp_path / "hit.zarr"
     monkeypatch.setattr(scheduling, "processes", lambda plan: 0)
-    run(sweep_config.load(path), str(tmp_path / "calm.zarr"), scheduler="local")
-    monkeypatch.setattr(scheduling, "processes", lambda plan: 2)
-    url = tmp_path / "hit.zarr"
-    sweep, options = sweep_config.load(path), {"scheduler": scheduler}
-    thread = threading.Thread(target=run, args=(sweep, str(url)), kwargs=options)
+    run(sweep, str(tmp_path / "calm.zarr"), scheduler="local")
+    monkeypatch.setattr(scheduling, "processes", lambda plan: 1)
+    gate.close()
+    thread = threading.Thread(target=run, args=(sweep, str(url)), kwargs={"scheduler": scheduler})
     thread.start()
-    wait_until(lambda: checkpointed(url), what="a flush")
+    gate.step_until(lambda: checkpointed(url), what="a flush")
     os.kill(wait_until(_worker, what="a worker"), signal.SIGKILL)
-    thread.join(120)
+    gate.open()
+    thread.join(DEADLINE_S)
     assert not thread.is_alive()
     attempts = np.asarray(xr.open_datatree(url, engine="zarr")["run"]["block_attempts"])
     assert attempts.sum() > len(attempts)
@@ -239,62 +229,59 @@ def test_a_killed_worker_changes_no_bit(
 
 
 @pytest.mark.usefixtures("in_process")
-def test_the_same_command_resumes_after_the_driver_is_killed(write_config: Write, tmp_path: Path) -> None:
+def test_the_same_command_resumes_after_the_driver_is_killed(
+    write_config: Write, tmp_path: Path, gate: Gate
+) -> None:
     """While the driver lives, status and xarray see what is finished; after kill -9 the bits end the same."""
-    path, url = write_config(**LONG), tmp_path / "small.zarr"
+    path, url = write_config(**gate.sections), tmp_path / "small.zarr"
     run_to(path, tmp_path / "calm.zarr")
+    gate.close()
     first = start("run", str(path), "--scheduler", "local")
     try:
-        wait_until(lambda: _blocks_done(url) >= 1, what="a finished block")
-        first.send_signal(signal.SIGSTOP)  # it lives, and cannot finish under our eyes
-        assert first.poll() is None, "the sweep is too short to be interrupted"
+        gate.step_until(lambda: _blocks_done(url), what="a finished block")
+        assert first.poll() is None
         assert status.status(str(url))["running"] is True
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             seen = xr.open_datatree(url, engine="zarr")["training"]
             finished = (seen["status"] == 1).values
-            assert finished.any()
+            assert 0 < finished.sum() < finished.size
             assert np.isfinite(seen["loss"].values[finished]).all()
-        assert CliRunner().invoke(app, ["run", str(path)]).exit_code == 2
+        refused = CliRunner().invoke(app, ["run", str(path)])
+        assert refused.exit_code == 2
+        assert f"(process {first.pid}) is writing to it" in refused.stderr
     finally:
         first.kill()
         first.communicate()
     assert status.status(str(url))["running"] is False
+    gate.open()
     run_to(path, url)
     assert measured_bytes(url) == measured_bytes(tmp_path / "calm.zarr")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheduler", scheduling.NAMES)
-def test_the_same_command_resumes_after_ctrl_c(scheduler: str, write_config: Write, tmp_path: Path) -> None:
-    """Ctrl-C exits 130 and says how to resume; the same command ends in an undisturbed run's bits."""
-    path, url = write_config(**LONG), tmp_path / "small.zarr"
-    calm = run_to(path, tmp_path / "calm.zarr")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_same_command_resumes_after_a_signal(
+    scheduler: str, number: int, code: int, write_config: Write, tmp_path: Path, gate: Gate
+) -> None:
+    """Ctrl-C exits 130, SIGTERM 143; it says how to resume, the same command ends in calm bits."""
+    path, url = write_config(**gate.sections), tmp_path / "small.zarr"
+    run_to(path, tmp_path / "calm.zarr")
+    gate.close()
     first = start("run", str(path), "--scheduler", scheduler)
-    wait_until(lambda: _blocks_done(url) >= 1, what="a finished block")
-    first.send_signal(signal.SIGINT)
-    _, told = first.communicate(timeout=60)
-    assert first.returncode == 130
+    gate.step_until(lambda: _blocks_done(url), what="a finished block")
+    first.send_signal(number)
+    gate.step_until(lambda: first.poll() is not None, what="its end")
+    _, told = first.communicate()
+    assert first.returncode == code
     assert "Run the same command again to resume" in told
     assert "Traceback" not in told
     assert status.status(str(url))["running"] is False
+    assert status.status(str(url))["cells"]["pending"] > 0
+    gate.open()
     run_to(path, url)
     assert measured_bytes(url) == measured_bytes(tmp_path / "calm.zarr")
-    assert calm.cell_counts()["done"] == 48
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheduler", scheduling.NAMES)
-def test_sigterm_exits_143_and_the_state_is_safe(scheduler: str, write_config: Write, tmp_path: Path) -> None:
-    """A preempted driver leaves a store that status reads and the same command finishes."""
-    path, url = write_config(**LONG), tmp_path / "small.zarr"
-    process = start("run", str(path), "--scheduler", scheduler)
-    wait_until(lambda: _blocks_done(url) >= 1, what="a finished block")
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert "Traceback" not in told
-    assert status.status(str(url))["running"] is False
 
 
 def test_a_gpu_that_is_not_there_is_an_input_error(write_config: Write, tmp_path: Path, cluster: Any) -> None:

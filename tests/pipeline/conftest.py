@@ -77,7 +77,12 @@ def cluster(session_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs of this test compute in this process, however long they are, so that it can be looked into."""
+    """Runs of this test compute in this process, so that it can be looked into."""
+    compute_here(monkeypatch)
+
+
+def compute_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs compute in this process from now on, however long they are."""
     monkeypatch.setattr(scheduling, "choice", lambda plan, address=None: "local")
     monkeypatch.setattr(scheduling, "processes", lambda plan: 0)
 
@@ -113,9 +118,8 @@ def measured_bytes(store: Path) -> dict[str, bytes]:
     return {str(file.relative_to(store)): file.read_bytes() for file in files}
 
 
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch, in_process: None) -> list[Cell]:
-    """Every cell that is trained, in order."""
+def count_trained(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
+    """Every cell that is trained in this process from now on, in order."""
     from widesweep.workers.training import block_training
 
     cells: list[Cell] = []
@@ -131,3 +135,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, in_process: None) -> list[Cell]:
 
     monkeypatch.setattr(block_training, "run", counted)
     return cells
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, in_process: None) -> list[Cell]:
+    """Every cell that the test trains, in order."""
+    return count_trained(monkeypatch)

@@ -197,7 +197,7 @@ def test_a_config_survives_its_own_json(write_config: Write) -> None:
         ["", "network", "grid", "training", "data", "compute", "initialization", "grid.width", "seed"]
     ),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_anywhere_is_accepted_or_explained(write_config: Write, value: Any, place: str) -> None:
     """A random value in a random place is a config, or an input error of at most five lines."""
     path = write_config()

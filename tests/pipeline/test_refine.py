@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,15 @@ import xarray as xr
 import yaml
 from typer.testing import CliRunner
 
-from tests.pipeline.conftest import SMALL, Cell, measured_bytes, start, wait_until
+from tests.pipeline.conftest import (
+    SMALL,
+    Cell,
+    compute_here,
+    count_trained,
+    measured_bytes,
+    start,
+    wait_until,
+)
 from tests.pipeline.test_faults import driver
 from widesweep import analysis
 from widesweep.analysis.refine.allocation import Allocation
@@ -60,46 +69,67 @@ def interval(url: str, law: str = "weight_drift") -> float:
     return found.estimate.high - found.estimate.low
 
 
-def test_an_interval_is_reached_by_cells_that_are_trained_once(
-    sweep: tuple[Path, str], trained: list[Cell]
-) -> None:
+@dataclass(frozen=True)
+class Refined:
+    """What a refinement of the sweep to seven tenths of its interval found, and the cells that it trained."""
+
+    folder: Path
+    goal: Goal
+    found: dict[str, Any]
+    cells: list[Cell]
+
+
+@pytest.fixture(scope="module")
+def refined_once(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Refined:
+    folder = tmp_path_factory.mktemp("refined")
+    shutil.copytree(finished, folder, dirs_exist_ok=True)
+    url = str(folder / "a.zarr")
+    goal = Goal(("weight_drift",), interval=0.7 * interval(url))
+    with pytest.MonkeyPatch.context() as patch:
+        compute_here(patch)
+        cells = count_trained(patch)
+        return Refined(folder, goal, refine(url, goal), cells)
+
+
+@pytest.fixture
+def refined(refined_once: Refined, tmp_path: Path, trained: list[Cell]) -> Refined:
+    """A copy of it."""
+    shutil.copytree(refined_once.folder, tmp_path, dirs_exist_ok=True)
+    return replace(refined_once, folder=tmp_path)
+
+
+def test_an_interval_is_reached_by_cells_that_are_trained_once(refined: Refined) -> None:
     """Rounds end below the interval asked for; old cells and cells nobody asked for are not trained."""
-    path, url = sweep
-    wanted = 0.7 * interval(url)
-    found = refine(url, Goal(("weight_drift",), interval=wanted))
-    assert found["stopped"] == "reached"
-    assert interval(url) <= wanted
-    assert len(trained) == len(set(trained)) > 0
-    old = set(sweep_config.load(path).config.grid.seeds)
-    assert not {c for c in trained if c[2] in old and c[0] in (8, 16, 32)}
+    url, cells = str(refined.folder / "a.zarr"), refined.cells
+    assert refined.found["stopped"] == "reached"
+    assert refined.goal.interval is not None
+    assert interval(url) <= refined.goal.interval
+    assert len(cells) == len(set(cells)) > 0
+    old = set(sweep_config.load(refined.folder / "small.yaml").config.grid.seeds)
+    assert not {c for c in cells if c[2] in old and c[0] in (8, 16, 32)}
     store = Store(url)
     assert store.requested is not None
-    assert store.cell_counts() == {"done": 48 + len(trained), "diverged": 0, "failed": 0, "pending": 0}
+    assert store.cell_counts() == {"done": 48 + len(cells), "diverged": 0, "failed": 0, "pending": 0}
     laws = analysis.analyze(url)
     assert laws["cells"]["pending"] == 0
     assert "left out" not in laws["laws"]["weight_drift"]["note"]
 
 
-def test_the_same_goal_again_finds_it_reached(sweep: tuple[Path, str], trained: list[Cell]) -> None:
+def test_the_same_goal_again_finds_it_reached(refined: Refined, trained: list[Cell]) -> None:
     """A goal that is met costs nothing more; the old rounds stay on record."""
-    _, url = sweep
-    goal = Goal(("weight_drift",), interval=0.7 * interval(url))
-    before = refine(url, goal)
-    trained.clear()
-    again = refine(url, goal)
+    url = str(refined.folder / "a.zarr")
+    again = refine(url, refined.goal)
     assert again["stopped"] == "reached"
     assert not trained
     assert again["rounds"] == []
-    assert len(record.read(url).rounds) == len(before["rounds"])
+    assert len(record.read(url).rounds) == len(refined.found["rounds"])
 
 
-def test_every_round_is_on_record(sweep: tuple[Path, str]) -> None:
+def test_every_round_is_on_record(refined: Refined) -> None:
     """What was known, proposed, forecast, spent and found, readable by plain xarray."""
-    _, url = sweep
-    found = refine(url, Goal(("weight_drift",), interval=0.7 * interval(url)))
-    tree = xr.open_datatree(url, engine="zarr")
+    tree = xr.open_datatree(refined.folder / "a.zarr", engine="zarr")
     rounds = json.loads(tree["refinement"].attrs["rounds"])
-    assert rounds == found["rounds"]
+    assert rounds == refined.found["rounds"]
     for each in rounds:
         assert each["state"] == "done"
         assert each["cost_s"] > 0
@@ -210,41 +240,34 @@ def _die(*arguments: Any) -> None:
 
 
 def test_the_config_of_a_refined_sweep_still_runs_and_still_grows(
-    sweep: tuple[Path, str], trained: list[Cell]
+    refined: Refined, trained: list[Cell]
 ) -> None:
     """A grid inside the refined one computes nothing; more seeds, just those, at the config's widths."""
-    path, url = sweep
-    refine(url, Goal(("weight_drift",), interval=0.7 * interval(url)))
-    added = set(trained)
-    trained.clear()
+    path, url = refined.folder / "small.yaml", str(refined.folder / "a.zarr")
     run(sweep_config.load(path), url)
     assert not trained
     run(sweep_config.load(path, ["grid.seed=5"]), url)
     grid = {(w, d, 4, r, 1.0) for w in (8, 16, 32) for d in (1, 2) for r in (0.5, 1.0)}
-    assert set(trained) == grid - added
+    assert set(trained) == grid - set(refined.cells)
     assert Store(url).cell_counts()["pending"] == 0
     trained.clear()
     run(sweep_config.load(path, ["grid.width=[8, 16]"]), url)
     assert not trained
 
 
-def test_plain_xarray_sees_which_cells_were_never_requested(
-    sweep: tuple[Path, str], trained: list[Cell]
-) -> None:
+def test_plain_xarray_sees_which_cells_were_never_requested(refined: Refined, trained: list[Cell]) -> None:
     """Status 4 for them alone; requested after all they are pending, then done; repair leaves the others."""
-    path, url = sweep
-    refine(url, Goal(("weight_drift",), interval=0.7 * interval(url)))
+    path, url = refined.folder / "small.yaml", str(refined.folder / "a.zarr")
     status = xr.open_zarr(url, group="training")["status"].load()
     names = dict(zip(status.attrs["flag_values"], status.attrs["flag_meanings"].split(), strict=True))
     assert names[NOT_REQUESTED] == "not_requested"
     never = (status == NOT_REQUESTED).stack(cell=status.dims)
-    assert int(never.sum()) == status.size - 48 - len(trained) > 0
+    assert int(never.sum()) == status.size - 48 - len(refined.cells) > 0
     assert set(np.unique(status)) == {DONE, NOT_REQUESTED}
     cells = never["cell"][never.values].values.tolist()
     width, depth, seed, rate = next(cell for cell in cells if cell[0] not in (8, 16, 32))
     place = [list(status[axis].values).index(value) for axis, value in (("width", width), ("depth", depth))]
     (Path(url) / "training/status/c" / "/".join(map(str, place)) / "0/0").write_bytes(b"")
-    trained.clear()
     run(sweep_config.load(path), url, repair=True)
     xr.testing.assert_identical(xr.open_zarr(url, group="training")["status"].load(), status)
     assert not {cell[:4] for cell in trained} & set(cells)

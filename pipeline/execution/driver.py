@@ -104,7 +104,7 @@ def run(
             regrid.finish(mine.permit)
             sweep = growth.merge(sweep, Store(url), data_hash)
             _prepare(sweep, mine.permit, data, cluster.cores, repair=repair)
-            _run_pending(sweep, mine.permit, data, cluster, gpu_memory, _Either(stop, mine), states)
+            _run_pending(sweep, mine, data, cluster, gpu_memory, _Either(stop, mine), states)
     if mine.lost:
         raise PermitLostError(url, "this run may not write to it any more")
     if stop:
@@ -219,7 +219,7 @@ def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores
 
 def _run_pending(
     sweep: SweepFile,
-    permit: Permit,
+    mine: claim.Claim,
     data: Data | None,
     cluster: Scheduler,
     gpu_memory_bytes: int,
@@ -227,6 +227,7 @@ def _run_pending(
     states: tuple[int, ...],
 ) -> None:
     """Runs the blocks with cells in these states, longest first, and closes the journal however that ends."""
+    permit = mine.permit
     store = Store(permit.url)
     lengths = (store.seeds_per_block, store.rates_per_block, store.parts_per_block)
     before, gpus = store.status_before(states), int(cluster.gpus) if gpu_memory_bytes else 0
@@ -243,7 +244,7 @@ def _run_pending(
     shares = store.shares(*states)
     cost_s = float((plan.block_seconds() * shares)[order].sum())
     book = Journal(permit)
-    state = "interrupted"
+    mine.beside, state = book.beat, "interrupted"
     try:
         with Progress(sweep.config.name, counts(before), len(order), cost_s, cluster.cores) as progress:
             pooling = Pooling(permit, plan, None if data is None else data.x, store.pair_draws)

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Any
@@ -64,6 +65,7 @@ class Claim:
     Attributes:
         permit: what every write of its run goes through.
         lost: whether another run has taken the store over.
+        beside: what else is written at each beat.
     """
 
     def __init__(self, permit: Permit, holder: Holder) -> None:
@@ -72,6 +74,7 @@ class Claim:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="claim", daemon=True)
         self.lost = False
+        self.beside: Callable[[], None] = _nothing
 
     def __enter__(self) -> Claim:
         """Shows signs of life from now on."""
@@ -91,11 +94,15 @@ class Claim:
         """A heartbeat, which fails once another host has taken this process for dead."""
         while not self.lost and not self._stop.wait(BEAT_S):
             self._write()
+            self._kept(self.beside)
 
     def _write(self, *, released: bool = False) -> None:
         holder = replace(self._holder, heartbeat=time.time(), released=released)
+        self._kept(lambda: self.permit.put({_key(self.permit.claim): text(holder)}, patience_s=0.0))
+
+    def _kept(self, write: Callable[[], None]) -> None:
         try:
-            self.permit.put({_key(self.permit.claim): text(holder)}, patience_s=0.0)
+            write()
         except PermitLostError:
             self.lost = True
         except StorageError:
@@ -141,6 +148,16 @@ def refuse_second(url: str) -> None:
         InputError: names its host and process.
     """
     _refuse_if_alive(url, max(_numbers(url), default=0))
+
+
+def is_held(url: str) -> bool:
+    """Whether a driver lives."""
+    number = max(_numbers(url), default=0)
+    holder = _read(url, number) if number else None
+    return holder is not None and holder.lives
+
+
+def _nothing() -> None: ...
 
 
 def _refuse_if_alive(url: str, number: int) -> None:

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 from functools import partial
 from typing import Any
 
 import numpy as np
-import psutil
 import zarr
 
-from widesweep.pipeline.errors import PermitLostError, StorageError
 from widesweep.pipeline.store import objects, provenance
 from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.schema import BLOCK_VARIABLES
 
-HEARTBEAT_S = 2.0
-FRESH_S = 30.0  # a heartbeat older than this means that the driver is gone
-
-
-def is_running(attributes: dict[str, Any]) -> bool:
-    """Whether the driver that wrote these lives: a fresh heartbeat and, on this host, a process."""
-    if attributes.get("state") != "running" or time.time() - float(attributes.get("heartbeat", 0)) > FRESH_S:
-        return False
-    return attributes.get("host") != socket.gethostname() or _lives(int(attributes.get("pid", -1)))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except (psutil.Error, ValueError):
-        return False
+BEATS = 10  # of a heartbeat between two writes of the blocks' times
 
 
 class Journal:
-    """Keeps /run up to date: a heartbeat by a thread, blocks' times now and then and at the end."""
+    """Keeps /run up to date: at each beat of the claim's heart, blocks' times now and then and at the end."""
 
     def __init__(self, permit: Permit) -> None:
         """Says that a run begins; elapsed time adds up over runs."""
@@ -52,9 +33,7 @@ class Journal:
         self._started = time.time()
         self.remaining_s: float | None = None
         self._write("running", {} if "code_digest" in before else provenance.attributes())
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        self._thread.start()
+        self._beats, self._closed, self._lock = 0, False, threading.Lock()
 
     @property
     def elapsed_s(self) -> float:
@@ -73,45 +52,42 @@ class Journal:
         for name, value in found.items():
             self._values[name][block] = value
 
+    def beat(self) -> None:
+        """Writes how far the run is, until it is closed."""
+        with self._lock:
+            if not self._closed:
+                self._beats += 1
+                self._write("running", patience_s=0.0)
+                if self._beats % BEATS == 0:
+                    self._write_blocks(patience_s=0.0)
+
     def close(self, state: str) -> None:
-        """Stops the heartbeat and writes the end: `finished`, `interrupted` or `failed`."""
-        self._stop.set()
-        self._thread.join()
-        self._write_blocks()
-        # What failed under other code is still to be retried after an interrupted run.
-        self._write(state, {} if state == "interrupted" else provenance.attributes())
+        """Writes the end: `finished`, `interrupted` or `failed`."""
+        with self._lock:
+            self._closed = True
+            self._write_blocks()
+            # What failed under other code is still to be retried after an interrupted run.
+            self._write(state, {} if state == "interrupted" else provenance.attributes())
 
-    def _beat(self) -> None:
-        beats = 0
-        while not self._stop.wait(HEARTBEAT_S):
-            beats += 1
-            try:
-                self._write("running")
-                if beats % 15 == 0:
-                    self._write_blocks()
-            except PermitLostError:
-                return
-            except StorageError:
-                continue  # the next beat tries again; a reader sees a heartbeat that is late
-
-    def _write(self, state: str, more: dict[str, str] | None = None) -> None:
+    def _write(
+        self, state: str, more: dict[str, str] | None = None, patience_s: float = objects.PATIENCE_S
+    ) -> None:
         values = {
             **(more or {}),
             "state": state,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
             "heartbeat": time.time(),
             "started": self._started,
             "elapsed_s": self.elapsed_s,
             "core_s": self._core_s,
             "remaining_s": self.remaining_s,
         }
-        objects.with_retries(self._url, lambda: self._group.update_attributes(values))
+        objects.with_retries(self._url, lambda: self._group.update_attributes(values), patience_s)
 
-    def _write_blocks(self) -> None:
+    def _write_blocks(self, patience_s: float = objects.PATIENCE_S) -> None:
         for name, values in self._values.items():
             if values.size:
-                objects.with_retries(self._url, partial(self._arrays[name].set_basic_selection, ..., values))
+                write = partial(self._arrays[name].set_basic_selection, ..., values)
+                objects.with_retries(self._url, write, patience_s)
 
 
 def _open(permit: Permit) -> Any:

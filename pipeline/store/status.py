@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from widesweep.pipeline.store.journal import is_running
+from widesweep.pipeline.store import claim
 from widesweep.pipeline.store.reader import Store, counts
 
 
@@ -26,7 +26,7 @@ def status(url: str) -> dict[str, Any]:
     store = Store(url, snapshot=True)
     run = store.run_attributes()
     finished = store.finished_blocks()[store.requested_blocks()]
-    running = is_running(run)
+    running = claim.is_held(url) and run.get("state") == "running"
     result: dict[str, Any] = {
         "name": store.config.name,
         "cells": store.cell_counts(),

@@ -85,6 +85,7 @@ def test_a_claim_outlives_its_process_by_thirty_seconds_elsewhere_and_not_at_all
     ]
     for change, lives in cases:
         put(url, 7, {**me, **change})
+        assert claim.is_held(url) == lives
         if lives:
             with pytest.raises(InputError, match=str({**me, **change}["pid"])):
                 claim.take(url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ from widesweep.pipeline.errors import InputError, StorageError
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.plan.blocks import Block, Plan
 from widesweep.pipeline.predict import prediction
-from widesweep.pipeline.store import claim, growth, journal, objects, status, template
+from widesweep.pipeline.store import claim, growth, objects, status, template
 from widesweep.pipeline.store.chunks import ChunkWriter, OwnershipError
 from widesweep.pipeline.store.reader import Store
 from widesweep.workers.measurements import TRAINING_VARIABLES
@@ -294,20 +293,6 @@ def test_what_is_no_store_is_explained(name: str, tmp_path: Path) -> None:
         (place / "zarr.json").write_text("{")
     with pytest.raises(InputError):
         status.status(str(place))
-
-
-def test_running_needs_a_fresh_heartbeat_and_a_living_process() -> None:
-    """A driver that was killed is not running, at once on this host and after a while elsewhere."""
-    import os
-    import socket
-
-    alive = {"state": "running", "heartbeat": time.time(), "host": socket.gethostname(), "pid": os.getpid()}
-    assert journal.is_running(alive)
-    assert not journal.is_running({**alive, "pid": 2**22 + 1})
-    assert not journal.is_running({**alive, "heartbeat": time.time() - 60})
-    assert not journal.is_running({**alive, "state": "finished"})
-    assert journal.is_running({**alive, "host": "elsewhere", "pid": 2**22 + 1})
-    assert not journal.is_running({})
 
 
 def test_a_remote_address_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

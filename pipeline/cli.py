@@ -121,7 +121,9 @@ def plan(
     if json:
         print_json({**found, **places})
         return
-    print(forecast.lines(found), *(f"  {name:<7} {place}" for name, place in places.items()), sep="\n")
+    print(
+        forecast.lines(found), *(f"  {name + ' at':<12}{place}" for name, place in places.items()), sep="\n"
+    )
 
 
 @app.command()
@@ -294,10 +296,10 @@ def report(
     from widesweep.analysis.report import page as reports
     from widesweep.pipeline.execution import watch as watching
 
+    store = expanded(store)
     if watch:
         with _folder_told(output), _damage_told(store):
             watching.watch(store, output)
-    store = expanded(store)
     _check_store(store)
     with _folder_told(output), _damage_told(store):
         print(reports.write(store, output))

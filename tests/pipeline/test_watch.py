@@ -92,3 +92,14 @@ def test_a_wrong_store_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli.app, ["report", str(tmp_path / "none.zarr"), "--watch"])
     assert done.exit_code == 2
     assert "Traceback" not in done.output
+
+
+def test_a_watched_store_may_be_named_by_the_home_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`report ~/a.zarr --watch` looks where `run` writes it, as without --watch."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for options in ([], ["--watch"]):
+        done = CliRunner().invoke(cli.app, ["report", "~/a.zarr", *options])
+        assert done.exit_code == 2
+        assert f"{tmp_path}/a.zarr: there is no store" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import zarr
 
 from widesweep.analysis import cluster
 from widesweep.analysis.errors import NotWritable
-from widesweep.analysis.laws import VARIABLES, find_all
+from widesweep.analysis.laws import find_all, own, variables
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.reading.cell_summary import CellSummary, gather
 from widesweep.analysis.reading.sweep import open_sweep
@@ -58,35 +59,39 @@ class AnalysisResult:
         return {"laws": self.laws, "cells": self.summary.counts()}
 
 
-def examine(url: str | Path, scheduler: str | None = None) -> AnalysisResult:
+def examine(url: str | Path, scheduler: str | None = None, laws: Iterable[object] = ()) -> AnalysisResult:
     """Analyse a sweep without writing anything; safe while the sweep runs.
 
     Args:
         url: the store.
         scheduler: address of a Dask scheduler (tcp://…); None for threads of this process.
+        laws: the reader's own: functions of a `CellSummary`, objects with `find`, or `package.module:Name`.
 
     Returns:
         The cell summary and the law results.
 
     Raises:
         NotASweep: see `open_sweep`.
+        PlugInError: a law of one's own cannot be imported, is no law, or raises.
 
     >>> examine("missing.zarr")
     Traceback (most recent call last):
     widesweep.analysis.errors.NotASweep: missing.zarr: ...
     """
     tree = open_sweep(url)
+    more = own(laws)
     with cluster.on(scheduler):
-        summary = gather(tree, VARIABLES)
-    return AnalysisResult(summary, tuple(find_all(summary)))
+        summary = gather(tree, variables(more))
+    return AnalysisResult(summary, tuple(find_all(summary, more)))
 
 
-def analyze(url: str | Path, scheduler: str | None = None) -> dict[str, Any]:
+def analyze(url: str | Path, scheduler: str | None = None, laws: Iterable[object] = ()) -> dict[str, Any]:
     """Fit every cell and every law, and write the groups /fits and /laws in place of older ones.
 
     Args:
         url: the store.
         scheduler: address of a Dask scheduler (tcp://…); None for threads of this process.
+        laws: the reader's own, as for `examine`.
 
     Returns:
         {"laws": {name: {slope, slope_low, slope_high, expected, expected_low, expected_high, r_squared,
@@ -101,7 +106,7 @@ def analyze(url: str | Path, scheduler: str | None = None) -> dict[str, Any]:
     Traceback (most recent call last):
     widesweep.analysis.errors.NotASweep: missing.zarr: ...
     """
-    result = examine(url, scheduler)
+    result = examine(url, scheduler, laws)
     write(url, result)
     return result.as_json()
 

@@ -211,10 +211,36 @@ def theory(config: Config, settings: Settings = None, json: Json = False) -> Non
     print_json(found) if json else print(tables.text(sweep.config, found))
 
 
+OwnLaws = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--law", metavar="MODULE:NAME", help="A law of your own, of a module here or installed. Repeatable."
+    ),
+]
+
+
+@contextlib.contextmanager
+def _own_laws(names: list[str] | None) -> Iterator[list[Any]]:
+    """Laws that the reader names, from the working folder first; what is wrong with one, told by its name."""
+    if not names:
+        yield []
+        return
+    from widesweep.analysis.laws import OWN_LAWS
+    from widesweep.pipeline.config import plug_ins
+    from widesweep.theory.registry import PlugInError
+
+    try:
+        yield [plug_ins.imported(OWN_LAWS, name, Path.cwd()) for name in names]
+    except (ValueError, PlugInError) as error:
+        wanted = f"it is a law in a module of {Path.cwd()} or of an installed package"
+        raise InputError(f"--law {', '.join(names)}", str(error), wanted, "Nothing was written.") from None
+
+
 @app.command()
 @handle_errors
 def analyze(
     store: StoreUrl,
+    law: OwnLaws = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -228,8 +254,8 @@ def analyze(
 
     store = expanded(store)
     _check_store(store)
-    with _damage_told(store):
-        found = analysis.examine(store, scheduler)
+    with _damage_told(store), _own_laws(law) as laws:
+        found = analysis.examine(store, scheduler, laws)
     refused: analysis.NotWritable | None = None
     try:
         analysis.write(store, found)
@@ -287,6 +313,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="Folder of the report.")
     ] = None,
+    law: OwnLaws = None,
     watch: Annotated[
         bool,
         typer.Option("--watch", help="Write it anew as cells arrive, until the sweep is finished or stops."),
@@ -301,8 +328,8 @@ def report(
         with _folder_told(output), _damage_told(store):
             watching.watch(store, output)
     _check_store(store)
-    with _folder_told(output), _damage_told(store):
-        print(reports.write(store, output))
+    with _folder_told(output), _damage_told(store), _own_laws(law) as laws:
+        print(reports.write(store, output, laws=laws))
 
 
 @contextlib.contextmanager

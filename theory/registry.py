@@ -112,6 +112,17 @@ class Registry(Generic[T]):
             raise PlugInError(last_line(error)) from error
         return self._accepted[name][1]
 
+    def accepted(self, thing: object) -> T:
+        """A thing that is at hand, as a thing of this kind.
+
+        Raises:
+            PlugInError: it breaks the interface.
+        """
+        try:
+            return self._accept("", thing)
+        except Exception as error:
+            raise PlugInError(last_line(error)) from error
+
     def _entry_points(self) -> dict[str, str]:
         found: Iterable[importlib.metadata.EntryPoint] = importlib.metadata.entry_points(
             group=f"widesweep.{self.kind}"

@@ -1,1 +1,44 @@
-"""Trains grids of wide neural networks and says whether the laws of wide networks hold on them."""
+"""Trains grids of wide neural networks and says whether the laws of wide networks hold on them.
+
+The public interface; names are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from widesweep.analysis.laws.kinds.law_result import LawResult
+    from widesweep.pipeline.public import Sweep, analyze, open, plan, refine, register, report, run
+    from widesweep.workers.networks.custom_activation import activation
+
+_HOMES = {
+    **dict.fromkeys(
+        ("Sweep", "analyze", "open", "plan", "refine", "register", "report", "run"), "pipeline.public"
+    ),
+    "LawResult": "analysis.laws.kinds.law_result",
+    "activation": "workers.networks.custom_activation",
+}
+__all__ = [
+    "LawResult",
+    "Sweep",
+    "activation",
+    "analyze",
+    "open",
+    "plan",
+    "refine",
+    "register",
+    "report",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'widesweep' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"widesweep.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import cast
 
 from widesweep.analysis.laws import (
     convergence,
@@ -21,8 +22,21 @@ from widesweep.analysis.laws.kinds.regime import Regime
 from widesweep.analysis.laws.tables import RATIO_LAWS, SCALE_LAWS, SUBSPACE_LAWS, WIDTH_LAWS
 from widesweep.analysis.reading.axes import pooled
 from widesweep.analysis.reading.cell_summary import CellSummary
+from widesweep.theory.registry import PlugInError, Registry, last_line
 
 Law = Callable[[CellSummary], list[LawResult]]
+
+
+def _accepted(name: str, found: object) -> Law:
+    """A function from a summary to results, an object with such a method `find`, or a class of such."""
+    made = found() if isinstance(found, type) else found
+    law: object = getattr(made, "find", made)
+    if not callable(law):
+        raise TypeError(f"it is {type(found)}, neither a function of a CellSummary nor an object with `find`")
+    return cast(Law, law)
+
+
+OWN_LAWS: Registry[Law] = Registry("law", _accepted, {})
 
 LAWS: tuple[Law, ...] = (  # these see an axis of variants as more learning rates
     convergence.find,
@@ -50,10 +64,34 @@ VARIABLES = (
 )
 
 
-def find_all(summary: CellSummary) -> list[LawResult]:
-    """The results of every law that concerns the sweep, in the order of the list.
+def own(laws: Iterable[object]) -> tuple[Law, ...]:
+    """Laws of one's own: objects, functions, classes, or `package.module:Name`.
+
+    Raises:
+        PlugInError: one cannot be imported, or is no law.
+
+    >>> own([weight_drift.LAW]) == (weight_drift.LAW.find,)
+    True
+    """
+    return tuple(OWN_LAWS.get(law) if isinstance(law, str) else OWN_LAWS.accepted(law) for law in laws)
+
+
+def variables(laws: Iterable[Law]) -> tuple[str, ...]:
+    """The measured variables that all laws read, those of one's own included: their `variable` or `reads`."""
+    found = list(VARIABLES)
+    for law in laws:
+        owner = getattr(law, "__self__", law)
+        found += [*getattr(owner, "reads", ()), *filter(None, [getattr(owner, "variable", None)])]
+    return tuple(dict.fromkeys(found))
+
+
+def find_all(summary: CellSummary, more: Iterable[Law] = ()) -> list[LawResult]:
+    """The results of every law that concerns the sweep, in the order of the list, and of one's own.
 
     A law is fitted to the cells in its regime alone; where there are none, it is `not_applicable`.
+
+    Raises:
+        PlugInError: a law of one's own raises, or gives something else, or a name that another law has.
 
     >>> import xarray as xr
     >>> find_all(CellSummary({}, None, None, None, xr.Dataset()))
@@ -61,18 +99,37 @@ def find_all(summary: CellSummary) -> list[LawResult]:
     """
     together = pooled(summary)
     law_results = [result for law in LAWS for result in _within(law, together)]
-    return law_results + [result for law in BY_VARIANT for result in _within(law, summary)]
+    law_results += [result for law in BY_VARIANT for result in _within(law, summary)]
+    for law in more:
+        law_results += _of_ones_own(law, together, {result.name for result in law_results})
+    return law_results
+
+
+def _of_ones_own(law: Law, summary: CellSummary, taken: set[str]) -> list[LawResult]:
+    try:
+        found = _within(law, summary)
+    except Exception as error:
+        raise PlugInError(f"{_name(law)}: {last_line(error)}") from error
+    if any(not isinstance(result, LawResult) or result.name in taken for result in found):
+        raise PlugInError(f"{_name(law)}: a law gives LawResults, of names that no other law has")
+    return found
+
+
+def _name(law: Law) -> str:
+    owner = getattr(law, "__self__", law)
+    return str(getattr(owner, "name", None) or getattr(owner, "__name__", type(owner).__name__))
 
 
 def regime_of(law: Law) -> Regime:
-    """Where a law speaks: `regime` of the object that it is a method of, or `REGIME` of its file.
+    """Where a law speaks: `regime` of the object that it is a method of, or `REGIME` of its file, or all.
 
     >>> regime_of(cumulants.find).sentence
-    ''
+    'Speaks of networks at initialisation, whatever trains them later.'
     """
     owner = getattr(law, "__self__", None)
-    found: Regime = sys.modules[law.__module__].REGIME if owner is None else owner.regime
-    return found
+    found = getattr(sys.modules[law.__module__], "REGIME", None) if owner is None else owner
+    regime = found if isinstance(found, Regime) else getattr(found, "regime", None)
+    return regime if isinstance(regime, Regime) else Regime()
 
 
 def _within(law: Law, summary: CellSummary) -> list[LawResult]:

@@ -111,8 +111,8 @@ def last_records(training: xr.Dataset, variables: Iterable[str]) -> xr.Dataset:
     """
     done = training["status"] == DONE
     last = {name: _last(training[name]).where(done) for name in variables if name in training}
-    norm = training["residual_norm"]
-    last["residual_left"] = _last(norm).where(done) / norm.isel(step=0)
+    norm = training["residual_norm"]  # divided first: Dask would fuse away a law's own last ‖r‖
+    last["residual_left"] = _last(norm / norm.isel(step=0)).where(done)
     given = {name: training[name] for name in ("status", "learning_rate_absolute") if name in training}
     return xr.Dataset({**last, **given})
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,12 @@ class Section:
 
 
 def write(
-    url: str | Path, output: Path | None = None, scheduler: str | None = None, *, refresh_s: int = 0
+    url: str | Path,
+    output: Path | None = None,
+    scheduler: str | None = None,
+    *,
+    refresh_s: int = 0,
+    laws: Iterable[object] = (),
 ) -> Path:
     """Write the report of a sweep: index.html, and each law's figure as PNG and PDF.
 
@@ -63,6 +69,7 @@ def write(
             `./<name>-report` for a remote one.
         scheduler: address of a Dask scheduler; None for threads of this process.
         refresh_s: seconds after which the page loads itself again; 0 for never.
+        laws: the reader's own, as for `examine`.
 
     Returns:
         Path of index.html, which is replaced as a whole.
@@ -74,7 +81,7 @@ def write(
     Traceback (most recent call last):
     widesweep.analysis.errors.NotASweep: missing.zarr: ...
     """
-    study = examine(url, scheduler)
+    study = examine(url, scheduler, laws)
     tree = open_sweep(url)
     folder = Path(output) if output is not None else default_folder(url)
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,13 +16,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from widesweep.pipeline.errors import InputError
 from widesweep.theory.registry import PlugInError, Registry
 from widesweep.workers.networks.custom_activation import ACTIVATIONS
 from widesweep.workers.networks.module import FACTORIES
 
+T = TypeVar("T")
 REGISTRIES: dict[str, Registry[Any]] = {each.kind: each for each in (ACTIVATIONS, FACTORIES)}
 
 
@@ -91,6 +92,16 @@ def load(named: Iterable[Named], folder: Path, file: str) -> tuple[PlugIn, ...]:
     return tuple(found)
 
 
+def imported(registry: Registry[T], name: str, folder: Path) -> T:
+    """A reader's own thing, from the folder first.
+
+    Raises:
+        PlugInError: it cannot be imported, or breaks its interface.
+    """
+    with _from(folder, _top(name)):
+        return registry.get(name)
+
+
 def require(plug_ins: Iterable[PlugIn], folder: Path) -> None:
     """Imports plug-ins in another process, and makes sure that they are the driver's.
 
@@ -99,6 +110,8 @@ def require(plug_ins: Iterable[PlugIn], folder: Path) -> None:
     """
     for each in plug_ins:
         with _from(folder, _top(each.reference)):
+            if ":" not in each.name:  # an entry point, or a name of the driver's own process
+                REGISTRIES[each.kind].register(each.name, each.reference)
             REGISTRIES[each.kind].get(each.name)
             for module in each.modules:
                 importlib.import_module(module)

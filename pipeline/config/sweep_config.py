@@ -122,9 +122,17 @@ class SweepFile:
         """The same with its plug-ins imported, as whatever computes needs them.
 
         Raises:
-            InputError: one cannot be imported or breaks its interface.
+            InputError: one cannot be imported or breaks its interface, or has no critical C_W by itself.
         """
-        return replace(self, plug_ins=plug_ins.load(self.config.named, self.base, self.file))
+        found = plug_ins.load(self.config.named, self.base, self.file)
+        network = self.config.network
+        if found and isinstance(network, FullyConnected):
+            try:
+                network.variances()
+            except ValueError as error:
+                reason, wanted = str(error).rstrip(".").split("; ")
+                raise InputError(f"{self.file}, network.weight_variance", reason, wanted) from None
+        return replace(self, plug_ins=found)
 
 
 def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:
@@ -133,15 +141,23 @@ def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:
     Raises:
         InputError: with the file, the key, what was found, what was wanted, and the next step.
     """
-    raw = yaml_text.read(path)
+    return _checked(yaml_text.read(path), assignments, str(path), path.resolve().parent, path.stem)
+
+
+def of_sections(raw: dict[str, Any], assignments: Sequence[str] = ()) -> SweepFile:
+    """The same of a config that is no file; its paths and modules start from the working folder."""
+    return _checked(raw, assignments, "the config", Path.cwd(), "sweep")
+
+
+def _checked(raw: dict[str, Any], assignments: Sequence[str], file: str, base: Path, name: str) -> SweepFile:
     origins = overrides.apply(raw, assignments)
-    raw.setdefault("name", path.stem)
+    raw.setdefault("name", name)
     if isinstance(raw["name"], str):
         raw.setdefault("store", f"results/{raw['name']}.zarr")
-    config = _validated(raw, str(path), origins)
-    _check_together(config, str(path))
+    config = _validated(raw, file, origins)
+    _check_together(config, file)
     config = config.model_copy(update={"store": expanded(config.store)})
-    return SweepFile(config, str(path), path.resolve().parent).with_plug_ins()
+    return SweepFile(config, file, base).with_plug_ins()
 
 
 def from_json(text: str) -> SweepConfig:

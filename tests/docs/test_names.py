@@ -60,7 +60,7 @@ def resolves(dotted: str) -> bool:
         importlib.import_module(dotted)
     except ModuleNotFoundError:
         above, _, name = dotted.rpartition(".")
-        if above == "widesweep" or not resolves(above):
+        if not resolves(above):
             return False
         return hasattr(importlib.import_module(above), name)
     return True

@@ -14,6 +14,7 @@ class WidesweepError(Exception):
     │   └── ClusterLostError  its head has gone while a sweep ran; what is stored is safe; exit 1
     ├── SourceError    a worker has another source of this package than the driver; exit 1
     ├── StorageError   the store cannot be read or written now; what is stored is safe; exit 1
+    │   ├── AccessError      its credentials are refused; before anything is begun an InputError; exit 1
     │   └── PermitLostError  another run has taken the store over; this one wrote nothing since; exit 75
     ├── DamagedError   a chunk of the store is not what was written; `run --repair` recomputes it; exit 1
     └── Interrupted    the user (130) or the system (143) stopped a run; the same command resumes it
@@ -152,6 +153,10 @@ class StorageError(WidesweepError):
         """What was found, and the next step."""
         help_ = "Put that right (free space, a server that answers, access), then run the same command again."
         return f"{self.store}: {self.reason}. What was finished is stored.\n{help_}"
+
+
+class AccessError(StorageError):
+    """An object store refuses what the credentials ask for."""
 
 
 class PermitLostError(StorageError):

@@ -93,6 +93,7 @@ def run(
             cluster_address.option(address), found, "--scheduler local is this machine; leave one of them"
         )
     _check_fits(sweep, data, address)
+    objects.check_writable(url)
     with StopFlag() as stop, _connected(sweep, address, scheduler) as cluster:
         stop.listen()
         gpu_memory = _gpu_memory(sweep, cluster)

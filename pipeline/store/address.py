@@ -9,6 +9,13 @@ from urllib.parse import urlsplit
 from widesweep.pipeline.errors import InputError
 
 _PACKAGES = {"s3": "s3fs>=2025.3", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+_CREDENTIALS = {  # botocore's names for where it found them
+    "env": "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "shared-credentials-file": "the file of AWS_SHARED_CREDENTIALS_FILE, by default ~/.aws/credentials",
+    "config-file": "the file of AWS_CONFIG_FILE, by default ~/.aws/config",
+    "iam-role": "this machine's role",
+    "container-role": "this container's role",
+}
 
 
 def is_remote(url: str) -> bool:
@@ -42,6 +49,21 @@ def zarr_store(url: str) -> Any:
     filesystem(url)  # says what is missing, in our words
     options = {"use_listings_cache": False} if urlsplit(url).scheme in _PACKAGES else None
     return FsspecStore.from_url(url, storage_options=options)
+
+
+def credentials_source(url: str) -> str:
+    """Where the credentials for an address come from, as the library that uses them looks for them.
+
+    >>> credentials_source("gs://bucket/a.zarr")
+    "the environment's defaults for gs"
+    """
+    scheme = urlsplit(url).scheme
+    if scheme != "s3":
+        return f"the environment's defaults for {scheme}"
+    import botocore.session  # type: ignore[import-untyped]  # no stubs
+
+    found = botocore.session.get_session().get_credentials()
+    return _CREDENTIALS.get(found.method, str(found.method)) if found is not None else "nowhere: none are set"
 
 
 def filesystem(url: str) -> tuple[Any, str]:

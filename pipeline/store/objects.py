@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from widesweep.pipeline.errors import StorageError
+from widesweep.pipeline.errors import AccessError, InputError, StorageError
 from widesweep.pipeline.store import address
 
 PATIENCE_S = 300.0  # how long an object store may be gone before a run gives up
+PROBES = "run/block_attempts/probes"
 MANY = 256  # objects asked for together
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
@@ -43,6 +44,8 @@ def with_retries(url: str, action: Callable[[], T], patience_s: float = PATIENCE
         except Exception as error:
             if not isinstance(error, OSError) and not _is_of_a_client(error):
                 raise
+            if address.is_remote(url) and _is_of_rights(error):
+                raise AccessError(url, _reason(error)) from None
             if not is_transient(url, error) or time.monotonic() + wait_s > end:
                 raise StorageError(url, _reason(error)) from None
         time.sleep(wait_s)
@@ -72,9 +75,35 @@ def lend_patience(url: str) -> None:
 def exists(url: str) -> bool:
     """Whether there is a Zarr v3 hierarchy at an address."""
     if address.is_remote(url):
-        system, path = address.filesystem(url)
-        return with_retries(url, lambda: bool(system.exists(f"{path}/zarr.json")))
+        with _rights_told(url, "read"):
+            return get(url, "zarr.json") is not None
     return (address.local_path(url) / "zarr.json").is_file()
+
+
+def check_writable(url: str) -> None:
+    """Puts, lists and deletes an object of no meaning in an object store, before anything is begun.
+
+    Raises:
+        InputError: the credentials lack one of these rights; names it, and where they come from.
+    """
+    if address.is_remote(url):
+        key = f"{PROBES}/{uuid.uuid4().hex}"
+        with _rights_told(url, "write"):
+            put_new(url, key, b"")
+        with _rights_told(url, "list"):
+            names(url, PROBES)
+        with _rights_told(url, "delete"):
+            delete(url, [key])
+
+
+@contextlib.contextmanager
+def _rights_told(url: str, right: str) -> Iterator[None]:
+    try:
+        yield
+    except AccessError as error:
+        found = f"the right to {right} is missing ({error.reason})"
+        wanted = f"credentials that have it; these are from {address.credentials_source(url)}"
+        raise InputError(url, found, wanted) from None
 
 
 def is_free(url: str) -> bool:
@@ -280,6 +309,11 @@ def _write_all(file: io.FileIO, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[file.write(left) :]
+
+
+def _is_of_rights(error: Exception) -> bool:
+    """Credentials that are unknown, wrong, or lack a right, or none at all."""
+    return isinstance(error, PermissionError) or "Credential" in type(error).__name__
 
 
 def _is_of_a_client(error: Exception) -> bool:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -27,6 +27,8 @@ SWEEP = {
     "initialization": None,
     "compute": {"flush_s": 0.1},
 }
+QUIET_S = 5.0  # a worker that has computed nothing for so long has nothing to do
+IDLE_CPU_S = 0.2  # but for what an idle one takes
 needs_hosts = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("unshare") is None, reason="a host name of one's own needs root"
 )
@@ -65,6 +67,30 @@ def stop_whole(pid: int) -> list[psutil.Process]:
             each.send_signal(signal.SIGSTOP)
         stopped += left
     return [*stopped, driver]
+
+
+def work_on(workers: list[psutil.Process], harm: Callable[[], object]) -> None:
+    """SIGCONT to workers, while their driver sleeps on, until they rest or have done harm."""
+    for each in workers:
+        each.resume()
+    used, since = cpu_s(workers), time.monotonic()
+    while not harm() and time.monotonic() - since < QUIET_S:
+        if (now := cpu_s(workers)) - used > IDLE_CPU_S:
+            used, since = now, time.monotonic()
+
+
+def cpu_s(processes: list[psutil.Process]) -> float:
+    """What processes have computed; one that has ended counts nothing."""
+    total = 0.0
+    for each in processes:
+        with contextlib.suppress(psutil.Error):
+            total += sum(each.cpu_times()[:2])
+    return total
+
+
+def executes(process: psutil.Process) -> bool:
+    """Whether a process is a worker of either scheduler."""
+    return process.name().startswith("ray::") or "local_worker" in " ".join(process.cmdline())
 
 
 def taken_for_dead(url: Path) -> bool:

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.drills.hosts import SWEEP, differences, needs_hosts, on_host, stop_whole, taken_for_dead
+from tests.drills.hosts import (
+    SWEEP,
+    differences,
+    executes,
+    needs_hosts,
+    on_host,
+    stop_whole,
+    taken_for_dead,
+    work_on,
+)
 from tests.pipeline.conftest import measured_bytes, start, wait_until
 from tests.pipeline.conftest import write_config as write_config
 from widesweep.pipeline.config import sweep_config
@@ -28,6 +37,7 @@ def test_a_stopped_run_that_wakes_up_overwrites_nothing(
 ) -> None:
     """Driver and workers stop after the first checkpoint; another host finishes; they wake up and give way.
 
+    The workers wake up first, and would have all the time to write.
     The loser exits with 75 and says why; arrays, statuses, claim and checkpoints are as if it never woke.
     """
     path, url, calm = write_config(**SWEEP), tmp_path / "small.zarr", tmp_path / "calm.zarr"
@@ -50,6 +60,8 @@ def test_a_stopped_run_that_wakes_up_overwrites_nothing(
         (claimed,) = objects.names(str(url), CLAIMS)
         analysis = start("analyze", str(url), "--json")
         laws, _ = analysis.communicate(timeout=200)
+        work_on([each for each in stopped if executes(each)], lambda: differences(url, expected))
+        assert differences(url, expected) == []
         for each in stopped:
             each.resume()
         _, told = first.communicate(timeout=200)

@@ -33,6 +33,7 @@ from widesweep.pipeline.store.reader import Store
 pytest.importorskip("s3fs")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WEED = Path(sys.executable).with_name("weed")
+READER = "AKIDWIDESWEEPREADER1"
 KEY, SECRET = "AKIDWIDESWEEPTEST001", "sEcReT0widesweep0nobody0may0read"
 Write = Callable[..., Path]
 LONG = {
@@ -55,7 +56,12 @@ class Server:
             "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
             "actions": ["Admin"],
         }
-        (folder / "s3.json").write_text(json.dumps({"identities": [user]}))
+        reader = {
+            "name": "reader",
+            "credentials": [{"accessKey": READER, "secretKey": "reader0" + SECRET}],
+            "actions": ["Read", "List"],
+        }
+        (folder / "s3.json").write_text(json.dumps({"identities": [user, reader]}))
         (folder / "data").mkdir()
 
     def start(self) -> None:
@@ -175,22 +181,36 @@ def test_a_server_that_goes_and_comes_back_loses_nothing(
     assert "Traceback" not in "".join(said)
 
 
-def test_wrong_credentials_are_one_message_without_them(
-    bucket: str, write_config: Write, monkeypatch: pytest.MonkeyPatch
+WRONG = {
+    "secret": {"AWS_SECRET_ACCESS_KEY": "wrong0wrong0wrong0wrong"},
+    "key": {"AWS_ACCESS_KEY_ID": "AKIDNOBODYKNOWS00000"},
+    "read-only": {"AWS_ACCESS_KEY_ID": READER, "AWS_SECRET_ACCESS_KEY": "reader0" + SECRET},
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_credentials_that_do_not_suffice_are_one_message_before_anything_starts(
+    what: str, bucket: str, write_config: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refused secret ends the command at once, names the store, and shows neither key nor secret."""
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong0wrong0wrong0wrong")
-    for command in (
-        ["run", str(write_config(**LONG)), "--store", f"{bucket}/a.zarr"],
-        ["status", f"{bucket}/a.zarr"],
-    ):
+    """Exit 2 with the missing right and the credentials' source; no key, no secret, nothing written."""
+    for name, value in WRONG[what].items():
+        monkeypatch.setenv(name, value)
+    commands = [["run", str(write_config(**LONG)), "--store", f"{bucket}/a.zarr", "--scheduler", "ray"]]
+    commands += [["status", f"{bucket}/a.zarr"]] if what != "read-only" else []
+    for command in commands:
         process = start(*command)
-        said = "".join(process.communicate(timeout=100))
-        assert process.returncode in (1, 2), said
-        assert f"{bucket}/a.zarr" in said
-        assert "Traceback" not in said
-        assert len(said.strip().splitlines()) <= 5
-        assert not any(secret in said for secret in (KEY, SECRET, "wrong0wrong"))
+        said = "".join(process.communicate(timeout=200))
+        assert process.returncode == 2, said
+        assert (
+            f"{bucket}/a.zarr: the right to {'write' if what == 'read-only' else 'read'} is missing" in said
+        )
+        assert "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in said
+        assert len(said.strip().splitlines()) == 1
+        assert not any(secret in said for secret in (KEY, SECRET, READER, "wrong0wrong", "AKIDNOBODY"))
+    for name, value in (("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", SECRET)):
+        monkeypatch.setenv(name, value)
+    code = f"import s3fs; print(s3fs.S3FileSystem().find('{bucket}'))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
 def test_of_many_drivers_on_a_bucket_one_wins(bucket: str) -> None:

@@ -108,16 +108,18 @@ def plan(
 ) -> None:
     """Forecast cells, blocks, FLOPs, memory, bytes and wall time. Runs nothing."""
     from widesweep.pipeline.config import sweep_config as configs
+    from widesweep.pipeline.plan import data as data_source
     from widesweep.pipeline.plan import forecast
     from widesweep.pipeline.plan.blocks import check_memory
-    from widesweep.pipeline.plan.data import check_data, make_plan
+    from widesweep.pipeline.predict import check
 
     sweep = configs.load(config, settings or ())
-    places = check_data(sweep)
+    _warn(check.check(sweep, data_source.load_data(sweep)))
     compute = sweep.config.compute
-    made = make_plan(sweep, compute.cores)
+    made = data_source.make_plan(sweep, compute.cores)
     check_memory(made, sweep.file, compute.memory_bytes)
-    found = forecast.forecast(made, make_plan(sweep, compute.cores, gpus=gpus) if gpus else None)
+    found = forecast.forecast(made, data_source.make_plan(sweep, compute.cores, gpus=gpus) if gpus else None)
+    places = data_source.places(sweep)
     if json:
         print_json({**found, **places})
         return
@@ -168,6 +170,11 @@ def run(
     return int(_failed(state))
 
 
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        print(warning, file=sys.stderr, flush=True)
+
+
 def _failed(state: dict[str, Any]) -> bool:
     return bool(state["cells"]["failed"] or state.get("initialization", {}).get("failed"))
 
@@ -200,14 +207,16 @@ def theory(config: Config, settings: Settings = None, json: Json = False) -> Non
     """Print what theory predicts for a config. Trains nothing."""
     from widesweep.pipeline.config import sweep_config as configs
     from widesweep.pipeline.plan import data as data_source
-    from widesweep.pipeline.predict import tables
+    from widesweep.pipeline.predict import check, tables
 
     sweep = configs.load(config, settings or ())
     if not sweep.config.network.has_limit:
         reason, wanted = "a module has no kernel of infinite width", "theory speaks of the built-in kinds"
         raise InputError(f"{sweep.file}, network.kind", reason, wanted)
     data = data_source.load_data(sweep)
-    found = tables.predictions(sweep.config, data)
+    _warn(check.check(sweep, data))
+    with check.refused_by_theory(sweep):
+        found = tables.predictions(sweep.config, data)
     print_json(found) if json else print(tables.text(sweep.config, found))
 
 

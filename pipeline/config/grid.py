@@ -11,11 +11,14 @@ from pydantic.functional_validators import AfterValidator
 from widesweep.workers.choices import ascending
 
 MAXIMUM_SIZE = 2**31 - 1
+MAXIMUM_DEPTH = 10_000  # theory goes through the layers one by one
 
 Size = Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)]
 SeedNumber = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Depth = Annotated[int, Field(ge=1, le=MAXIMUM_DEPTH, strict=True)]
 Sizes = Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(ascending)]
+Depths = Annotated[tuple[Depth, ...], Field(min_length=1), AfterValidator(ascending)]
 Seeds = Annotated[tuple[SeedNumber, ...], Field(min_length=1), AfterValidator(ascending)]
 LearningRates = Annotated[tuple[LearningRate, ...], Field(min_length=1), AfterValidator(ascending)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
@@ -42,8 +45,8 @@ class GridConfig(BaseModel):
     width: Sizes = Field(
         json_schema_extra={"noun": "a width", "wanted": "widths are different integers from 1"}
     )
-    depth: Sizes = Field(
-        json_schema_extra={"noun": "a depth", "wanted": "depths are different integers from 1"}
+    depth: Depths = Field(
+        json_schema_extra={"noun": "a depth", "wanted": "depths are different integers from 1 to 10,000"}
     )
     seed: Size | Seeds | None = Field(
         default=None,

@@ -25,6 +25,7 @@ from widesweep.pipeline.plan import gpu_shares, machine_speed, scheduling
 from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.plan.blocks import Block, Plan
 from widesweep.pipeline.plan.scheduling import Name
+from widesweep.pipeline.predict import check
 from widesweep.pipeline.predict import prediction as predict
 from widesweep.pipeline.store import address as store_address
 from widesweep.pipeline.store import checkpoints, claim, growth, objects, provenance, regrid
@@ -73,6 +74,8 @@ def run(
     states = (PENDING, FAILED) if retry_failed else (PENDING,)
     data = data_source.load_data(sweep)
     data_hash = data_source.source_hash(sweep)
+    for warning in check.check(sweep, data):
+        print(warning, file=sys.stderr, flush=True)
     if objects.exists(url):
         existing = Store(url)
         if not existing.attributes.get(GROWING):
@@ -213,7 +216,8 @@ def _index(data: Data | None) -> np.ndarray:
 
 
 def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int, gpus: int) -> None:
-    prediction = predict.predict(sweep.config, data)
+    with check.refused_by_theory(sweep):
+        prediction = predict.predict(sweep.config, data)
     plan = data_source.make_plan(sweep, cores, gpus=gpus)
     store_create.create(url, plan, prediction, _index(data), data_hash, sweep.plug_ins)
 

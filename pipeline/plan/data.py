@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from widesweep.pipeline.config.compute import format_bytes
 from widesweep.pipeline.config.store_path import shown
 from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError
@@ -25,24 +26,30 @@ def load_data(sweep: SweepFile) -> Data | None:
     if sweep.config.data is None:
         return None
     try:
+        _check_size(sweep)
         return load(sweep.config.data, sweep.base)
     except DataError as error:
-        raise _input_error(error, sweep.file) from None
+        raise input_error(error, sweep.file) from None
 
 
-def check_data(sweep: SweepFile) -> dict[str, str]:
-    """Reads the points with the labels of every variant, as `run` will; where store and data lie.
+def _check_size(sweep: SweepFile) -> None:
+    """Refuses points and kernels that memory does not hold, before any is made."""
+    size, held = data_dimensions(sweep), sweep.config.compute.memory_bytes
+    kernels = (
+        2 * len(sweep.config.grid.depth) * len(sweep.config.variants) + 3
+    )  # and the cosines of all pairs
+    rows = 8.0 * (size.samples + size.test_samples) * (3 * size.inputs + size.outputs)
+    if rows + 8.0 * kernels * size.samples**2 > held:
+        needed = f"{size.samples:,} and {size.test_samples:,} points with their kernels need more"
+        raise DataError(
+            "samples", f"{needed} than {format_bytes(held)}", "fewer samples, or more compute.memory"
+        )
 
-    Raises:
-        InputError: as `load_data`, or labels cannot be corrupted.
-    """
-    points = load_data(sweep)
-    for variant in sweep.config.variants:
-        labelled(points, sweep.config, variant)
-    source = sweep.config.data
-    files = (
-        {} if source is None or source.source in _BUILT_IN else {"data": str(source_path(source, sweep.base))}
-    )
+
+def places(sweep: SweepFile) -> dict[str, str]:
+    """Where the store and, if it is a file, the data lie."""
+    data = sweep.config.data
+    files = {} if data is None or data.source in _BUILT_IN else {"data": str(source_path(data, sweep.base))}
     return {"store": shown(sweep.config.store), **files}
 
 
@@ -53,14 +60,14 @@ def labelled(data: Data | None, config: SweepConfig, variant: float) -> Data | N
         data: training points as `load_data` gave them, or None.
         config: the sweep.
         variant: one of `config.variants`.
+
+    Raises:
+        DataError: these labels cannot be corrupted.
     """
     section = config.at_variant(variant).data
     if data is None or section is None or config.variant_axis != "corrupted_fraction":
         return data
-    try:
-        return data.corrupted(section)
-    except DataError as error:
-        raise InputError(f"grid.{error.field}", error.found, f"wanted: {error.wanted}") from None
+    return data.corrupted(section)
 
 
 def data_dimensions(sweep: SweepFile) -> Dimensions:
@@ -70,7 +77,7 @@ def data_dimensions(sweep: SweepFile) -> Dimensions:
     try:
         return dimensions(sweep.config.data, sweep.base)
     except DataError as error:
-        raise _input_error(error, sweep.file) from None
+        raise input_error(error, sweep.file) from None
 
 
 def make_plan(
@@ -115,8 +122,12 @@ def source_hash(sweep: SweepFile) -> str:
     return digest.hexdigest()
 
 
-def _input_error(error: DataError, file: str) -> InputError:
+def input_error(error: DataError, file: str, section: str = "data") -> InputError:
+    """A complaint of the data with the file and the section of the config that it concerns."""
     hint = f"{error.hint.strip().rstrip('.')}. " if error.hint else ""
     return InputError(
-        f"{file}, data.{error.field}", error.found, f"wanted: {error.wanted}", f"{hint}Nothing was started."
+        f"{file}, {section}.{error.field}",
+        error.found,
+        f"wanted: {error.wanted}",
+        f"{hint}Nothing was started.",
     )

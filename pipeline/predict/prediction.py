@@ -107,11 +107,11 @@ def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.n
     values: dict[str, np.ndarray] = {}
     rates = np.empty((0, 0, 0))
     if data is not None and not config.network.has_limit:
-        values["target"], rates = data.y, _absolute(config, np.full(len(config.grid.depth), np.nan))
+        values["target"], rates = data.y, absolute_rates(config, np.full(len(config.grid.depth), np.nan))
     elif data is not None:
-        values |= _kernels(config, data)
+        values |= kernels(config, data)
         if config.training is not None:
-            rates = _absolute(config, values["lambda_max"])
+            rates = absolute_rates(config, values["lambda_max"])
             values |= _trajectories(config, data, values, rates)
     return values, rates
 
@@ -155,7 +155,8 @@ def summary(config: SweepConfig, prediction: Prediction) -> dict[str, Any]:
     return result
 
 
-def _kernels(config: SweepConfig, data: Data) -> dict[str, np.ndarray]:
+def kernels(config: SweepConfig, data: Data) -> dict[str, np.ndarray]:
+    """Kernels of the infinite network and their spectra, by name of `VARIABLES`; those by depth first."""
     gram = data.x @ data.x.T
     ntk = np.stack([config.network.tangent_kernel(gram, depth) for depth in config.grid.depth])
     nngp = np.stack([config.network.output_covariance(gram, depth) for depth in config.grid.depth])
@@ -174,7 +175,7 @@ def _kernels(config: SweepConfig, data: Data) -> dict[str, np.ndarray]:
     }
 
 
-def _absolute(config: SweepConfig, lambda_max: np.ndarray) -> np.ndarray:
+def absolute_rates(config: SweepConfig, lambda_max: np.ndarray) -> np.ndarray:
     """η of every (width, depth, learning rate)."""
     assert config.training is not None
     rates = np.array(config.grid.learning_rates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,22 @@ BELOW_DEPTH = {  # what depends on a variant: levels of keys above its own, as i
     },
     "corrupted_fraction": {"steps_predicted": 1},
 }
+REASONS = {  # why a value may be none
+    "rate_predicted": "λ_min is 0 to rounding, noise ends the decay, or η means another flow at each width",
+    "steps_predicted": "training never gets there, or η means another flow at each width",
+    "condition_number": "λ_min is 0 to rounding",
+    "width_required": "Du's λ0 is 0 to rounding, or float64 does not hold the width",
+    "fourth_cumulant": "no law is known for this kind of network, or float64 does not hold its value",
+}
+NO_VALUE = "no law is known here, or float64 does not hold its value"
+COLUMNS = {"steps_predicted": "steps", "width_required": "Du's width", "fourth_cumulant": "κ4/K²"}
 SYMBOLS = {"output_scale": "α", "corrupted_fraction": "corrupted"}
 
 
 def predictions(config: SweepConfig, data: Data | None) -> dict[str, Any]:
     """The object of `theory --json`; keys are strings.
+
+    What has no finite value is None, and `reasons` says why.
 
     Where `output_scale` or `corrupted_fraction` is an axis, what depends on it is given for each value, whose
     key is below the depth's.
@@ -48,14 +60,27 @@ def predictions(config: SweepConfig, data: Data | None) -> dict[str, Any]:
         prediction = predict(one, points)
         founds[repr(value).removesuffix(".0")] = summary(one, prediction) | outlook(one, points, prediction)
     found, axis = next(iter(founds.values())), config.variant_axis
-    if axis is None:
-        return found
-    nested = {
-        name: _nested({value: one[name] for value, one in founds.items()}, level)
-        for name, level in BELOW_DEPTH[axis].items()
-        if name in found
-    }
-    return {**found, axis: list(founds), **nested}
+    if axis is not None:
+        nested = {
+            name: _nested({value: one[name] for value, one in founds.items()}, level)
+            for name, level in BELOW_DEPTH[axis].items()
+            if name in found
+        }
+        found = {**found, axis: list(founds), **nested}
+    found = {name: _numbers(value) for name, value in found.items()}
+    reasons = {name: REASONS.get(name, NO_VALUE) for name, value in found.items() if _has_none(value)}
+    return found | ({"reasons": reasons} if reasons else {})
+
+
+def _numbers(value: Any) -> Any:
+    """The same with None for every number that is not finite."""
+    if isinstance(value, dict):
+        return {key: _numbers(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _has_none(value: Any) -> bool:
+    return any(map(_has_none, value.values())) if isinstance(value, dict) else value is None
 
 
 def _nested(by_variant: dict[str, Any], level: int) -> dict[str, Any]:
@@ -132,7 +157,13 @@ def text(config: SweepConfig, found: dict[str, Any]) -> str:
         found: the object of `theory --json`.
     """
     tables = [_depth_table(found), _legend(config)] if "lambda_min" in found else []
-    return "\n\n".join([*tables, _width_table(config, found)])
+    why = [f"{COLUMNS[name]} none: {reason}." for name, reason in _reasons(found) if name in COLUMNS]
+    return "\n\n".join([*tables, _width_table(config, found), *(["\n".join(why)] if why else [])])
+
+
+def _reasons(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    reasons: dict[str, str] = found.get("reasons", {})
+    return reasons.items()
 
 
 def _legend(config: SweepConfig) -> str:
@@ -187,7 +218,7 @@ def _width_table(config: SweepConfig, found: dict[str, Any]) -> str:
     depths = [str(depth) for depth in config.grid.depth]
     header = ["width", *(f"L/m, κ4/K²: depth {depth}" for depth in depths)]
     rows = [
-        [width, *(f"{ratios[d]:.4f}, {found['fourth_cumulant'][width][d]:.4f}" for d in depths)]
+        [width, *(f"{ratios[d]:.4f}, {_number(found['fourth_cumulant'][width][d], '.4f')}" for d in depths)]
         for width, ratios in found["depth_over_width"].items()
     ]
     return _aligned([header, *rows])
@@ -196,6 +227,8 @@ def _width_table(config: SweepConfig, found: dict[str, Any]) -> str:
 def _number(value: float | None, style: str = ".4g") -> str:
     if value is None:
         return "none"
+    if abs(value) >= 1e9:
+        style = ".4g" if style in ("d", ".4f") else style
     return f"{int(value)}" if style == "d" else f"{value:{style}}"
 
 

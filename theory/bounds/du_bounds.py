@@ -19,14 +19,15 @@ def two_layer_width(samples: int, lambda_zero: float, failure: float) -> float:
         failure: δ in (0, 1).
 
     Returns:
-        m, not rounded to an integer.
+        m, not rounded to an integer; inf where float64 does not hold it.
 
     Source: Du et al. 2018, arXiv:1810.02054, the convergence theorem of gradient descent.
 
     >>> two_layer_width(2, 0.5, 0.5)
     8192.0
     """
-    return float(samples**6 / (lambda_zero**4 * failure**3))
+    with np.errstate(over="ignore", divide="ignore"):
+        return float(samples**6 / (np.float64(lambda_zero) ** 4 * failure**3))
 
 
 def deep_width(samples: int, depth: int, lambda_zero: float, failure: float) -> float:
@@ -39,19 +40,21 @@ def deep_width(samples: int, depth: int, lambda_zero: float, failure: float) -> 
         failure: δ in (0, 1).
 
     Returns:
-        m, not rounded to an integer; 2^O(H) is taken as 2^H.
+        m, not rounded to an integer; 2^O(H) is taken as 2^H; inf where float64 does not hold it.
 
     Source: Du et al. 2018, arXiv:1811.03804, the theorem for fully connected networks.
 
     >>> deep_width(2, 1, 0.5, 0.5)
     512.0
     """
-    terms = (
-        samples**4 / lambda_zero**4,
-        samples / failure,
-        samples**2 * math.log(depth * samples / failure) / lambda_zero**2,
-    )
-    return float(2.0**depth * max(terms))
+    least = np.float64(lambda_zero)
+    with np.errstate(over="ignore", divide="ignore"):
+        terms = (
+            samples**4 / least**4,
+            samples / failure,
+            samples**2 * math.log(depth * samples / failure) / least**2,
+        )
+        return float(np.exp2(np.float64(depth)) * max(terms))
 
 
 def two_layer_convergence(

@@ -30,7 +30,7 @@ def exact_cumulants(widths: Sequence[int], activation: Activation, orders: Seque
         orders: 2k, even integers ≥ 2.
 
     Returns:
-        Shape (len(orders),), one number per order.
+        Shape (len(orders),), one number per order; inf where float64 does not hold it.
 
     Raises:
         ValueError: the activation is not scale-invariant, a width is below 1, or an order is not even.
@@ -45,7 +45,15 @@ def exact_cumulants(widths: Sequence[int], activation: Activation, orders: Seque
     half_orders = [_half(order) for order in orders]
     moments = variance_moments(widths, activation, max(half_orders, default=1))
     cumulants = _cumulants_from_moments(moments)
-    return np.array([float(_double_factorial(2 * k - 1) * cumulants[k]) for k in half_orders])
+    return np.array([_as_float(_double_factorial(2 * k - 1) * cumulants[k]) for k in half_orders])
+
+
+def _as_float(exact: Fraction) -> float:
+    """The nearest float64; ±inf beyond its range."""
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.inf if exact > 0 else -math.inf
 
 
 def variance_moments(widths: Sequence[int], activation: Activation, highest: int) -> list[Fraction]:

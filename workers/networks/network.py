@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 
 from widesweep.theory import activations
@@ -31,6 +31,13 @@ class Leaky(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     leaky: tuple[FiniteFloat, FiniteFloat]
+
+    @field_validator("leaky")
+    @classmethod
+    def _moves(cls, slopes: tuple[float, float]) -> tuple[float, float]:
+        if slopes == (0.0, 0.0):
+            raise ValueError("both slopes are 0; one of them at least is another number")
+        return slopes
 
 
 OWN = "own"  # key of the validation context of a config that its user wrote: names must be known

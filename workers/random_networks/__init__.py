@@ -212,7 +212,7 @@ def finish(block: InitializationBlock, sums: xr.Dataset) -> xr.Dataset:
         table = np.asarray(ordered[f"{name}_sums"].values)
         means, sizes = grid.pooled(table, measurement.draws(settings), measurement.part_draws(case))
         values, errors = jackknife(means, sizes, measurement.summary(case))
-        found |= measurement.store(case, values, errors)
+        found |= measurement.stored(case, values, errors)
     dims = {v.name: v.dims[2:] for v in variables(settings)}
     coordinates: dict[str, list[int]] = {}
     if "cumulants" in settings.measure:

@@ -15,6 +15,7 @@ import numpy as np
 from widesweep.workers.networks.fully_connected import FullyConnected
 from widesweep.workers.networks.network import Network
 from widesweep.workers.networks.two_layer import TwoLayer
+from widesweep.workers.random_networks.speed import FEW_DRAWS
 from widesweep.workers.variable import Variable
 
 PLACE = ("width", "depth")
@@ -82,49 +83,59 @@ class Measurement:
 
     Attributes:
         variables: what it stores in /initialization, all over (width, depth, …).
-        predicted: what theory says beside it, in /theory.
-        statistics: how many means it keeps.
         means: (case, draws, generator) to the statistics' means over those draws, shape (statistics,).
         summary: (case) to a function from means (…, statistics) to values (…, j), in the order of `store`.
-        store: (case, values (j,), standard errors (j,)) to the variables' values.
-        predict: (case) to predictions by name, with the kind of each.
         draw_s: (case) to seconds of one draw on one core.
         part_draws: (case) to draws of one part: a power of two, at least 64.
+        statistics: how many means it keeps.
+        store: (case, values (j,), standard errors (j,)) to the variables' values; None: they are pairs of a
+            value and its error.
+        predicted: what theory says beside it, in /theory.
+        predict: (case) to predictions by name, with the kind of each.
         draws: (settings) to how many draws it makes.
         any_network: whether it takes networks other than fully connected ones.
         needs_points: whether it needs training points, or the inputs' dimension.
     """
 
     variables: tuple[Variable, ...]
-    predicted: tuple[Variable, ...]
-    statistics: Callable[[Settings], int]
     means: Callable[[Case, int, np.random.Generator], np.ndarray]
     summary: Callable[[Case], Callable[[np.ndarray], np.ndarray]]
-    store: Callable[[Case, np.ndarray, np.ndarray], Result]
-    predict: Callable[[Case], dict[str, Prediction]]
     draw_s: Callable[[Case], float]
-    part_draws: Callable[[Case], int]
+    part_draws: Callable[[Case], int] = lambda case: FEW_DRAWS
+    statistics: Callable[[Settings], int] = lambda settings: 2
+    store: Callable[[Case, np.ndarray, np.ndarray], Result] | None = None
+    predicted: tuple[Variable, ...] = ()
+    predict: Callable[[Case], dict[str, Prediction]] = lambda case: {}
     draws: Callable[[Settings], int] = lambda settings: settings.draws
     any_network: bool = False
     needs_points: bool = False
 
+    def stored(self, case: Case, values: np.ndarray, errors: np.ndarray) -> Result:
+        """The variables' values."""
+        if self.store is not None:
+            return self.store(case, values, errors)
+        both = (np.asarray(each) for pair in zip(values, errors, strict=True) for each in pair)
+        return dict(zip((variable.name for variable in self.variables), both, strict=True))
 
-def with_error(name: str, long_name: str, units: str = "1") -> tuple[Variable, Variable]:
-    """A variable over (width, depth) and its standard error."""
-    error = f"standard error of {name}, jackknife over groups of draws"
-    return Variable(name, PLACE, long_name, units), Variable(f"{name}_standard_error", PLACE, error, units)
+
+def with_errors(meanings: dict[str, str]) -> tuple[Variable, ...]:
+    """Variables over (width, depth), each followed by its standard error."""
+    error = "standard error of {}, jackknife over groups of draws"
+    return tuple(
+        variable
+        for name, meaning in meanings.items()
+        for variable in (
+            Variable(name, PLACE, meaning),
+            Variable(f"{name}_standard_error", PLACE, error.format(name)),
+        )
+    )
 
 
-def pairs(*names: str) -> Callable[[Case, np.ndarray, np.ndarray], Result]:
-    """Values and errors of scalars, in the order of their names, as `Measurement.store` gives them."""
-
-    def store(case: Case, values: np.ndarray, errors: np.ndarray) -> Result:
-        result: Result = {}
-        for name, value, error in zip(names, values, errors, strict=True):
-            result |= {name: np.asarray(value), f"{name}_standard_error": np.asarray(error)}
-        return result
-
-    return store
+def predictions(meanings: dict[str, str]) -> tuple[Variable, ...]:
+    """What theory says of each of them."""
+    return tuple(
+        Variable(f"{n}_predicted", PLACE, f"{meaning}, predicted") for n, meaning in meanings.items()
+    )
 
 
 def mean_of_chunks(sample: Callable[[int], np.ndarray], draws: int, numbers_per_draw: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from widesweep.workers.networks.layers import Layer
-from widesweep.workers.random_networks.measurement import Case, Measurement, Prediction, pairs, with_error
+from widesweep.workers.random_networks.measurement import Case, Measurement, with_errors
 
 PRODUCTS = 40.0  # Lanczos steps, about
 PRODUCT_FLOPS_PER_S = 4e9  # matrix-vector products run at the memory's speed
@@ -61,11 +61,6 @@ def summary(case: Case) -> Callable[[np.ndarray], np.ndarray]:
     return ratios
 
 
-def predict(case: Case) -> dict[str, Prediction]:
-    """Theory gives the order in L/n and no constant: nothing is predicted."""
-    return {}
-
-
 def draw_s(case: Case) -> float:
     """Lanczos: forward, backward and their derivatives at every step."""
     weights = case.network.parameters(case.width, case.depth, 1)
@@ -75,18 +70,11 @@ def draw_s(case: Case) -> float:
 _NORM = "mean operator norm of the Hessian of f in all parameters, at an input of unit norm"
 _RATIO = "E‖H‖² E[f²] / E[Θ(x, x)]²: squared operator norm, in units that f and its parameters set"
 _TURN = "E‖H∇f‖² E[f²] / E[Θ(x, x)]³: squared relative change of the gradient in a step that undoes f"
-MEASUREMENT = Measurement(
-    variables=(
-        *with_error("hessian_norm", _NORM),
-        *with_error("hessian_ratio", _RATIO),
-        *with_error("hessian_gradient", _TURN),
-    ),
-    predicted=(),
+MEASUREMENT = Measurement(  # nothing is predicted: theory gives the order in L/n and no constant
+    variables=with_errors({"hessian_norm": _NORM, "hessian_ratio": _RATIO, "hessian_gradient": _TURN}),
     statistics=lambda settings: 5,
     means=means,
     summary=summary,
-    store=pairs("hessian_norm", "hessian_ratio", "hessian_gradient"),
-    predict=predict,
     draw_s=draw_s,
     part_draws=lambda case: 256,
     draws=lambda settings: settings.networks,

@@ -11,16 +11,14 @@ from widesweep.workers.random_networks import backward, conditional_variance
 from widesweep.workers.random_networks.measurement import (
     EXACT,
     NONE,
-    PLACE,
     Case,
     Measurement,
     Prediction,
     mean_of_chunks,
-    pairs,
-    with_error,
+    predictions,
+    with_errors,
 )
 from widesweep.workers.random_networks.speed import FEW_DRAWS, neuron_s
-from widesweep.workers.variable import Variable
 
 
 def means(case: Case, draws: int, random: np.random.Generator) -> np.ndarray:
@@ -94,25 +92,20 @@ def draw_s(case: Case) -> float:
     return case.depth * case.width * (2.0 * neuron_s(case.network) + 30e-9)
 
 
-_MEAN, _VARIANCE = "E‖∂z/∂x‖² at an input of unit norm", "Var‖∂z/∂x‖² / E[‖∂z/∂x‖²]²"
-_EXCESS = "(1 + Var‖∂z/∂x‖² / E[‖∂z/∂x‖²]²) / (1 + 2/inputs) − 1: what layers after the first add"
+_MEANINGS = {
+    "input_gradient_mean": "E‖∂z/∂x‖² at an input of unit norm",
+    "input_gradient_variance": "Var‖∂z/∂x‖² / E[‖∂z/∂x‖²]²",
+    "input_gradient_excess": (
+        "(1 + Var‖∂z/∂x‖² / E[‖∂z/∂x‖²]²) / (1 + 2/inputs) − 1: what layers after the first add"
+    ),
+}
 MEASUREMENT = Measurement(
-    variables=(
-        *with_error("input_gradient_mean", _MEAN),
-        *with_error("input_gradient_variance", _VARIANCE),
-        *with_error("input_gradient_excess", _EXCESS),
-    ),
-    predicted=(
-        Variable("input_gradient_mean_predicted", PLACE, f"{_MEAN}, predicted"),
-        Variable("input_gradient_variance_predicted", PLACE, f"{_VARIANCE}, predicted"),
-        Variable("input_gradient_excess_predicted", PLACE, f"{_EXCESS}, predicted"),
-    ),
-    statistics=lambda settings: 2,
+    variables=with_errors(_MEANINGS),
+    predicted=predictions(_MEANINGS),
     means=means,
     summary=summary,
-    store=pairs("input_gradient_mean", "input_gradient_variance", "input_gradient_excess"),
     predict=predict,
     draw_s=draw_s,
     part_draws=lambda case: conditional_variance.part_draws(case) if case.scale_invariant else FEW_DRAWS,
     needs_points=True,
-)  # fmt: skip
+)

@@ -20,7 +20,7 @@ from widesweep.workers.random_networks.measurement import (
     Result,
     mean_of_chunks,
 )
-from widesweep.workers.random_networks.speed import FEW_DRAWS, neuron_s
+from widesweep.workers.random_networks.speed import neuron_s
 from widesweep.workers.variable import Variable
 
 if TYPE_CHECKING:
@@ -123,6 +123,5 @@ MEASUREMENT = Measurement(
     store=store,
     predict=predict,
     draw_s=lambda case: case.depth * case.width * len(case.settings.points) * (neuron_s(case.network) + 5e-9),
-    part_draws=lambda case: FEW_DRAWS,
     needs_points=True,
 )

@@ -19,10 +19,9 @@ from widesweep.workers.random_networks.measurement import (
     Measurement,
     Prediction,
     mean_of_chunks,
-    pairs,
-    with_error,
+    with_errors,
 )
-from widesweep.workers.random_networks.speed import FEW_DRAWS, neuron_s
+from widesweep.workers.random_networks.speed import neuron_s
 from widesweep.workers.variable import Variable
 
 
@@ -88,18 +87,15 @@ def predict(case: Case) -> dict[str, Prediction]:
 _KERNEL = "K^(L)(x, x) = E[z²] of an output at an input of unit norm, 1/√m scaling"
 _DERIVATIVE = "∂∂'K^(L) = E[(∂_u z)²], u a unit vector orthogonal to x"
 MEASUREMENT = Measurement(
-    variables=(*with_error("kernel_mean", _KERNEL), *with_error("kernel_derivative_mean", _DERIVATIVE)),
+    variables=with_errors({"kernel_mean": _KERNEL, "kernel_derivative_mean": _DERIVATIVE}),
     predicted=(
         Variable("kernel_predicted", PLACE, f"{_KERNEL}: the infinite-width recursion"),
         Variable("kernel_mean_predicted", PLACE, f"{_KERNEL}: the recursion with the mean's 1/m correction"),
         Variable("kernel_derivative_predicted", PLACE, f"{_DERIVATIVE}: the infinite-width recursion"),
         Variable("kernel_derivative_mean_predicted", PLACE, f"{_DERIVATIVE}: the same with a 1/m correction"),
     ),
-    statistics=lambda settings: 2,
     means=means,
     summary=summary,
-    store=pairs("kernel_mean", "kernel_derivative_mean"),
     predict=predict,
     draw_s=lambda case: case.depth * case.width * (2.0 * neuron_s(case.network) + 15e-9),
-    part_draws=lambda case: FEW_DRAWS,
 )

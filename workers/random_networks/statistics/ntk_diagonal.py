@@ -14,16 +14,14 @@ from widesweep.workers.random_networks.measurement import (
     EXACT,
     LIMIT,
     NONE,
-    PLACE,
     Case,
     Measurement,
     Prediction,
     mean_of_chunks,
-    pairs,
-    with_error,
+    predictions,
+    with_errors,
 )
-from widesweep.workers.random_networks.speed import FEW_DRAWS, neuron_s
-from widesweep.workers.variable import Variable
+from widesweep.workers.random_networks.speed import neuron_s
 
 
 def limit(case: Case) -> float:
@@ -73,19 +71,15 @@ def predict(case: Case) -> dict[str, Prediction]:
     }
 
 
-_MEAN = "E[Θ(x, x)] of f over what trains, at an input of unit norm"
-_VARIANCE = "Var Θ(x, x) / E[Θ(x, x)]²"
+_MEANINGS = {
+    "ntk_mean": "E[Θ(x, x)] of f over what trains, at an input of unit norm",
+    "ntk_variance": "Var Θ(x, x) / E[Θ(x, x)]²",
+}
 MEASUREMENT = Measurement(
-    variables=(*with_error("ntk_mean", _MEAN), *with_error("ntk_variance", _VARIANCE)),
-    predicted=(
-        Variable("ntk_mean_predicted", PLACE, f"{_MEAN}, predicted"),
-        Variable("ntk_variance_predicted", PLACE, f"{_VARIANCE}, predicted"),
-    ),
-    statistics=lambda settings: 2,
+    variables=with_errors(_MEANINGS),
+    predicted=predictions(_MEANINGS),
     means=means,
     summary=summary,
-    store=pairs("ntk_mean", "ntk_variance"),
     predict=predict,
     draw_s=lambda case: case.depth * case.width * (2.0 * neuron_s(case.network) + 30e-9),
-    part_draws=lambda case: FEW_DRAWS,
 )

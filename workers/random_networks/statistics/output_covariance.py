@@ -10,15 +10,13 @@ from widesweep.workers.networks.two_layer import TwoLayer, symmetric_moments
 from widesweep.workers.random_networks import conditional_variance
 from widesweep.workers.random_networks.measurement import (
     EXACT,
-    PLACE,
     Case,
     Measurement,
     Prediction,
     mean_of_chunks,
-    pairs,
-    with_error,
+    predictions,
+    with_errors,
 )
-from widesweep.workers.variable import Variable
 
 
 def means(case: Case, draws: int, random: np.random.Generator) -> np.ndarray:
@@ -53,12 +51,10 @@ def predict(case: Case) -> dict[str, Prediction]:
 
 _MEANING = "Cov(z_1², z_2²) / K² of two outputs of one network at initialisation, K their variance"
 MEASUREMENT = Measurement(
-    variables=with_error("output_covariance", _MEANING),
-    predicted=(Variable("output_covariance_predicted", PLACE, f"{_MEANING}, predicted"),),
-    statistics=lambda settings: 2,
+    variables=with_errors({"output_covariance": _MEANING}),
+    predicted=predictions({"output_covariance": _MEANING}),
     means=means,
     summary=summary,
-    store=pairs("output_covariance"),
     predict=predict,
     draw_s=conditional_variance.draw_s,
     part_draws=conditional_variance.part_draws,

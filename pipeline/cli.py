@@ -263,13 +263,13 @@ def analyze(
 
     store = expanded(store)
     _check_store(store)
+    refused: analysis.NotWritable | None = None
     with _damage_told(store), _own_laws(law) as laws:
         found = analysis.examine(store, scheduler, laws)
-    refused: analysis.NotWritable | None = None
-    try:
-        analysis.write(store, found)
-    except analysis.NotWritable as error:
-        refused = error
+        try:
+            analysis.write(store, found)
+        except analysis.NotWritable as error:
+            refused = error
     content = found.as_json() | {"stored": refused is None}
     print_json(content) if json else print(analysis.table(content["laws"]))
     if refused is not None:

@@ -34,11 +34,12 @@ REASONS = {  # why a value may be none
     "rate_predicted": "λ_min is 0 to rounding, noise ends the decay, or η means another flow at each width",
     "steps_predicted": "training never gets there, or η means another flow at each width",
     "condition_number": "λ_min is 0 to rounding",
-    "width_required": "Du's λ0 is 0 to rounding, or float64 does not hold the width",
+    "width_required": "not of Du's networks, his λ0 is 0 to rounding, or float64 does not hold it",
     "fourth_cumulant": "no law is known for this kind of network, or float64 does not hold its value",
 }
 NO_VALUE = "no law is known here, or float64 does not hold its value"
 COLUMNS = {"steps_predicted": "steps", "width_required": "Du's width", "fourth_cumulant": "κ4/K²"}
+DU_KINDS = ("two_layer", "fully_connected")  # residual networks have a theorem of their own
 SYMBOLS = {"output_scale": "α", "corrupted_fraction": "corrupted"}
 
 
@@ -98,7 +99,7 @@ def outlook(config: SweepConfig, data: Data | None, prediction: Prediction) -> d
     - `steps_predicted`: by depth and learning rate, steps until an infinitely wide network's residual, from
       r(0) = −y, has fallen to 1e-6 of that; None: never.
     - `width_required`: by depth, the width that Du et al.'s theorem asks for with δ = 0.1 and its hidden
-      constants taken as 1, with all layers in Du's scaling.
+      constants taken as 1, with all layers in Du's scaling; None for networks that it is not about.
     - `depth_over_width` and `fourth_cumulant`: L/m and κ4/K² of an output at initialisation, by width, depth.
 
     Args:
@@ -126,7 +127,9 @@ def outlook(config: SweepConfig, data: Data | None, prediction: Prediction) -> d
 
 
 def _required(config: SweepConfig, data: Data, depth: int) -> float | None:
-    """Du's width of one depth; None where his λ0 cannot be told from 0."""
+    """Du's width of one depth; None where his λ0 is 0 to rounding, or his theorem is of other networks."""
+    if config.network.kind not in DU_KINDS or config.network.trains == "last":
+        return None
     gram, activation, samples = data.x @ data.x.T, config.network.activation_object(), len(data.y)
     if depth == 1:
         eigenvalues, error = eigenvalues_with_error(two_layer.hidden_weights_kernel(gram, activation))
@@ -156,7 +159,7 @@ def text(config: SweepConfig, found: dict[str, Any]) -> str:
         config: the sweep.
         found: the object of `theory --json`.
     """
-    tables = [_depth_table(found), _legend(config)] if "lambda_min" in found else []
+    tables = [_depth_table(found), _legend(config, found)] if "lambda_min" in found else []
     why = [f"{COLUMNS[name]} none: {reason}." for name, reason in _reasons(found) if name in COLUMNS]
     return "\n\n".join([*tables, _width_table(config, found), *(["\n".join(why)] if why else [])])
 
@@ -166,16 +169,22 @@ def _reasons(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
     return reasons.items()
 
 
-def _legend(config: SweepConfig) -> str:
+def _legend(config: SweepConfig, found: dict[str, Any]) -> str:
     widest = max(config.grid.width)
-    lines = [
-        f"Du's width: what the theorem asks for (δ = {FAILURE:g}, its hidden constants taken as 1); "
-        f"this grid's largest is {widest}."
-    ]
+    lines = []
+    if _has_du(found):
+        lines.append(
+            f"Du's width: what the theorem asks for (δ = {FAILURE:g}, its hidden constants taken as 1); "
+            f"this grid's largest is {widest}."
+        )
     if (scale := config.network.kernel_scale(widest, config.grid.depth[0])) != 1.0:
         grows = "width" if scale > 1.0 else "1/width"
         lines.append(f"λ and the critical η are per unit of the kernel's scale, which is {grows} here.")
     return "\n".join(lines)
+
+
+def _has_du(found: dict[str, Any]) -> bool:
+    return any(width is not None for width in found["width_required"].values())
 
 
 def _depth_table(found: dict[str, Any]) -> str:
@@ -192,6 +201,8 @@ def _depth_table(found: dict[str, Any]) -> str:
     ]
     rates = _of_depth(found, axis, "steps_predicted", next(iter(found["lambda_min"])), variants[0])
     header += [f"steps to 1e-6, η = {rate}" for rate in rates] + ["Du's width"]
+    if not _has_du(found):
+        header, rows = header[:-1], [row[:-1] for row in rows]
     return _aligned([header, *rows])
 
 

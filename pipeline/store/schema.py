@@ -194,7 +194,8 @@ def _theory(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -
                 attributes = {**variable.attributes, "approximation": prediction.kinds[variable.name]}
                 variable = Variable(variable.name, variable.dims, variable.long_name, attributes=attributes)
             arrays.append(_written(variable, prediction.values[variable.name]))
-    return Group(_coordinates(arrays, values) + arrays)
+    attributes = {"inputs": plan.size.inputs} if plan.config.data is not None else {}
+    return Group(_coordinates(arrays, values) + arrays, attributes)
 
 
 def _run(plan: Plan) -> Group:

@@ -15,7 +15,7 @@ from widesweep.pipeline.predict import tables
 
 TEXT = """
 name: outlook
-network: {kind: fully_connected, activation: ACTIVATION, weight_variance: 2.0}
+network: {kind: KIND, activation: ACTIVATION}
 data: {source: sphere, inputs: 4, samples: 7}
 grid: {width: [32, 64], depth: [1, 2], seed: 1, learning_rate: [0.5, 1.0]}
 training: {steps: 5}
@@ -24,10 +24,10 @@ store: never.zarr
 
 
 def found(
-    tmp_path: Path, activation: str
+    tmp_path: Path, activation: str, kind: str = "fully_connected"
 ) -> tuple[configs.SweepConfig, dict, predict.Prediction, np.ndarray]:
     path = tmp_path / "c.yaml"
-    path.write_text(TEXT.replace("ACTIVATION", activation))
+    path.write_text(TEXT.replace("ACTIVATION", activation).replace("KIND", kind))
     sweep = configs.load(path, ())
     data = data_source.load_data(sweep)
     prediction = predict.predict(sweep.config, data)
@@ -62,6 +62,14 @@ def test_the_required_width_is_that_of_the_theorem(tmp_path: Path) -> None:
     assert result["fourth_cumulant"]["64"]["1"] == pytest.approx(15 / 64, rel=EXACT)
     assert result["depth_over_width"]["32"]["2"] == 2 / 32
     assert "this grid's largest is 64" in tables.text(config, result)
+
+
+def test_residual_networks_have_no_width_of_fully_connected_ones(tmp_path: Path) -> None:
+    """The 2^H formula is of fully connected networks: others have neither number nor legend."""
+    config, result, _, _ = found(tmp_path, "relu", "resnet")
+    assert result["width_required"] == {"1": None, "2": None}
+    assert "what the theorem asks for" not in tables.text(config, result)
+    assert "what the theorem asks for" in tables.text(*found(tmp_path, "relu")[:2])
 
 
 def test_a_least_eigenvalue_within_rounding_of_zero_gives_no_rate(tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 import zarr
 
 from widesweep import analysis
+from widesweep.analysis.reading.cell_summary import gather
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution.driver import run
 
@@ -100,3 +103,17 @@ def test_a_model_that_is_linear_is_its_linearisation(
     laws = trained(write_config, tmp_path / "last.zarr", {"parameterization": "ntk", "trains": "last"})
     assert laws["linearization"]["verdict"] == "consistent"
     assert "exact" in laws["linearization"]["note"]
+
+
+def test_a_store_says_how_many_inputs_its_own_data_have(in_process: None, tmp_path: Path) -> None:
+    """The first layer's law needs d: from the store, where the config gives a file alone."""
+    np.savez(tmp_path / "own.npz", x=np.random.default_rng(0).standard_normal((6, 7)), y=np.ones(6))
+    content = {
+        "network": {"kind": "fully_connected"},
+        "data": {"source": "own.npz", "samples": 4},
+        "grid": {"width": [8], "depth": [1], "seed": 2, "learning_rate": [0.5]},
+        "training": {"steps": 4, "records": 3},
+    }
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(content))
+    run(sweep_config.load(tmp_path / "own.yaml", ()), str(tmp_path / "own.zarr"))
+    assert gather(analysis.open_sweep(tmp_path / "own.zarr"), ()).inputs == 7

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from widesweep.theory.activations import ERF, GELU, RELU, TANH, Activation, leaky
-from widesweep.theory.infinite_width.criticality import critical_point, critical_weight_variance
+from widesweep.theory.infinite_width.criticality import (
+    critical_point,
+    critical_weight_variance,
+    preserving_weight_variance,
+)
 from widesweep.theory.infinite_width.kernels import fully_connected_kernels
 
 
@@ -54,3 +58,24 @@ def test_a_function_without_a_critical_point_says_so() -> None:
     square = Activation("square", np.square, lambda z: 2 * z)
     with pytest.raises(ValueError, match="no critical point"):
         critical_point(square)
+
+
+@pytest.mark.parametrize(
+    ("activation", "bias"),
+    [(RELU, 0.0), (leaky(0.5, 1.0), 0.0), (GELU, 0.0), (GELU, 0.1)],
+    ids=["relu", "leaky", "gelu", "gelu with biases"],
+)
+def test_the_preserving_variance_keeps_k_for_forty_layers(activation: Activation, bias: float) -> None:
+    """By iteration in depth; control: 2 % more or less do not."""
+    weight = preserving_weight_variance(activation, bias)
+    for factor in (1.0, 0.98, 1.02):
+        kernels = fully_connected_kernels(
+            [[1.0]], 40, activation, weight_variance=factor * weight, bias_variance=bias
+        )
+        kept = np.allclose(kernels.hidden_nngp, weight + bias, rtol=1e-8)
+        assert kept == (factor == 1.0)
+
+
+def test_a_function_whose_variance_always_falls_starts_at_criticality() -> None:
+    """tanh has no K > 0 that stays: its default is 1/σ'(0)², where K falls like 1/depth."""
+    assert preserving_weight_variance(TANH) == critical_weight_variance(TANH)

@@ -113,3 +113,13 @@ def test_mean_field_is_another_name_of_mup(network: type[FullyConnected] | type[
     assert one == other
     assert one.parameterization == "mup"
     assert network().parameterization == "ntk"
+
+
+def test_the_default_variance_is_resolved_in_the_config() -> None:
+    """What is stored is the number that networks are drawn with; `du` has none of its own."""
+    for activation, variance in (("relu", 2.0), ("tanh", 1.0), ("gelu", 2.155057)):
+        network = FullyConnected(activation=activation)
+        assert network.weight_variance == pytest.approx(variance, rel=1e-6)
+        assert network.variances() == (network.weight_variance, network.weight_variance)
+        assert FullyConnected.model_validate_json(network.model_dump_json()) == network
+    assert FullyConnected(parameterization="du").weight_variance is None

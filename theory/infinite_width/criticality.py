@@ -53,6 +53,50 @@ def critical_weight_variance(activation: Activation) -> float:
     return critical_point(activation).weight_variance
 
 
+def preserving_weight_variance(activation: Activation, bias_variance: float = 0.0) -> float:
+    """C_W at which inputs of unit norm have the same K in every layer: K = C_b + C_W with E[σ(√K g)²] = 1.
+
+    Scale-invariant σ has C_W*, which keeps every K at C_b = 0. So has the class K* = 0, where K falls as
+    slowly as it can, and σ for which no such K exists.
+
+    Args:
+        activation: any σ.
+        bias_variance: C_b ≥ 0.
+
+    Returns:
+        C_W.
+
+    Raises:
+        ValueError: neither a fixed point nor a critical point was found.
+
+    Source: K^(1) = C_b + C_W and K^(l+1) = C_b + C_W E[σ(√K^(l) g)²]; see `critical_point` for C_W*.
+
+    >>> from widesweep.theory.activations import GELU, RELU, TANH
+    >>> [round(preserving_weight_variance(a), 4) for a in (RELU, TANH, GELU)]
+    [2.0, 1.0, 2.1551]
+    """
+    from scipy.optimize import brentq  # slow to import, and needed for half-stable activations alone
+
+    def excess(log_variance: float) -> float:
+        return float(second_moments(activation, np.exp([log_variance]))[0][0]) - 1.0
+
+    ends = np.log(1e-2), np.log(1e2)
+    if _falls_slowly(activation) or excess(ends[0]) * excess(ends[1]) >= 0.0:
+        return critical_weight_variance(activation)
+    weight = float(np.exp(brentq(excess, *ends, xtol=1e-14, rtol=1e-14))) - bias_variance
+    return weight if weight > 0.0 else critical_weight_variance(activation)
+
+
+def _falls_slowly(activation: Activation) -> bool:
+    """Whether it has the default of a class in which K = 0 attracts, or of the scale-invariant one."""
+    if activation.slopes is not None:
+        return True
+    zero = np.zeros(1)
+    slope = float(activation.derivative(zero)[0])
+    odd = abs(float(activation.value(zero)[0])) < 1e-14 and slope != 0.0
+    return odd and _attracts_at_zero(activation, slope)
+
+
 def critical_point(activation: Activation) -> CriticalPoint:
     """(C_W*, C_b*, K*) with K* = C_b + C_W E[σ²], χ∥ = C_W ∂_K E[σ²] = 1 and χ⊥ = C_W E[σ'²] = 1.
 
@@ -78,15 +122,10 @@ def critical_point(activation: Activation) -> CriticalPoint:
     if activation.slopes is not None:
         mean_square = (activation.slopes[0] ** 2 + activation.slopes[1] ** 2) / 2
         return CriticalPoint(1.0 / mean_square, 0.0, float("nan"), "scale-invariant")
-    zero = np.zeros(1)
-    slope = float(activation.derivative(zero)[0])
-    if (
-        abs(float(activation.value(zero)[0])) < 1e-14
-        and slope != 0.0
-        and _attracts_at_zero(activation, slope)
-    ):
-        return CriticalPoint(1.0 / slope**2, 0.0, 0.0, "K* = 0")
-    return _half_stable(activation)
+    if not _falls_slowly(activation):
+        return _half_stable(activation)
+    slope = float(activation.derivative(np.zeros(1))[0])
+    return CriticalPoint(1.0 / slope**2, 0.0, 0.0, "K* = 0")
 
 
 def _attracts_at_zero(activation: Activation, slope: float) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from widesweep.theory.infinite_width.criticality import critical_weight_variance
+from widesweep.theory.infinite_width.criticality import preserving_weight_variance
 from widesweep.theory.infinite_width.du import activation_scale
 from widesweep.theory.infinite_width.duals import dual
 from widesweep.theory.infinite_width.kernels import Kernels, fully_connected_kernels
@@ -31,7 +31,8 @@ class FullyConnected(Network):
 
     Attributes:
         parameterization: where the factors of the width stand, as above.
-        weight_variance: C_W; default: the critical value of the activation, 2 for ReLU.
+        weight_variance: C_W; default: the value that keeps K from layer to layer, 2 for ReLU, or the critical
+            one where none does, 1 for tanh. The resolved config holds the number.
         bias_variance: C_b.
 
     Source: Jacot et al. 2018, arXiv:1806.07572; Du et al. 2019, arXiv:1811.03804; Yang and Hu 2020,
@@ -47,19 +48,22 @@ class FullyConnected(Network):
     bias_variance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
     @model_validator(mode="after")
-    def _du_fixes_its_scales(self) -> Self:
+    def _scales_are_resolved(self) -> Self:
         if self.parameterization == "du" and (self.weight_variance is not None or self.bias_variance):
             raise ValueError(
                 "du fixes its scales by c_σ = 1/E[σ(g)²]; leave weight_variance and bias_variance out"
             )
+        if self.parameterization != "du" and self.weight_variance is None:
+            variance = preserving_weight_variance(self.activation_object(), self.bias_variance)
+            object.__setattr__(self, "weight_variance", variance)
         return self
 
     def variances(self) -> tuple[float, float]:
         """(C_W of the first layer, C_W of the others)."""
         if self.parameterization == "du":
             return 1.0, activation_scale(self.activation_object())
-        variance = self.weight_variance or critical_weight_variance(self.activation_object())
-        return variance, variance
+        assert self.weight_variance is not None
+        return self.weight_variance, self.weight_variance
 
     def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:
         """The network's layers, first to output."""

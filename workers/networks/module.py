@@ -22,7 +22,7 @@ from pydantic import (
 from widesweep.theory.infinite_width.kernels import Kernels
 from widesweep.theory.registry import Registry, last_line
 from widesweep.workers.networks.layers import Layer
-from widesweep.workers.networks.network import OWN, Network
+from widesweep.workers.networks.network import OWN, FirstName, Network
 from widesweep.workers.seeds import generator
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Module(Network):
     kind: Literal["module"] = "module"
     factory: Annotated[str, AfterValidator(_known)]
     options: dict[str, JsonValue] = Field(default_factory=dict)
-    parameterization: Literal["ntk", "standard", "mean_field"] | None = None
+    parameterization: Annotated[Literal["ntk", "standard", "mup"] | None, FirstName] = None
 
     @model_validator(mode="after")
     def _has_its_own(self) -> Self:

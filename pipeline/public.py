@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+NAMED_KINDS = ("activation", "network")
+
+
 class Sweep:
     """A store, finished or under way: its groups as xarray, opened lazily, and its laws.
 
@@ -248,8 +251,9 @@ def register(kind: str, name: str, thing: Any) -> Any:
     Raises:
         InputError: the kind is none, the name is built in, or workers could not import the thing.
     """
-    if kind not in plug_ins.REGISTRIES:
-        raise InputError(f"register {kind}", "it is no kind", f"a kind is {', '.join(plug_ins.REGISTRIES)}")
+    if kind not in NAMED_KINDS:
+        found = "it is no kind of which configs know short names"
+        raise InputError(f"register {kind}", found, f"such a kind is {' or '.join(NAMED_KINDS)}")
     reference = thing if isinstance(thing, str) else _reference(thing)
     try:
         plug_ins.REGISTRIES[kind].register(name, reference)

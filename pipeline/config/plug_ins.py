@@ -22,9 +22,10 @@ from widesweep.pipeline.errors import InputError
 from widesweep.theory.registry import PlugInError, Registry
 from widesweep.workers.networks.custom_activation import ACTIVATIONS
 from widesweep.workers.networks.module import FACTORIES
+from widesweep.workers.optimizers.custom_optimizer import OPTIMIZERS
 
 T = TypeVar("T")
-REGISTRIES: dict[str, Registry[Any]] = {each.kind: each for each in (ACTIVATIONS, FACTORIES)}
+REGISTRIES: dict[str, Registry[Any]] = {each.kind: each for each in (ACTIVATIONS, FACTORIES, OPTIMIZERS)}
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def load(named: Iterable[Named], folder: Path, file: str) -> tuple[PlugIn, ...]:
             with _from(folder, _top(reference)):
                 REGISTRIES[each.kind].get(each.name)
         except (ValueError, PlugInError) as error:
-            wanted = f"it is an {each.kind} in a module of {folder} or of an installed package"
+            wanted = f"it is in a module of {folder} or of an installed package"
             raise InputError(f"{file}, {each.key}", f"'{each.name}': {error}", wanted) from None
         found.append(_described(each, reference, folder))
     return tuple(found)

@@ -18,12 +18,13 @@ from widesweep.pipeline.config.plug_ins import Named, PlugIn
 from widesweep.pipeline.config.region import Requested
 from widesweep.pipeline.config.store_path import expanded
 from widesweep.pipeline.errors import InputError
+from widesweep.theory.registry import last_line
 from widesweep.workers.data import DataConfig
 from widesweep.workers.measurements import MEASUREMENTS
 from widesweep.workers.networks import FullyConnected, Module, NetworkConfig
 from widesweep.workers.networks.module import AVAILABLE
 from widesweep.workers.networks.network import OWN
-from widesweep.workers.optimizers import Training, TrainingConfig
+from widesweep.workers.optimizers import CustomOptimizer, Training, TrainingConfig
 from widesweep.workers.random_networks import STATISTICS, InitializationConfig
 
 NOT_IN_HASH = ("name", "store", "compute")
@@ -66,10 +67,14 @@ class SweepConfig(BaseModel):
     @property
     def named(self) -> list[Named]:
         """Names that may be plug-ins'."""
+        found = []
         if isinstance(self.network, Module):
-            return [Named("network.factory", "network", self.network.factory)]
-        activation = self.network.activation
-        return [Named("network.activation", "activation", activation)] if isinstance(activation, str) else []
+            found.append(Named("network.factory", "network", self.network.factory))
+        elif isinstance(self.network.activation, str):
+            found.append(Named("network.activation", "activation", self.network.activation))
+        if isinstance(self.training, CustomOptimizer):
+            found.append(Named("training.optimizer", "optimizer", self.training.optimizer))
+        return found
 
     @property
     def cells(self) -> int:
@@ -125,7 +130,13 @@ class SweepFile:
             InputError: one cannot be imported or breaks its interface, or has no critical C_W by itself.
         """
         found = plug_ins.load(self.config.named, self.base, self.file)
-        network = self.config.network
+        network, training = self.config.network, self.config.training
+        if isinstance(training, CustomOptimizer):
+            try:
+                _ = training.rule
+            except Exception as error:
+                where, wanted = f"{self.file}, training.options", "they are arguments of the optimiser"
+                raise InputError(where, last_line(error), wanted) from None
         if found and isinstance(network, FullyConnected):
             try:
                 network.variances()

@@ -185,6 +185,27 @@ def test_the_command_trains_it_in_processes_of_its_own(
     assert np.isfinite(measured(url, "loss")).all()
 
 
+def test_an_optimiser_of_ones_own_trains_and_its_options_are_checked(
+    lab: Callable[..., Path], tmp_path: Path, in_process: None
+) -> None:
+    """A class beside the config: its options are part of the sweep, what it does not take is refused."""
+    source = (
+        OWN_TANH + "\nclass Half:\n    arrays = 0\n    def __init__(self, share=0.5):\n"
+        "        self.share = share\n    def update(self, parameter, gradient, state, learning_rate, step):\n"
+        "        parameter -= self.share * learning_rate * gradient\n"
+    )
+    half = {"optimizer": "my_lab:Half", "options": {"share": 0.5}}
+    url = str(tmp_path / "half.zarr")
+    store = run(configs.load(lab(source, training=half)), url)
+    assert {each["kind"] for each in json.loads(store.attributes["plug_ins"])} == {"activation", "optimizer"}
+    run(configs.load(lab(source, training={"optimizer": "gd"}, grid={**GRID, "learning_rate": [0.25]})),
+        str(tmp_path / "gd.zarr"))  # fmt: skip
+    np.testing.assert_allclose(measured(url, "loss"), measured(str(tmp_path / "gd.zarr"), "loss"), rtol=1e-10)
+    for options, told in (({"part": 0.5}, "unexpected keyword"), ({"share": 0.7}, "another sweep")):
+        with pytest.raises(InputError, match=told):
+            run(configs.load(lab(source, training={**half, "options": options})), url)
+
+
 @pytest.mark.slow
 def test_ray_workers_import_what_travels_to_them(lab: Callable[..., Path], tmp_path: Path) -> None:
     """On Ray files come by the runtime environment: workers see a folder that is not there."""

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 import widesweep as ws
 from widesweep.pipeline.cli import app
-from widesweep.pipeline.config import plug_ins
 from widesweep.pipeline.errors import InputError
 from widesweep.theory.registry import PlugInError
 
@@ -159,4 +158,3 @@ def test_a_registered_name_is_one_of_a_config(write_config: Write, tmp_path: Pat
         ws.register("activation", "relu", "torch:relu")
     with pytest.raises(InputError, match="it is no kind"):
         ws.register("activations", "x", "torch:relu")
-    assert set(plug_ins.REGISTRIES) == {"activation", "network"}

@@ -6,12 +6,17 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
+from widesweep.workers.optimizers.adam import Adam, AdamW
+from widesweep.workers.optimizers.custom_optimizer import CustomOptimizer
 from widesweep.workers.optimizers.gd import GradientDescent
 from widesweep.workers.optimizers.gradient_flow import GradientFlow
 from widesweep.workers.optimizers.langevin import Langevin
+from widesweep.workers.optimizers.momentum import Momentum
 from widesweep.workers.optimizers.nesterov import Nesterov
 from widesweep.workers.optimizers.optimizer import Stepper, Training, recorded_steps
 from widesweep.workers.optimizers.sgd import StochasticGradientDescent
+
+OWN = "package.module:Name"
 
 
 def optimizer(section: Any) -> Any:
@@ -23,7 +28,7 @@ def optimizer(section: Any) -> Any:
     found = (
         section.get("optimizer", "gd") if isinstance(section, dict) else getattr(section, "optimizer", "gd")
     )
-    return found if isinstance(found, str) else str(found)
+    return OWN if ":" in str(found) else str(found)
 
 
 TrainingConfig = Annotated[
@@ -31,14 +36,22 @@ TrainingConfig = Annotated[
     | Annotated[StochasticGradientDescent, Tag("sgd")]
     | Annotated[Nesterov, Tag("nesterov")]
     | Annotated[Langevin, Tag("langevin")]
-    | Annotated[GradientFlow, Tag("gradient_flow")],
+    | Annotated[GradientFlow, Tag("gradient_flow")]
+    | Annotated[Momentum, Tag("momentum")]
+    | Annotated[Adam, Tag("adam")]
+    | Annotated[AdamW, Tag("adamw")]
+    | Annotated[CustomOptimizer, Tag(OWN)],
     Discriminator(optimizer),
 ]
 
 __all__ = [
+    "Adam",
+    "AdamW",
+    "CustomOptimizer",
     "GradientDescent",
     "GradientFlow",
     "Langevin",
+    "Momentum",
     "Nesterov",
     "Stepper",
     "StochasticGradientDescent",

@@ -48,7 +48,7 @@ class SyntheticLaw:
 
     def __post_init__(self) -> None:
         shape = (len(self.widths), len(self.depths))
-        self._seeds = np.zeros((*shape, self.rates), dtype=int)
+        self.seeds = np.zeros((*shape, self.rates), dtype=int)
         self.values = np.full((*shape, 0, self.rates), np.nan)
         self.spent = 0.0
         self.add(np.full(shape, self.pilot), np.ones(self.rates, dtype=bool))
@@ -62,15 +62,15 @@ class SyntheticLaw:
     def add(self, added: NDArray[np.int64], rates: NDArray[np.bool_]) -> None:
         """More seeds (width, depth) at some rates; all rates of a seed share most of their noise."""
         self.spent += float((added * self.cost).sum()) * int(rates.sum())
-        after = self._seeds + added[..., None] * rates
+        after = self.seeds + added[..., None] * rates
         longest = int(after.max())
         grown = np.full((*self.values.shape[:2], longest, self.rates), np.nan)
         grown[:, :, : self.values.shape[2]] = self.values
         for w, d in np.argwhere(added > 0):
             for r in np.flatnonzero(rates):
-                new = slice(self._seeds[w, d, r], after[w, d, r])
+                new = slice(self.seeds[w, d, r], after[w, d, r])
                 grown[w, d, new, r] = self._draw(int(w), int(d), int(r), new)
-        self._seeds, self.values = after, grown
+        self.seeds, self.values = after, grown
 
     def _draw(self, w: int, d: int, r: int, seeds: slice) -> Array:
         """Seeds of one pair and rate; what is drawn depends on these alone, whoever asks first."""
@@ -98,7 +98,7 @@ class SyntheticLaw:
             np.asarray(self.widths, dtype=float),
             np.asarray(self.depths, dtype=float),
             np.arange(1.0, self.rates + 1),
-            self._seeds.astype(float),
+            self.seeds.astype(float),
             self.cost,
             np.zeros(shape),
             np.ones(shape, dtype=bool),
@@ -144,7 +144,7 @@ def uniform(sweep: SyntheticLaw, half_width: float) -> Iterator[Snapshot]:
         yield Snapshot(sweep.spent, finding.estimate)
         if finding.estimate.half_width <= half_width:
             return
-        more = max(1, int(sweep._seeds.max()) // 8)
+        more = max(1, int(sweep.seeds.max()) // 8)
         sweep.add(np.full(sweep.cost.shape, more), np.ones(sweep.rates, dtype=bool))
 
 

@@ -207,7 +207,7 @@ def report(sweep: str | Path | Sweep, output: str | Path | None = None, laws: It
     """
     from widesweep.analysis.report import page
 
-    own = _own(laws) or (sweep._own_laws if isinstance(sweep, Sweep) else ())
+    own = _own(laws) or (sweep._own_laws if isinstance(sweep, Sweep) else ())  # noqa: SLF001  (its own room)
     return page.write(_url(sweep), None if output is None else Path(output), laws=own)
 
 

@@ -117,6 +117,37 @@ def test_a_name_is_one_file_of_a_room(room: str) -> None:
     assert not [name for name in names if name.startswith("test_") or name.endswith("_test")]
 
 
+TESTS = [file for folder in ("tests", "benchmarks") for file in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def private_names(text: str) -> set[str]:
+    """Names with one underscore in front that a text imports, replaces or asks for by name.
+
+    Ruff's SLF001 sees those that it reads as attributes.
+    """
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            origin = getattr(node, "module", None) or ""
+            found |= {part for alias in node.names for part in f"{origin}.{alias.name}".split(".")}
+        elif isinstance(node, ast.Call) and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            found |= {str(node.args[1].value)} if called in ("setattr", "getattr", "delattr") else set()
+    return {name for name in found if name.startswith("_") and not name.startswith("__")}
+
+
+@pytest.mark.parametrize("file", TESTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_test_touches_no_private_name(file: Path) -> None:
+    """What a test needs is public, or is reached through what is."""
+    assert not private_names(file.read_text())
+
+
+def test_a_private_name_would_be_seen() -> None:
+    """Negative control: an import, a module's own name, and a name that is replaced."""
+    text = "from a import _b\nfrom a._c import d\nsetattr(a, '_e', 1)\nfrom __future__ import division"
+    assert private_names(text) == {"_b", "_c", "_e"}
+
+
 @pytest.mark.parametrize("folder", sorted({file.parent for file in FILES}), ids=str)
 def test_a_folder_says_what_it_is_for(folder: Path) -> None:
     """Every folder has an `__init__` that begins with a docstring."""

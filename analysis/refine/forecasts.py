@@ -199,7 +199,7 @@ def _iterations(
     theory = np.broadcast_to(np.log(condition), (len(widths), len(depths)))
     places = np.ix_(np.searchsorted(widths, present), np.searchsorted(depths, own))
     measured = x.reshape(len(present), len(own))
-    every = theory + _shift(measured - theory[places], own, depths)
+    every = theory + shift_along_depth(measured - theory[places], own, depths)
     there = np.zeros(every.shape, dtype=bool)
     there[places] = np.isfinite(measured)
     every[places] = np.where(there[places], measured, every[places])
@@ -243,7 +243,7 @@ def _steps(summary: CellSummary) -> float:
     return float(section.get("steps", np.inf)) if isinstance(section, dict) else float("inf")
 
 
-def _shift(shift: Array, own: Array, depths: Array) -> Array:
+def shift_along_depth(shift: Array, own: Array, depths: Array) -> Array:
     """Means over widths at the measured depths, lines in log L between them, level beyond."""
     known = np.isfinite(shift).any(0)
     return np.interp(np.log(depths), np.log(own[known]), np.nanmean(shift[:, known], axis=0))

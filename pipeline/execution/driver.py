@@ -108,7 +108,7 @@ def run(
             regrid.finish(mine.permit)
             sweep = growth.merge(sweep, Store(url), data_hash)
             _prepare(sweep, mine.permit, data, cluster.cores, repair=repair)
-            _run_pending(sweep, mine, data, cluster, gpu_memory, _Either(stop, mine), states)
+            run_pending(sweep, mine, data, cluster, gpu_memory, _Either(stop, mine), states)
     if mine.lost:
         raise PermitLostError(url, "this run may not write to it any more")
     if stop:
@@ -222,7 +222,7 @@ def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores
     store_create.create(url, plan, prediction, _index(data), data_hash, sweep.plug_ins)
 
 
-def _run_pending(
+def run_pending(
     sweep: SweepFile,
     mine: claim.Claim,
     data: Data | None,

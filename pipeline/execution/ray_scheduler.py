@@ -131,7 +131,7 @@ def _start(address: str | None, cores: int, modules: Sequence[str], folder: str 
         options["runtime_env"] = {"py_modules": list(modules)}
     try:
         ray.init(**options)
-        return _describe(local=address is None)
+        return describe(local=address is None)
     except (Exception, SystemExit) as error:  # Ray raises bare exceptions where a part of it does not start
         with contextlib.suppress(Exception):
             ray.shutdown()
@@ -256,7 +256,8 @@ def gpu_memory_bytes() -> int:
         raise InputError("compute.gpu_memory", found, wanted) from None
 
 
-def _describe(*, local: bool) -> Cluster:
+def describe(*, local: bool) -> Cluster:
+    """The cluster that this process is connected to, as its live nodes say."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # untyped library
     largest = max(nodes, key=lambda node: node.get("CPU", 0.0))
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # untyped library

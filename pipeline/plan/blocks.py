@@ -164,7 +164,7 @@ class Plan:
         first, last = self._part(j, self.rates_per_block, len(self.config.grid.learning_rates))
         share = (last - first) / len(self.config.grid.learning_rates)
         seconds = (stop - start) * share * float(self.costs.seed_s[w, d]) + float(self.costs.batch_s[w, d])
-        threads = 1 if self.gpus else self._threads(seconds)
+        threads = 1 if self.gpus else self.threads_of(seconds)
         memory = cost.block_bytes(self.costs, w, d, stop - start, threads)
         block = Block(index, "training", w, d, a, start, stop, first, last, seconds, memory, threads)
         return replace(
@@ -202,7 +202,7 @@ class Plan:
         """Pending block numbers, costliest first, ties in the plan's order."""
         return np.asarray(pending[np.argsort(-self.block_seconds()[pending], kind="stable")])
 
-    def _threads(self, seconds: float) -> int:
+    def threads_of(self, seconds: float) -> int:
         """A core for each of many blocks, several cores for each of few."""
         return min(self.cores, max(1, round(self.cores * seconds / max(self.total_s, 1e-12))))
 
@@ -222,7 +222,7 @@ def make(
         config: the sweep.
         size: of the data.
         cores: cores that the sweep runs on.
-        seeds_per_block: from a store that exists; default: by the rule of `_seeds_per_block`.
+        seeds_per_block: from a store that exists; default: by the rule of `balanced_seeds`.
         rates_per_block: from a store that exists; default: all.
         parts_per_block: from a store that exists; default: by the rule of `sampling.parts_per_block`.
         gpus: GPUs that cells train on; 0: they train on cores.
@@ -231,7 +231,7 @@ def make(
     if gpus:
         costs = gpu_cost.of_training(config, costs, size)
     rates = rates_per_block or max(1, len(config.grid.learning_rates))
-    seeds = seeds_per_block or _seeds_per_block(config, costs, size, cores, gpus)
+    seeds = seeds_per_block or balanced_seeds(config, costs, size, cores, gpus)
     plan = Plan(config, costs, seeds, cores, rates, size, gpus=gpus)
     pairs_s, cores_s = costs.initialization_s, _cells_s(config, costs) / cores
     parts = parts_per_block or draws.parts_per_block(config, pairs_s, cores_s)
@@ -293,7 +293,7 @@ def _training_s(config: SweepConfig, costs: Costs) -> float:
     return float(costs.seed_s.sum()) * len(config.variants) * len(config.grid.seeds)
 
 
-def _seeds_per_block(config: SweepConfig, costs: Costs, size: Dimensions, cores: int, gpus: int) -> int:
+def balanced_seeds(config: SweepConfig, costs: Costs, size: Dimensions, cores: int, gpus: int) -> int:
     """The most seeds that keep all cores or GPUs busy to the end; more where files would be too many."""
     seeds = len(config.grid.seeds)
     if config.training is None or seeds == 0:

@@ -90,7 +90,7 @@ def of_draws(sweep: SweepFile, store: Store) -> DrawPlaces | None:
     draws = _spread(store, widths, depths, store.pair_draws).astype(np.int64)
     unit = max(1, requested.draws // UNITS)
     unit_s = np.array([[sampling.draws_s(wide, int(m), int(d), unit) for d in depths] for m in widths])
-    found = measured_cost.correction(widths, depths, _drawn_blocks(store, widths, depths))
+    found = measured_cost.correction(widths, depths, drawn_blocks(store, widths, depths))
     ratio = depths / widths[:, None]
     there = Candidates(
         widths, depths, np.ones(1), draws[..., None] / unit, found.factor * unit_s, np.zeros(draws.shape),
@@ -157,7 +157,8 @@ def _trained_blocks(store: Store, costs: cost.Costs, widths: np.ndarray, depths:
     return Blocks(place, model_s, core_s[good])
 
 
-def _drawn_blocks(store: Store, widths: np.ndarray, depths: np.ndarray) -> Blocks:
+def drawn_blocks(store: Store, widths: np.ndarray, depths: np.ndarray) -> Blocks:
+    """What the blocks of draws took, and what the model says of the parts that they hold."""
     config, draws, length = store.config, store.pair_draws, store.parts_per_block or 1
     parts, core_s = (each[int(np.prod(store.plan_shape)) :] for each in store.block_costs())
     rows, columns = _places(store, widths, depths)

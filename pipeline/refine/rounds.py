@@ -102,7 +102,7 @@ def _steps(look: Snapshot, mine: list[dict[str, Any]], left_s: float | None) -> 
     if seeds and look.seeds is not None:
         steps += _seed_steps(look, look.seeds, seeds, _spent_on_seeds(mine), own_s)
     if draws and look.draws is not None:
-        steps += _draw_steps(look, look.draws, draws, own_s)
+        steps += draw_steps(look, look.draws, draws, own_s)
     return [step for step in steps if step.allocation.added.any()]
 
 
@@ -123,7 +123,7 @@ def _seed_steps(
     return [] if found is None else [Step(found, laws)]
 
 
-def _draw_steps(
+def draw_steps(
     look: Snapshot, places: DrawPlaces, laws: list[LawForecast], left_s: float | None
 ) -> list[Step]:
     """All draws at once: their spread is known from 64 groups, and a part that is not full is drawn anew."""

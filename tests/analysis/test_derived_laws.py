@@ -53,7 +53,7 @@ def test_the_linearised_network_is_followed_at_the_largest_distance(exponent: fl
 def test_a_linear_model_is_its_linearisation_exactly(dtype: str, rounding: float) -> None:
     """Distances of rounding size have no slope and are consistent; larger ones are judged (control)."""
     training = synthetic.training(SWEEP).assign(linearized_distance=rounding * distance(0.0))
-    config = synthetic._config(SWEEP)["training"]
+    config = synthetic.config(SWEEP)["training"]
     law = found(training, training=config | {"dtype": dtype})["linearization"]
     assert law.verdict == "consistent"
     assert "exact" in law.note

@@ -146,5 +146,5 @@ def test_depths_grow_as_widths_do() -> None:
 def test_a_new_width_has_the_condition_number_of_its_depth() -> None:
     """What measured kernels miss theory by goes on along the depth, in its logs, and is level beyond."""
     shift = np.array([[0.1, np.nan, 0.3], [0.1, np.nan, 0.3]])
-    found = forecasts._shift(shift, np.array([1.0, 3.0, 4.0]), np.array([1.0, 2.0, 4.0, 8.0]))
+    found = forecasts.shift_along_depth(shift, np.array([1.0, 3.0, 4.0]), np.array([1.0, 2.0, 4.0, 8.0]))
     assert np.allclose(found, [0.1, 0.2, 0.3, 0.3])

@@ -86,7 +86,7 @@ def held_gpu() -> None:
 def main() -> None:
     """All sweeps on one cluster."""
     ray.init(address="local", num_cpus=8, num_gpus=2, include_dashboard=False, log_to_driver=False)
-    cluster = ray_scheduler._describe(local=True)
+    cluster = ray_scheduler.describe(local=True)
     ray_scheduler.execute = noted  # type: ignore[attr-defined]
     ray_scheduler.connect = lambda address, cores: contextlib.nullcontext(cluster)  # type: ignore[assignment]
     found: dict[str, Any] = {size: swept(size, gpu_memory=size) for size in ("2GiB", "1GiB")}

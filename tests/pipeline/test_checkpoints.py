@@ -16,7 +16,7 @@ from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.store import checkpoints, objects, stream
 from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import Store
-from widesweep.workers.optimizers import gd
+from widesweep.workers.optimizers import GradientDescent
 
 Write = Callable[..., Path]
 TRAINING = {"steps": 150, "records": 12}
@@ -32,27 +32,32 @@ def dies_after(flushes: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def write(self: Any, *arguments: Any) -> None:
         real(self, *arguments)
-        self._next = 0.0
         seen.append(self)
         if len(seen) == flushes:
             raise Died
 
     monkeypatch.setattr(stream.Stream, "write", write)
+    monkeypatch.setattr(stream.Stream, "due", lambda self: True)
 
 
 def first_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The step at which each batch starts to train, in order."""
     steps: list[int] = []
-    real_init, real_advance = gd._Descent.__init__, gd._Descent.advance
+    real = GradientDescent.stepper
 
-    def advance(self: Any, residual: Any, first: int, last: int) -> None:
-        if not hasattr(self, "told"):
-            steps.append(first)
-            self.told = True
-        real_advance(self, residual, first, last)
+    def stepper(self: GradientDescent, ensemble: Any, start: Any) -> Any:
+        made = real(self, ensemble, start)
+        advance = made.advance
 
-    monkeypatch.setattr(gd._Descent, "__init__", real_init)
-    monkeypatch.setattr(gd._Descent, "advance", advance)
+        def first(residual: Any, step: int, last: int) -> None:
+            steps.append(step)
+            made.advance = advance
+            advance(residual, step, last)
+
+        made.advance = first
+        return made
+
+    monkeypatch.setattr(GradientDescent, "stepper", stepper)
     return steps
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -219,13 +220,10 @@ def short_of_memory(enough: int, execute: Any = worker.execute) -> Any:
 
         from widesweep.workers.training import block_training
 
-        record = block_training._record
-        if block.split < enough:
-            block_training._record = lambda *_, **__: torch.empty(2**60, dtype=torch.uint8)
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            if block.split < enough:
+                patch.setattr(block_training, "Record", lambda *_: torch.empty(2**60, dtype=torch.uint8))
             return execute(sweep, block)
-        finally:
-            block_training._record = record
 
     return hungry
 
@@ -233,11 +231,13 @@ def short_of_memory(enough: int, execute: Any = worker.execute) -> Any:
 @pytest.fixture
 def nodes() -> Iterator[Any]:
     """Makes clusters of raylets of their own, on the machine's address, and takes them away."""
-    from ray._private.services import node_ip_address_from_perspective
     from ray.cluster_utils import Cluster
 
     made: list[Any] = []
-    address = node_ip_address_from_perspective()  # a local sweep's cluster, as in this process, has loopback
+    found = (each for addresses in psutil.net_if_addrs().values() for each in addresses)
+    ours = (each.address for each in found if each.family == socket.AF_INET)
+    # a local sweep's cluster, as in this process, has loopback
+    address = next(each for each in ours if not each.startswith("127."))
 
     def make() -> Any:
         head = {"num_cpus": 0, "include_dashboard": False, "node_ip_address": address}

@@ -68,7 +68,7 @@ def test_a_grown_grid_computes_just_the_new_cells(
 
     Plain xarray finds the values of a store made with the large grid at once, in its order; so do the laws.
     """
-    monkeypatch.setattr(plan, "_seeds_per_block", lambda *_: 2)
+    monkeypatch.setattr(plan, "balanced_seeds", lambda *_: 2)
     path, url = write_config(), tmp_path / "grown.zarr"
     run_to(path, url)
     before, old_cells = set(chunks(url).values()), set(trained)

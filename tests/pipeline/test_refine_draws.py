@@ -161,7 +161,7 @@ def test_blocks_of_draws_are_compared_with_their_own_parts(sweep: tuple[Path, st
     store = Store(url)
     assert store.parts_per_block == 3
     widths, depths = np.array([8.0, 16.0, 32.0]), np.array([1.0, 2.0])
-    blocks = design_space._drawn_blocks(store, widths, depths)
+    blocks = design_space.drawn_blocks(store, widths, depths)
     for pair in range(6):
         width, depth = int(widths[pair // 2]), int(depths[pair % 2])
         model_s = blocks.model_s[(blocks.place == pair) & (blocks.core_s > 0)].sum()

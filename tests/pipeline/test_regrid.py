@@ -29,7 +29,7 @@ GROUPS = ("training", "initialization", "parts", "theory")
 @pytest.fixture
 def finished(write_config: Write, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished sweep in chunks of two seeds."""
-    monkeypatch.setattr(plan, "_seeds_per_block", lambda *_: 2)
+    monkeypatch.setattr(plan, "balanced_seeds", lambda *_: 2)
     run(sweep_config.load(write_config()), str(tmp_path / "small.zarr"))
     return tmp_path / "small.zarr"
 

@@ -89,9 +89,9 @@ def test_block_size_and_threads_change_no_bit(
     path = write_config(grid={"width": [8, 80]})
     run_to(path, tmp_path / "a.zarr")
     if "threads" in change:
-        monkeypatch.setattr(blocks.Plan, "_threads", lambda self, seconds: change["threads"])
+        monkeypatch.setattr(blocks.Plan, "threads_of", lambda self, seconds: change["threads"])
     else:
-        monkeypatch.setattr(blocks, "_seeds_per_block", lambda *_: change["seeds_per_block"])
+        monkeypatch.setattr(blocks, "balanced_seeds", lambda *_: change["seeds_per_block"])
     run_to(path, tmp_path / "b.zarr")
     first, second = (xr.open_datatree(tmp_path / name, engine="zarr") for name in ("a.zarr", "b.zarr"))
     for group in ("training", "initialization"):

@@ -216,7 +216,7 @@ def test_credentials_that_do_not_suffice_are_one_message_before_anything_starts(
 def test_of_many_drivers_on_a_bucket_one_wins(bucket: str) -> None:
     """Six processes race for a store whose driver died elsewhere; conditional puts let one through."""
     url = f"{bucket}/race.zarr"
-    holder = {**vars(claim._myself()), "host": "elsewhere", "heartbeat": 0.0}
+    holder = vars(claim.Holder("elsewhere", 1, 0.0, heartbeat=0.0))
     objects.put(url, {f"{CLAIMS}/000001.json": json.dumps(holder).encode()})
     code = (
         "import sys\nfrom widesweep.pipeline.store import claim\n"

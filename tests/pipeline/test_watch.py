@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -15,6 +16,7 @@ from widesweep.analysis.report import page as reports
 from widesweep.analysis.report.page import REFRESH
 from widesweep.pipeline import cli
 from widesweep.pipeline.execution import watch
+from widesweep.pipeline.store import reader
 
 Feed = Callable[..., list[int]]
 
@@ -44,7 +46,8 @@ def feed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Feed:
         clock = SimpleNamespace(monotonic=itertools.count().__next__, sleep=lambda seconds: None)
         monkeypatch.setattr(watch, "time", clock)
         monkeypatch.setattr(reports, "write", write)
-        monkeypatch.setattr(cli, "_check_store", lambda url: None)
+        there = SimpleNamespace(finished_blocks=lambda: np.ones(1, dtype=bool))
+        monkeypatch.setattr(reader, "Store", lambda url: there)
         return pages
 
     return feed

@@ -26,7 +26,7 @@ class Points:
 
     def jacobian(self, theta: Array, model: Model | None = None) -> Array:
         chosen = model or self.train
-        f = lambda t: chosen.f(chosen._unflat(t))  # noqa: E731
+        f = lambda t: chosen.f(chosen.unflat(t))  # noqa: E731
         jacobian: Tensor = torch.autograd.functional.jacobian(f, torch.from_numpy(theta))
         return jacobian.numpy()
 
@@ -115,5 +115,5 @@ def _layers(
 
 
 def _farthest(points: Points, theta: Array) -> float:
-    moved = points.train._unflat(torch.from_numpy(theta - points.start))
+    moved = points.train.unflat(torch.from_numpy(theta - points.start))
     return max(float(part.norm()) for name, part in moved.items() if name[0] == "w")

@@ -31,22 +31,22 @@ class Model:
         offset = f(start, x) if network.centered else 0.0
         self.f = lambda p: network.output_scale * (f({**p, **fixed}, x) - offset)
 
-    def _unflat(self, theta: Tensor) -> reference.Parameters:
+    def unflat(self, theta: Tensor) -> reference.Parameters:
         parts = torch.split(theta, [self.shapes[name].numel() for name in self.names])
         return {name: part.reshape(self.shapes[name]) for name, part in zip(self.names, parts, strict=True)}
 
     def residual(self, theta: Array) -> Array:
-        return (self.f(self._unflat(torch.from_numpy(theta))) - self.y).numpy()
+        return (self.f(self.unflat(torch.from_numpy(theta))) - self.y).numpy()
 
     def gradient(self, theta: Array, weights: Array | float = 1.0) -> Array:
         flat = torch.from_numpy(theta.copy()).requires_grad_(True)
-        loss = 0.5 * (torch.as_tensor(weights) * (self.f(self._unflat(flat)) - self.y) ** 2).sum()
+        loss = 0.5 * (torch.as_tensor(weights) * (self.f(self.unflat(flat)) - self.y) ** 2).sum()
         (result,) = torch.autograd.grad(loss, flat)
         return result.numpy()
 
     def kernel(self) -> Array:
         jacobian = torch.autograd.functional.jacobian(
-            lambda t: self.f(self._unflat(t)), torch.from_numpy(self.start)
+            lambda t: self.f(self.unflat(t)), torch.from_numpy(self.start)
         )
         return (jacobian @ jacobian.T).numpy()
 

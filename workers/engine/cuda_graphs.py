@@ -38,11 +38,12 @@ class Replay:
         if self._graph is None:
             self._step()  # libraries take their memory at a first call, which no capture may hold
             times -= 1
-            self._graph = self._captured()
+            self._graph = self.capture()
         for _ in range(times):
             self._graph.replay()
 
-    def _captured(self) -> torch.cuda.CUDAGraph:
+    def capture(self) -> torch.cuda.CUDAGraph:
+        """The step as a graph of operations."""
         import torch
 
         graph = torch.cuda.CUDAGraph()

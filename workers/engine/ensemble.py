@@ -332,7 +332,7 @@ class Ensemble:
         other.x = _by_feature(x[None] if x.ndim == 2 else x)
         other.offset = None
         other.input_space_update, other.lowest_moving = None, 0
-        other._allocate()
+        other._allocate()  # noqa: SLF001  (its own class)
         return other
 
     def copied(self) -> Ensemble:

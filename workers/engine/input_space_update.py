@@ -29,7 +29,7 @@ def in_input_space(ensemble: Batch, steps: int) -> Iterator[None]:
     lowest = lowest_trained(ensemble.layers)
     ensemble.lowest_moving = lowest
     if lowest == 0 and steps >= SHORTEST_UPDATE and _is_cheaper(ensemble):
-        ensemble.input_space_update = _begin(ensemble)
+        ensemble.input_space_update = begin(ensemble)
     try:
         yield
     finally:
@@ -44,7 +44,8 @@ def _is_cheaper(ensemble: Batch) -> bool:
     return len(ensemble.x) == 1 and ensemble.x.shape[1] <= layer.fan_in and not layer.branches
 
 
-def _begin(ensemble: Batch) -> InputSpaceUpdate:
+def begin(ensemble: Batch) -> InputSpaceUpdate:
+    """The first layer's product with all inputs, from which an update in input space starts."""
     layer = ensemble.room_for_update
     if layer is None:
         layer = ensemble.room_for_update = _room(ensemble)

@@ -131,7 +131,7 @@ class WidthLaw:
 
     def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where the quantity was not measured or cannot move."""
-        return self.at(summary)._find(summary)
+        return self.at(summary)._find(summary)  # noqa: SLF001  (its own kind)
 
     def _find(self, summary: CellSummary) -> list[LawResult]:
         values = self._values(summary)

@@ -28,7 +28,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append("captured")
         return Recorded(found)
 
-    monkeypatch.setattr(Replay, "_captured", captured)
+    monkeypatch.setattr(Replay, "capture", captured)
     return found
 
 

@@ -75,12 +75,12 @@ def test_a_stretch_ends_where_single_steps_end(network: Network, samples: int, i
 def test_a_wrong_gram_matrix_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: without the bias in s²XXᵀ + t² the stretch ends elsewhere."""
     start = start_of(CASES[0], 4, 9, 2)
-    right, begin = stretched(start), input_space_update._begin
+    right, begin = stretched(start), input_space_update.begin
 
     def without_bias(ensemble: Ensemble) -> input_space_update.InputSpaceUpdate:
         layer = begin(ensemble)
         layer.gram.sub_(ensemble.layers[0].bias_scale ** 2)
         return layer
 
-    monkeypatch.setattr(input_space_update, "_begin", without_bias)
+    monkeypatch.setattr(input_space_update, "begin", without_bias)
     assert difference(stretched(start), right) > 1e-4

@@ -24,6 +24,7 @@ from widesweep.workers.optimizers import (
 from widesweep.workers.training import block_training, checkpoint
 from widesweep.workers.training.block_training import TrainingBlock, run
 
+DEADLINE_S = 240.0
 OPTIMIZERS = [
     GradientDescent(steps=70, records=9),
     GradientDescent(steps=70, records=9, dtype="float32"),
@@ -121,26 +122,24 @@ def test_batches_in_two_threads_leave_their_states_together() -> None:
 
 def test_an_interrupt_flushes_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interrupted caller gets KeyboardInterrupt after a last flush, from which the bits are the same."""
-    import _thread
-
     b = block(FullyConnected(), width=9, training=GradientDescent(steps=3000, records=9))
     calm, kept = run(b, sphere()), Kept(10**9)
-    record, stop, main = block_training._record, block_training.Ledger.stop, threading.main_thread()
+    record, stop, main = block_training.Record, block_training.Ledger.stop, threading.get_ident()
 
     def stopping(ledger: block_training.Ledger, *, flush: bool) -> None:
         stop(ledger, flush=flush)
         end.set()
 
-    def interrupting(*arguments: Any, **options: Any) -> None:
-        record(*arguments, **options)
-        if arguments[-1] == 4 and main.is_alive():
-            _thread.interrupt_main()
-            end.wait(60.0)
+    def interrupting(ensemble: Any, residual: Any, start: Any, step: int, kernel: Any) -> Any:
+        if step == b.steps[4]:
+            signal.pthread_kill(main, signal.SIGINT)
+            end.wait(DEADLINE_S)
+        return record(ensemble, residual, start, step, kernel)
 
     end = threading.Event()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's ignores it
     with monkeypatch.context() as patch:
-        patch.setattr(block_training, "_record", interrupting)
+        patch.setattr(block_training, "Record", interrupting)
         patch.setattr(block_training.Ledger, "stop", stopping)
         with pytest.raises(KeyboardInterrupt):
             run(b, sphere(), kept)
@@ -164,16 +163,21 @@ def test_no_memory_is_one_exception(monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: Any, raised: Exception = raised, **__: Any) -> None:
             raise raised
 
-        monkeypatch.setattr(block_training, "_record", fail)
+        monkeypatch.setattr(block_training, "Record", fail)
         with pytest.raises(wanted):
             run(block(FullyConnected()), sphere())
 
 
 def test_a_state_left_out_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: Nesterov without its movement in the checkpoint ends in other bits."""
-    from widesweep.workers.optimizers import nesterov
+    real = Nesterov.stepper
 
-    monkeypatch.setattr(nesterov._Accelerated, "state", property(lambda self: []))
+    def stepper(self: Nesterov, ensemble: Any, start: Any) -> Any:
+        made = real(self, ensemble, start)
+        made.__class__ = type("Forgetful", (type(made),), {"state": property(lambda self: [])})
+        return made
+
+    monkeypatch.setattr(Nesterov, "stepper", stepper)
     b = block(FullyConnected(), width=9, training=Nesterov(steps=70, records=9))
     with pytest.raises(AssertionError):
         checked_from_every_flush(b, sphere())

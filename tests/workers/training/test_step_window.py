@@ -12,8 +12,7 @@ from tests.workers.training.test_checkpoint import assert_same, checked_from_eve
 from widesweep.workers.measurements import MADE_OF_THE_KERNEL, MEASUREMENTS, needs
 from widesweep.workers.networks import FullyConnected, TwoLayer
 from widesweep.workers.optimizers import GradientDescent
-from widesweep.workers.optimizers.gd import _Descent
-from widesweep.workers.training import step_window
+from widesweep.workers.training import block_training, step_window
 from widesweep.workers.training.block_training import run
 from widesweep.workers.variable import DIVERGED
 
@@ -25,13 +24,20 @@ RATES = (0.1, 1.2, 5.0)  # the last two leave the batch within some steps
 def steps_at_once(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of steps that each group of sync steps took."""
     taken: list[int] = []
-    advance = _Descent.advance_recording
+    stepper = GradientDescent.stepper
 
-    def counted(self: _Descent, steps: int, *, kernels: bool) -> Any:
-        taken.append(steps)
-        return advance(self, steps, kernels=kernels)
+    def counting(self: GradientDescent, ensemble: Any, start: Any) -> Any:
+        made = stepper(self, ensemble, start)
+        advance = made.advance_recording
 
-    monkeypatch.setattr(_Descent, "advance_recording", counted)
+        def counted(steps: int, *, kernels: bool) -> Any:
+            taken.append(steps)
+            return advance(steps, kernels=kernels)
+
+        made.advance_recording = counted
+        return made
+
+    monkeypatch.setattr(GradientDescent, "stepper", counting)
     return taken
 
 
@@ -49,7 +55,7 @@ def test_they_have_the_bits_of_single_sync_steps(
     b, data = recorded_at_every_step(measure), sphere()
     together = run(b, data)
     assert steps_at_once == [32, 13]
-    monkeypatch.setattr(_Descent, "records_kernels", False)
+    monkeypatch.setattr(block_training, "group_size", lambda *_: 0)
     alone = run(b, data)
     assert steps_at_once == [32, 13]
     assert_same(together, alone)
@@ -68,7 +74,7 @@ def test_a_cell_that_reaches_the_floor_repeats_its_record_there(monkeypatch: pyt
     still = int(np.argmax(loss == loss[-1]))
     assert 1 < still % 32 < 31
     assert still < 150
-    monkeypatch.setattr(_Descent, "records_kernels", False)
+    monkeypatch.setattr(block_training, "group_size", lambda *_: 0)
     assert_same(together, run(b, data))
 
 

@@ -34,7 +34,7 @@ TALL, FLAT = (6, 2) if VECTOR_BYTES == 32 else (12, 2)  # the same where there a
 AHEAD = 48  # steps of k after which a column of a comes from the last cache
 
 
-class _Tile:
+class Tile:
     """One function of a module: a number of rows by a number of whole vectors, or the first lanes of one."""
 
     def __init__(self, module: Any, number: Any, size: int, rows: int, vectors: int) -> None:
@@ -210,7 +210,7 @@ def _tile(
             block = build.append_basic_block(f"tile_{r}_{v}")
             cases.add_case(INDEX(r * (VECTORS + 1) + v), block)
             build.position_at_end(block)
-            build.call(_Tile(build.module, kind, number.bitwidth // 8, r, v).function, rest)
+            build.call(Tile(build.module, kind, number.bitwidth // 8, r, v).function, rest)
             build.branch(after)
         build.position_at_end(after)
         return context.get_dummy_value()

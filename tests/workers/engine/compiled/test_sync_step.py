@@ -20,8 +20,7 @@ from widesweep.workers.engine.tangent_kernels import tangent_kernel
 from widesweep.workers.measurements import MADE_AT_A_SYNC_STEP, MEASUREMENTS, needs
 from widesweep.workers.measurements.record import Record
 from widesweep.workers.networks import FullyConnected
-from widesweep.workers.optimizers import GradientDescent
-from widesweep.workers.optimizers.gd import _Descent
+from widesweep.workers.optimizers import GradientDescent, Stepper
 from widesweep.workers.training.block_training import run
 
 
@@ -151,7 +150,15 @@ def test_a_step_before_the_kernel_changes_no_number(monkeypatch: pytest.MonkeyPa
     training = GradientDescent(steps=6, records=7, measure=tuple(MEASUREMENTS))
     b, data = block(FullyConnected(weight_variance=2.0), training=training), sphere(test_samples=3)
     early, requested = run(b, data), []
-    monkeypatch.setattr(_Descent, "keeps_step_arrays", property(lambda _: requested.append(1)))
+    stepper = GradientDescent.stepper
+
+    def without_step_arrays(self: GradientDescent, ensemble: Ensemble, start: InitialState) -> Stepper:
+        made = stepper(self, ensemble, start)
+        keeps = property(lambda _: requested.append(1))
+        made.__class__ = type("Late", (type(made),), {"keeps_step_arrays": keeps})
+        return made
+
+    monkeypatch.setattr(GradientDescent, "stepper", without_step_arrays)
     late = run(b, data)
     assert requested
     for name in early.data_vars:

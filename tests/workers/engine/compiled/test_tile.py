@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
-from widesweep.workers.engine.compiled.tile import FLAT, ROWS, TALL, VECTORS, _Tile
+from widesweep.workers.engine.compiled.tile import FLAT, ROWS, TALL, VECTORS, Tile
 
 DOUBLE, SINGLE = (ir.DoubleType(), 8), (ir.FloatType(), 4)
 ON_THE_STACK = re.compile(r"\(%r[sb]p\).*%[xyz]mm|%[xyz]mm.*\(%r[sb]p\)")
@@ -20,7 +20,7 @@ def loop_of(number: tuple[ir.Type, int], rows: int, vectors: int) -> list[str]:
     """The instructions of a tile's loop over k, as Numba compiles it."""
     library = cpu_target.target_context.codegen().create_library("tile")
     module = library.create_ir_module("tile")
-    _Tile(module, *number, rows, vectors).function.linkage = "external"
+    Tile(module, *number, rows, vectors).function.linkage = "external"
     with global_compiler_lock:
         library.add_ir_module(module)
         library.finalize()

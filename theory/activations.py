@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import scipy
 
 from widesweep.theory.arrays import Array
+from widesweep.theory.registry import nearest
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,6 @@ def get(name: str) -> Activation:
     """
     if name in NAMED:
         return NAMED[name]
-    near = difflib.get_close_matches(name, NAMED, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, NAMED)
+    hint = f" Did you mean {near!r}?" if near else ""
     raise ValueError(f"activation {name!r} is not known; known are {', '.join(NAMED)}.{hint}")

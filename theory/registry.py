@@ -19,6 +19,17 @@ T = TypeVar("T")
 REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that a user most likely meant, whatever its letters' case; None: none is near.
+
+    >>> nearest("ReLU", ["linear", "relu"]), nearest("rleu", ["linear", "relu"]), nearest("x", ["relu"])
+    ('relu', 'relu', None)
+    """
+    lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=cutoff)
+    return lower[near[0]] if near else None
+
+
 class PlugInError(Exception):
     """A plug-in cannot be imported, or is not what its kind asks for: the reason, and where it arose."""
 
@@ -75,9 +86,9 @@ class Registry(Generic[T]):
             return
         listed = [*self._built_in, *self._own, *self._entry_points()]
         if name not in listed:
-            near = difflib.get_close_matches(name, listed, n=1)
+            near = nearest(name, listed)
             others = f"it is one of {', '.join(listed)}, or package.module:Name"
-            raise ValueError(f"'{name}' is not known; {f'the nearest is {near[0]!r}' if near else others}")
+            raise ValueError(f"'{name}' is not known; {f'the nearest is {near!r}' if near else others}")
 
     def reference(self, name: str) -> str | None:
         """Where a name's thing is imported from, as `package.module:Name`; None: it is here already.

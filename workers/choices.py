@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic_core import PydanticCustomError
+
+from widesweep.theory.registry import nearest
+
+
+def listed(value: Any) -> Any:
+    """A single value as a list of one; anything else as it is. For a `BeforeValidator` of lists in a config.
+
+    >>> listed(64), listed([8, 16]), listed(None)
+    ((64,), (8, 16), None)
+    """
+    if isinstance(value, list):
+        return tuple(value)
+    return (value,) if isinstance(value, str | int | float) else value
 
 
 def ascending(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -35,12 +47,12 @@ def chosen(names: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
     >>> chosen(["drift", "loss"], ["loss", "kernel", "drift"])
     ('loss', 'drift')
     """
-    listed = tuple(known)
+    every = tuple(known)
     for name in names:
-        if name not in listed:
-            near = difflib.get_close_matches(name, listed, n=1, cutoff=0.5)
-            wanted = f"the nearest is '{near[0]}'" if near else f"they are {', '.join(listed)}"
+        if name not in every:
+            near = nearest(name, every, cutoff=0.5)
+            wanted = f"the nearest is '{near}'" if near else f"they are {', '.join(every)}"
             raise ValueError(f"'{name}' is not a measurement; {wanted}")
     if not names:
-        raise ValueError(f"nothing is measured; name some of {', '.join(listed)}")
-    return tuple(name for name in listed if name in names)
+        raise ValueError(f"nothing is measured; name some of {', '.join(every)}")
+    return tuple(name for name in every if name in names)

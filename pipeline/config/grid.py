@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.functional_validators import AfterValidator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 
-from widesweep.workers.choices import ascending
+from widesweep.workers.choices import ascending, listed
 
 MAXIMUM_SIZE = 2**31 - 1
 MAXIMUM_DEPTH = 10_000  # theory goes through the layers one by one
@@ -17,12 +17,16 @@ Size = Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)]
 SeedNumber = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
 LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Depth = Annotated[int, Field(ge=1, le=MAXIMUM_DEPTH, strict=True)]
-Sizes = Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(ascending)]
-Depths = Annotated[tuple[Depth, ...], Field(min_length=1), AfterValidator(ascending)]
+Sizes = Annotated[tuple[Size, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(ascending)]
+Depths = Annotated[tuple[Depth, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(ascending)]
 Seeds = Annotated[tuple[SeedNumber, ...], Field(min_length=1), AfterValidator(ascending)]
-LearningRates = Annotated[tuple[LearningRate, ...], Field(min_length=1), AfterValidator(ascending)]
+LearningRates = Annotated[
+    tuple[LearningRate, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(ascending)
+]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
-Fractions = Annotated[tuple[Fraction, ...], Field(min_length=1), AfterValidator(ascending)]
+Fractions = Annotated[
+    tuple[Fraction, ...], Field(min_length=1), BeforeValidator(listed), AfterValidator(ascending)
+]
 
 
 class GridConfig(BaseModel):

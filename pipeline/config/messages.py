@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from typing import Any
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from widesweep.pipeline.config.yaml_text import describe
 from widesweep.pipeline.errors import CollectedInputError, InputError
+from widesweep.theory.registry import nearest
 
 _WANTED = {
     "int_type": "it must be an integer",
@@ -126,7 +126,7 @@ def _wanted(item: dict[str, Any]) -> str:
     if kind in _WANTED:
         return _WANTED[kind]
     if kind == "literal_error":
-        return f"it must be {context['expected']}"
+        return f"it must be {context['expected']}" + _hint(item.get("input"), str(context["expected"]))
     limits = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below"}
     limits["less_than_equal"] = "at most"
     if kind in limits:
@@ -142,23 +142,42 @@ def _tag(item: dict[str, Any]) -> str:
 
 def _unknown_kind(where: str, item: dict[str, Any]) -> InputError:
     context = item.get("ctx", {})
-    wanted = f"it is one of {context['expected_tags']}" if "expected_tags" in context else "name its kind"
+    tags = str(context.get("expected_tags", ""))
+    wanted = f"it is one of {tags}{_hint(context.get('tag'), tags)}" if tags else "name its kind"
     found = f"'{context['tag']}' is not known" if "tag" in context else "it is missing"
     return InputError(where, found, wanted)
+
+
+def _hint(value: Any, expected: str) -> str:
+    """The nearest of the words that pydantic quotes: 'a', 'b' or 'c'."""
+    near = nearest(value, re.findall(r"'([^']*)'", expected)) if isinstance(value, str) else None
+    return f"; the nearest is '{near}'" if near else ""
 
 
 def _unknown_key(where: str, parts: list[Any], schema: dict[str, Any]) -> InputError:
     """Names the nearest valid key: beside the unknown one if one is near, else anywhere in the config."""
     key = str(parts[-1])
     beside = sorted(_properties(schema, parts[:-1]))
-    near = difflib.get_close_matches(key, beside, n=1, cutoff=0.6)
-    if near:
-        return InputError(where, f"'{key}' is not a key here", f"the nearest key is '{near[0]}'")
+    if key in beside:
+        return InputError(
+            where, f"'{key}' is not a key of this kind", f"it is one of {_owners(key, parts, schema)}"
+        )
+    if near := nearest(key, beside):
+        return InputError(where, f"'{key}' is not a key here", f"the nearest key is '{near}'")
     anywhere = {path.rpartition(".")[2]: path for path in _all_paths(schema)}
-    far = difflib.get_close_matches(key, sorted(anywhere), n=1, cutoff=0.75)
-    if far:
-        return InputError(where, f"'{key}' is not a key here", f"the nearest key is '{anywhere[far[0]]}'")
+    if far := nearest(key, sorted(anywhere), cutoff=0.75):
+        return InputError(where, f"'{key}' is not a key here", f"the nearest key is '{anywhere[far]}'")
     return InputError(where, f"'{key}' is not a key here", f"the keys here are {', '.join(beside)}")
+
+
+def _owners(key: str, parts: list[Any], schema: dict[str, Any]) -> str:
+    """The kinds of a union that have a key: "optimizer sgd or langevin"."""
+    names: dict[str, list[str]] = {}
+    for node in _nodes(schema, parts[:-1]):
+        properties = node.get("properties", {})
+        for tag in [name for name, entry in properties.items() if "const" in entry and key in properties]:
+            names.setdefault(tag, []).append(str(properties[tag]["const"]))
+    return " or ".join(f"{tag} {' or '.join(kinds)}" for tag, kinds in names.items()) or "others"
 
 
 def _all_paths(schema: dict[str, Any]) -> list[str]:
@@ -174,6 +193,11 @@ def _words(parts: list[Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 def _properties(schema: dict[str, Any], parts: list[Any]) -> dict[str, dict[str, Any]]:
     """Keys valid under a path, over all members of a union."""
+    return {key: entry for node in _nodes(schema, parts) for key, entry in node.get("properties", {}).items()}
+
+
+def _nodes(schema: dict[str, Any], parts: list[Any]) -> list[dict[str, Any]]:
+    """What the schema has under a path: every member of a union."""
     nodes = [schema]
     for part in [None, *(part for part in parts if isinstance(part, str))]:
         reached = (
@@ -182,7 +206,7 @@ def _properties(schema: dict[str, Any], parts: list[Any]) -> dict[str, dict[str,
             else [n["properties"][part] for n in nodes if part in n.get("properties", {})]
         )
         nodes = [member for node in reached for member in _members(node, schema)]
-    return {key: entry for node in nodes for key, entry in node.get("properties", {}).items()}
+    return nodes
 
 
 def _members(node: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from widesweep.pipeline.refine import design_space
 from widesweep.pipeline.refine.design_space import DrawPlaces
 from widesweep.pipeline.refine.goal import NOTHING, Goal
 from widesweep.pipeline.store.reader import Store
+from widesweep.theory.registry import nearest
 
 HALF = 0.5  # of each interval: what --dry-run shows where no goal is given
 FURTHEST = 0.05  # share of each interval that a budget is spent towards
@@ -147,8 +147,8 @@ def _chosen(url: str, law_results: Sequence[LawResult], names: Sequence[str]) ->
     every = [f.name for f in law_results]
     for name in names:
         if name not in every:
-            near = difflib.get_close_matches(name, every, n=1)
-            hint = f"the nearest is {near[0]}" if near else f"it has {', '.join(every)}"
+            near = nearest(name, every)
+            hint = f"the nearest is {near}" if near else f"it has {', '.join(every)}"
             raise InputError(f"--law {name}", f"{url} has no such law", hint, NOTHING)
     return [f for f in law_results if not names or f.name in names]
 

@@ -25,7 +25,18 @@ WRONG = {
     "a zero width": ("grid.width=[0]", "0 is not a width"),
     "a duplicate width": ("grid.width=[8, 8]", "8 is there twice"),
     "a width that is text": ("grid.width=['8']", "the text '8' is not a width"),
-    "a width that is no list": ("grid.width=8", "8 is not a width"),
+    "a width that is a mapping": ("grid.width={a: 8}", "a mapping is not a width"),
+    "a key of another optimiser": ("training.batch_size=2", "it is one of optimizer sgd"),
+    "a key of other networks": (
+        "network={kind: two_layer, weight_variance: 2.0}",
+        "it is one of kind fully_connected",
+    ),
+    "an activation in capitals": ("network.activation=ReLU", "the nearest is 'relu'"),
+    "letters in another order": ("network.activation=rleu", "the nearest is 'relu'"),
+    "a network with a slip": ("network.kind=resent", "the nearest is 'resnet'"),
+    "an optimiser in capitals": ("training.optimizer=SGD", "the nearest is 'sgd'"),
+    "a rule in capitals": ("data.labels=Random", "the nearest is 'random'"),
+    "a true width": ("grid.width=true", "true is not a width"),
     "no width": ("grid.width=[]", "an empty list"),
     "a huge width": ("grid.width=[99999999999]", "is not a width"),
     "a negative depth": ("grid.depth=[-1]", "-1 is not a depth"),
@@ -67,6 +78,24 @@ def test_a_wrong_value_is_told_in_one_message(
     _assert_one_message(result.stderr)
     assert result.stdout == ""
     assert sorted(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("grid.width=64", (64,)),
+        ("grid.depth=2", (2,)),
+        ("grid.learning_rate=0.5", (0.5,)),
+        ("training.measure=loss", ("loss",)),
+        ("initialization.orders=4", (4,)),
+        ("grid.corrupted_fraction=0.5", (0.5,)),
+    ],
+)
+def test_a_single_value_is_a_list_of_one(setting: str, values: tuple[Any, ...], write_config: Write) -> None:
+    """Wherever a config takes a list of values; the resolved config holds the list."""
+    config = sweep_config.load(write_config(), [setting]).config
+    section, _, key = setting.partition("=")[0].partition(".")
+    assert getattr(getattr(config, section), key) == values
 
 
 FILES = {

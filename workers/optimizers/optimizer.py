@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.functional_validators import BeforeValidator
 
 from widesweep.theory.linearised import dynamics
 from widesweep.workers import measurements
+from widesweep.workers.choices import listed
 from widesweep.workers.variable import Variable
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ class Training(BaseModel, ABC):
     steps: Steps
     records: Records = 64
     dtype: Literal["float64", "float32"] = "float64"
-    measure: tuple[str, ...] = measurements.DEFAULT
+    measure: Annotated[tuple[str, ...], BeforeValidator(listed)] = measurements.DEFAULT
     information_cutoff: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.1
 
     @field_validator("measure")

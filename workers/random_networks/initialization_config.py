@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.functional_validators import BeforeValidator
 
 from widesweep.workers import choices
 from widesweep.workers.random_networks.statistics import DEFAULT, STATISTICS
@@ -27,8 +28,11 @@ class InitializationConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     draws: Annotated[int, Field(ge=1000, le=10**12, strict=True)] = 1_000_000
-    orders: tuple[Annotated[int, Field(ge=4, le=8, multiple_of=2, strict=True)], ...] = (4, 6, 8)
-    measure: tuple[str, ...] = DEFAULT
+    orders: Annotated[
+        tuple[Annotated[int, Field(ge=4, le=8, multiple_of=2, strict=True)], ...],
+        BeforeValidator(choices.listed),
+    ] = (4, 6, 8)
+    measure: Annotated[tuple[str, ...], BeforeValidator(choices.listed)] = DEFAULT
     points: Annotated[
         tuple[Annotated[int, Field(ge=0, strict=True)], ...], Field(min_length=1, max_length=16)
     ] = (0, 1)

@@ -20,7 +20,7 @@ from widesweep.analysis.laws import (
 from widesweep.analysis.laws.kinds.law_result import LawResult, not_applicable
 from widesweep.analysis.laws.kinds.regime import Regime
 from widesweep.analysis.laws.tables import RATIO_LAWS, SCALE_LAWS, SUBSPACE_LAWS, WIDTH_LAWS
-from widesweep.analysis.reading.axes import pooled
+from widesweep.analysis.reading.axes import apart, pooled
 from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.theory.registry import PlugInError, Registry, last_line
 
@@ -50,6 +50,7 @@ LAWS: tuple[Law, ...] = (  # these see an axis of variants as more learning rate
     *(law.find for law in SUBSPACE_LAWS.values()),
     iterations.find,
 )
+EACH_VARIANT = (own_kernel.find, *(law.find for law in SUBSPACE_LAWS.values()))  # of LAWS: a result for each
 BY_VARIANT: tuple[Law, ...] = (*(law.find for law in SCALE_LAWS.values()), label_corruption.find)
 
 VARIABLES = (
@@ -97,8 +98,13 @@ def find_all(summary: CellSummary, more: Iterable[Law] = ()) -> list[LawResult]:
     >>> find_all(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    together = pooled(summary)
-    law_results = [result for law in LAWS for result in _within(law, together)]
+    together, each = pooled(summary), apart(summary)
+    law_results = [
+        replace(result, name=result.name + variant)
+        for law in LAWS
+        for variant, one in (each if law in EACH_VARIANT else [("", together)])
+        for result in _within(law, one)
+    ]
     law_results += [result for law in BY_VARIANT for result in _within(law, summary)]
     for law in more:
         law_results += _of_ones_own(law, together, {result.name for result in law_results})

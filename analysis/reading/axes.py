@@ -38,6 +38,34 @@ def pooled(summary: CellSummary) -> CellSummary:
     )
 
 
+def apart(summary: CellSummary) -> list[tuple[str, CellSummary]]:
+    """The sweep of each variant with what its laws' names get, such as "@output_scale=0.1".
+
+    Returns:
+        One pair with an empty text where the sweep has no such axis, or one value on it.
+
+    >>> cells = xr.Dataset(coords={"output_scale": [1.0, 0.5]})
+    >>> [name for name, _ in apart(CellSummary({}, cells, None, None, xr.Dataset()))]
+    ['@output_scale=1', '@output_scale=0.5']
+    """
+    axis = None if summary.cells is None else _axis(summary.cells)
+    if summary.cells is None or axis is None or summary.cells[axis].size < 2:
+        return [("", pooled(summary))]
+    return [
+        (f"@{axis}={value:g}", _at(summary, axis, place))
+        for place, value in enumerate(summary.cells[axis].values)
+    ]
+
+
+def _at(summary: CellSummary, axis: str, place: int) -> CellSummary:
+    def one(group: xr.Dataset) -> xr.Dataset:
+        return group.isel({axis: place}, drop=True) if axis in group.dims else group
+
+    assert summary.cells is not None
+    fits = None if summary.fits is None else one(summary.fits)
+    return replace(summary, cells=one(summary.cells), fits=fits, theory=one(summary.theory))
+
+
 def spoken(dataset: xr.Dataset | None) -> str:
     """How many variants there are, in words, pooled or not; empty where there is one.
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from tests.analysis.summaries import by_name, summary
 from tests.analysis.synthetic import SyntheticSweep
 from widesweep.analysis.analysis_result import law_table
 from widesweep.analysis.laws import BY_VARIANT, LAWS, find_all, regime_of
 from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.analysis.report.text_table import table
 
 DRIFTS = ("neuron_change_max", "ntk_relative_change", "pattern_change")
@@ -128,3 +130,21 @@ def test_the_regime_is_a_sentence_in_the_store_and_on_the_terminal() -> None:
     shown = table({"a": {"verdict": "not_applicable", "points": 0, "note": "why.", "regime": "Speaks of x."}})
     assert "not applicable" in shown
     assert "a: why. Speaks of x." in shown
+
+
+def test_two_scales_of_which_one_obeys_are_two_findings() -> None:
+    """At α = 1 nuisance decay is 0.9 and holds, at α = 0.1 it is 1.7: their mean, 1.3, would refute both."""
+    shape, coordinates = (4, 1, 2, 6, 1), {"output_scale": [1.0, 0.1]}
+    dims = ("width", "depth", "output_scale", "seed", "learning_rate")
+    noise = 0.01 * np.random.default_rng(3).standard_normal(shape)
+    decay = np.array([0.9, 1.7])[:, None, None] + noise
+    coordinates |= {"width": [64, 128, 256, 512], "depth": [1], "seed": range(6), "learning_rate": [1.0]}
+    cells = xr.Dataset({"nuisance_decay": (dims, decay)}, coordinates)
+    cells["status"] = (dims, np.ones(shape, dtype=np.int8))
+    laws = by_name(find_all(CellSummary({}, cells, None, None, xr.Dataset())))
+    verdicts = {name: law.verdict for name, law in laws.items() if name.startswith("nuisance")}
+    assert verdicts == {
+        "nuisance_decay@output_scale=1": "consistent",
+        "nuisance_decay@output_scale=0.1": "inconsistent",
+    }
+    assert all("of 24 networks" in laws[name].note for name in verdicts)

@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 # Rebuilds all pages each time, because generated pages change with the code.
 SITE := $(BIN)/python -m sphinx --fresh-env --write-all --fail-on-warning --keep-going --quiet docs site
 
-.PHONY: help setup demo test test-slow test-drills test-notebooks test-slurm test-components test-compose check docs bench clean
+.PHONY: help setup demo gallery test test-slow test-drills test-notebooks test-slurm test-components test-compose check docs bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    set up if needed, run configs/demo.yaml, print the laws and the path of the report"
+	@echo "make gallery    regenerate published results, each with a control that must fail"
 	@echo "make test    set up if needed, run the default tests"
 	@echo "make test-slow, test-notebooks    the long tests; only those of the notebooks"
 	@echo "make test-drills    faults done to real processes (some as root: host names, clocks)"
@@ -30,6 +31,9 @@ demo: setup
 	$(BIN)/widesweep run configs/demo.yaml
 	$(BIN)/widesweep analyze results/demo.zarr
 	$(BIN)/widesweep report results/demo.zarr
+
+gallery: setup
+	$(BIN)/widesweep gallery --all
 
 test: setup
 	$(BIN)/python -m pytest -q

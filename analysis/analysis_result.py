@@ -85,6 +85,34 @@ def examine(url: str | Path, scheduler: str | None = None, laws: Iterable[object
     return AnalysisResult(summary, tuple(find_all(summary, more)))
 
 
+def judged_as(url: str | Path, claimed: str | Path) -> dict[str, LawResult]:
+    """What the laws find in one sweep's numbers where another's config and predictions are claimed of them.
+
+    A negative control: a sweep with one thing wrong must not pass for what it is not.
+
+    Args:
+        url: the store whose numbers are judged.
+        claimed: the store whose config and group /theory are taken for its own.
+
+    Returns:
+        The results by the law's name.
+
+    Raises:
+        NotASweep: see `open_sweep`.
+
+    >>> judged_as("missing.zarr", "missing.zarr")
+    Traceback (most recent call last):
+    widesweep.analysis.errors.NotASweep: missing.zarr: ...
+    """
+    tree, other = open_sweep(url), open_sweep(claimed)
+    tree.attrs["config"] = other.attrs["config"]
+    if "theory" in other.children:
+        tree["theory"] = other["theory"]
+    with cluster.on(None):
+        summary = gather(tree, variables(()))
+    return {result.name: result for result in find_all(summary)}
+
+
 def analyze(url: str | Path, scheduler: str | None = None, laws: Iterable[object] = ()) -> dict[str, Any]:
     """Fit every cell and every law, and write the groups /fits and /laws in place of older ones.
 

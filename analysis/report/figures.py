@@ -58,7 +58,7 @@ def draw(finding: LawResult) -> Figure:
     >>> draw(undecided("weight_drift", "drift", -0.5, "No cell is done.")).get_size_inches()
     array([3.5, 0.8])
     """
-    with _style():
+    with styled():
         plot = finding.plot
         figure = Figure(figsize=COLUMN_INCHES if plot.series else EMPTY_INCHES, layout="constrained")
         axes = figure.add_subplot()
@@ -97,7 +97,7 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     (b'PNG', b'PDF')
     """
     png, pdf = folder / f"{name}.png", folder / f"{name}.pdf"
-    with _style():
+    with styled():
         figure.savefig(png, dpi=DOTS_PER_INCH, metadata={"Software": None})
         figure.savefig(pdf, metadata={"CreationDate": None, "Producer": None, "Creator": None})
     return png, pdf
@@ -109,15 +109,20 @@ def as_svg(figure: Figure) -> str:
     >>> "<svg" in as_svg(Figure()), as_svg(Figure()) == as_svg(Figure())
     (True, True)
     """
-    with _style():
+    with styled():
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue().decode("utf-8")
 
 
 @contextmanager
-def _style() -> Iterator[None]:
-    """Matplotlib's own defaults and ours: the user's matplotlibrc, such as text.usetex, changes nothing."""
+def styled() -> Iterator[None]:
+    """The look of every figure, for as long as the block lasts, whatever the user's matplotlibrc says.
+
+    >>> with styled():
+    ...     mpl.rcParams["font.size"]
+    7.5
+    """
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from docs.generate import command_page, config_page, law_page, notebook_page, store_page, sweeps_page
+from docs.generate import (
+    command_page,
+    config_page,
+    gallery_page,
+    law_page,
+    notebook_page,
+    store_page,
+    sweeps_page,
+)
 
 PAGES: dict[str, Callable[..., str]] = {
     "commands": command_page.page,
     "config": config_page.page,
+    "gallery": gallery_page.page,
     "laws": law_page.page,
     "notebook": notebook_page.page,
     "store": store_page.page,

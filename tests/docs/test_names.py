@@ -50,12 +50,17 @@ def missing_names(text: str) -> Iterator[str]:
     return (word for word in set(quoted(text)) if _DOTTED.fullmatch(word) and not resolves(word))
 
 
+ENTRY_POINTS = {"widesweep.activation"}  # groups in which packages name plug-ins; no module
+
+
 def resolves(dotted: str) -> bool:
     """Whether a dotted name is a module, or an attribute of one.
 
     >>> resolves("widesweep.theory.spectrum.eigenvalues_with_error"), resolves("widesweep.theory.spectre")
     (True, False)
     """
+    if dotted in ENTRY_POINTS:
+        return True
     try:
         importlib.import_module(dotted)
     except ModuleNotFoundError:

@@ -187,20 +187,6 @@ def prune(url: str, keys: Iterable[str]) -> None:
             (root / folder).rmdir()
 
 
-def copy(url: str, targets: Mapping[str, str]) -> None:
-    """Copies objects of an object store to other keys, within it.
-
-    Args:
-        url: the store's address.
-        targets: the new key of each old one.
-    """
-    system, path = address.filesystem(url)
-    pairs = [(f"{path}/{source}", f"{path}/{target}") for source, target in targets.items()]
-    for first in range(0, len(pairs), MANY):
-        sources, copies = zip(*pairs[first : first + MANY], strict=True)
-        with_retries(url, partial(system.copy, list(sources), list(copies)))
-
-
 def names(url: str, folder: str) -> list[str]:
     """Names of the objects directly in a folder, unordered; none where there is no folder."""
     try:

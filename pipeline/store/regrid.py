@@ -3,8 +3,8 @@
 An array can name its chunks in two ways, `c/0/1` and `c.0.1`. What changes is staged under the names that are
 not in use, where no reader looks; then one object in the store lists the new metadata, and from there on the
 growth is completed, whoever completes it. The root's metadata, one object, show the new grid to every reader
-at once, and the old chunks are deleted last. Chunks whose cells stay together are copied as they are, by a
-hard link or by the object store itself; those into which a value was put are read and written. Arrays along
+at once, and the old chunks are deleted last. Chunks whose cells stay together are copied as they are, on a
+disk by a hard link; those into which a value was put are read and written. Arrays along
 whose axes values are only added at the end keep their chunks.
 """
 

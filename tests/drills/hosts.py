@@ -23,12 +23,13 @@ from widesweep.pipeline.store.permit import CLAIMS, WRITERS
 # At such rates no cell reaches the rounding floor: every block takes all its steps.
 SWEEP = {
     "grid": {"width": [32, 48], "depth": [2], "seed": 2, "learning_rate": [1e-5, 2e-5]},
-    "training": {"steps": 40_000, "records": 40},
+    "training": {"steps": 120_000, "records": 40},
     "initialization": None,
     "compute": {"flush_s": 0.1},
 }
 QUIET_S = 5.0  # a worker that has computed nothing for so long has nothing to do
 IDLE_CPU_S = 0.2  # but for what an idle one takes
+EAGER = {"PYTHONPATH": str(ROOT), "RAY_worker_niceness": "0"}  # at 15 a busy machine gives them nothing
 needs_hosts = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("unshare") is None, reason="a host name of one's own needs root"
 )
@@ -44,7 +45,7 @@ def on_host(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **EAGER},
     )
     known = [psutil.Process(process.pid)]
     try:

@@ -64,6 +64,8 @@ def test_a_stopped_run_that_wakes_up_overwrites_nothing(
         assert differences(url, expected) == []
         for each in stopped:
             each.resume()
+        while first.poll() is None:
+            assert differences(url, expected) == []
         _, told = first.communicate(timeout=200)
     assert first.returncode == 75, told
     assert "may not write to it any more" in told

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-AXES = ("width", "depth", "output_scale", "corrupted_fraction", "seed", "learning_rate")
+from widesweep.pipeline.config.axes import names
 
 Axes = Mapping[str, Sequence[Any]]
 Part = tuple[tuple[str, tuple[float, ...]], ...]
@@ -80,7 +80,7 @@ def part(axes: Axes) -> Part:
     >>> part({"width": [64], "seed": [8, 9]})
     (('width', (64,)), ('seed', (8, 9)))
     """
-    return tuple((axis, tuple(axes[axis])) for axis in AXES if axis in axes)
+    return tuple((axis, tuple(axes[axis])) for axis in names() if axis in axes)
 
 
 def _product(wanted: Mapping[str, tuple[float, ...]], axes: Axes) -> np.ndarray:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from widesweep.pipeline.config import messages, overrides, plug_ins, yaml_text
+from widesweep.pipeline.config.axes import AXES
+from widesweep.pipeline.config.axes.axis import Axis
 from widesweep.pipeline.config.compute import ComputeConfig
 from widesweep.pipeline.config.grid import GridConfig
 from widesweep.pipeline.config.plug_ins import Named, PlugIn
@@ -28,6 +32,8 @@ from widesweep.workers.optimizers import CustomOptimizer, Training, TrainingConf
 from widesweep.workers.random_networks import STATISTICS, InitializationConfig
 
 NOT_IN_HASH = ("name", "store", "compute")
+
+Point = tuple[float, ...]
 
 
 class SweepConfig(BaseModel):
@@ -82,27 +88,25 @@ class SweepConfig(BaseModel):
         pairs = len(self.grid.width) * len(self.grid.depth)
         if self.training is None:
             return pairs
-        return pairs * len(self.variants) * len(self.grid.seeds) * len(self.grid.learning_rates)
+        points = math.prod(len(axis.values(self)) for axis in self.axes)
+        return pairs * points * len(self.grid.seeds) * len(self.grid.learning_rates)
 
     @property
-    def variant_axis(self) -> str | None:
-        """A grid's fifth axis, `output_scale` or `corrupted_fraction`; None where it has four."""
-        if self.grid.corrupted_fraction is not None:
-            return "corrupted_fraction"
-        return "output_scale" if self.network.output_scales is not None else None
+    def axes(self) -> tuple[Axis, ...]:
+        """The grid's axes beside width, depth, seed and learning rate, outermost first."""
+        return tuple(axis for axis in AXES.values() if axis.values(self))
 
     @property
-    def variants(self) -> tuple[float, ...]:
-        """Values along `variant_axis`; the network's α where the grid has no such axis."""
-        return self.grid.corrupted_fraction or self.network.output_scales or (self.network.alpha,)
+    def points(self) -> list[Point]:
+        """Every combination of values along `axes`; one, which is empty, where there are none."""
+        return list(itertools.product(*(axis.values(self) for axis in self.axes)))
 
-    def at_variant(self, value: float) -> SweepConfig:
-        """The same sweep with one of `variants`, and so without that axis."""
-        if self.variant_axis != "corrupted_fraction" or self.data is None:
-            return self.model_copy(update={"network": self.network.at_scale(value)})
-        grid = self.grid.model_copy(update={"corrupted_fraction": None})
-        data = self.data.model_copy(update={"corrupted_fraction": value})
-        return self.model_copy(update={"grid": grid, "data": data})
+    def at(self, point: Point) -> SweepConfig:
+        """The same sweep at one of `points`, and so without these axes."""
+        config = self
+        for axis, value in zip(self.axes, point, strict=True):
+            config = axis.at(config, value)
+        return config
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,16 @@ def _checked(raw: dict[str, Any], assignments: Sequence[str], file: str, base: P
 
 def from_json(text: str) -> SweepConfig:
     """The config that a store keeps."""
-    return SweepConfig.model_validate_json(text)
+    return _model().model_validate_json(text)
+
+
+def _model() -> type[SweepConfig]:
+    """The config with a key of `grid` for each axis that brings one."""
+    keys: dict[str, Any] = {name: axis.key for name, axis in AXES.items() if axis.key is not None}
+    if not keys:
+        return SweepConfig
+    grid = create_model("GridConfig", __base__=GridConfig, **keys)
+    return create_model("SweepConfig", __base__=SweepConfig, grid=(grid, ...))
 
 
 def differences(ours: SweepConfig, theirs_json: str) -> list[str]:
@@ -215,10 +228,11 @@ def _canonical(content: Any) -> str:
 
 def _validated(raw: dict[str, Any], file: str, origins: dict[str, str]) -> SweepConfig:
     """Strict JSON rules for every section: a text is not a number, true is not 1, 8.0 is not a count."""
+    model = _model()
     try:
-        return SweepConfig.model_validate_json(json.dumps(raw), strict=True, context={OWN: True})
+        return model.model_validate_json(json.dumps(raw), strict=True, context={OWN: True})
     except ValidationError as error:
-        raise messages.translate(error, raw, SweepConfig, file, origins) from None
+        raise messages.translate(error, raw, model, file, origins) from None
 
 
 def _check_together(config: SweepConfig, file: str) -> None:

@@ -239,7 +239,7 @@ def run_pending(
     plan = data_source.make_plan(sweep, cluster.cores, *lengths, gpus)
     order = plan.longest_first(store.blocks_with(*states))
     mixed = store.mixed_blocks(PENDING) if FAILED not in states else set(order.tolist())
-    rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty((0, 0, 0, 0))
+    rates = store.learning_rate_absolute if sweep.config.training is not None else np.empty(0)
     memory = _memory_per_core(sweep, cluster)
     device = sweep.config.compute.device if gpu_memory_bytes else "cpu"
     shared = Sweep(
@@ -275,13 +275,13 @@ def run_pending(
 def _block(plan: Plan, index: int, recompute: tuple[int, ...], share: float) -> Block:
     """A block with what of it is to be computed, and its cost for that."""
     block = plan.block(index)
-    return replace(block, recompute=recompute, cost_s=block.cost_s * share)
+    return replace(block.with_state(recompute=recompute), cost_s=block.cost_s * share)
 
 
 def _limited(config: SweepConfig, block: Block, left: frozenset[str], correction: float) -> Block:
     """A block as it starts now: from its checkpoint, and with a limit by the times measured so far."""
     limit_s = max(LIMIT_FLOOR_S, LIMIT_FACTOR * max(1.0, correction) * block.cost_s)
-    return replace(block, resume=checkpoints.are_of(config, block, left), limit_s=limit_s)
+    return block.with_state(resume=checkpoints.are_of(config, block, left), limit_s=limit_s)
 
 
 def _memory_per_core(sweep: SweepFile, cluster: Scheduler) -> int:
@@ -374,5 +374,4 @@ class _Watch:
         return {state: now[state] - was[state] for state in ("done", "diverged", "failed")}
 
     def _inside(self, block: Block) -> np.ndarray:
-        seeds, rates = slice(block.seed_start, block.seed_stop), slice(block.rate_start, block.rate_stop)
-        return self.before[block.width, block.depth, block.variant, seeds, rates]
+        return self.before[tuple(block.region.values())]

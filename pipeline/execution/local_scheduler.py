@@ -181,7 +181,7 @@ class _Flight:
     def _fits(self, block: Block) -> bool:
         """Beside the blocks under way; alone every block fits."""
         together = [block, *(each.attempt.block for each in self.busy if each.attempt is not None)]
-        memory = sum(each.memory_bytes * each.split for each in together)
+        memory = sum(each.memory_bytes * each.state.split for each in together)
         threads = sum(each.threads for each in together)
         within = threads <= self.scheduler.cores and memory <= self.scheduler.node_memory_bytes
         return within or len(together) == 1

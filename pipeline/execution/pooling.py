@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from widesweep.pipeline.plan import draws as sampling
-from widesweep.pipeline.plan.blocks import Block, Plan
+from widesweep.pipeline.plan.blocks import Block, BlockState, Plan
 from widesweep.pipeline.store.chunks import writer
 from widesweep.pipeline.store.permit import Permit
 from widesweep.workers import random_networks
@@ -59,7 +59,9 @@ class Pooling:
         grid, config, draws = self.plan.config.grid, self.plan.config, int(self.pair_draws[pair])
         count = sampling.parts(sampling.with_draws(config, draws))
         sums = {name: values[:count] for name, values in store.parts(*pair).items()}
-        target = Block(-1, "initialization", *pair, 0, 0, 0, 0, 0, 0.0, 0, 1, recompute=(PENDING, FAILED))
+        region = {axis: slice(i, i + 1) for axis, i in zip(("width", "depth"), pair, strict=True)}
+        state = BlockState(recompute=(PENDING, FAILED))
+        target = Block(-1, "initialization", region, 0.0, 0, 1, state=state)
         if (sums["status"] == PENDING).any():
             return {}
         if failed := int((sums["status"] == FAILED).sum()):

@@ -224,7 +224,7 @@ def _with_resources(remote: Any, resources: tuple[tuple[str, Any], ...]) -> Any:
 
 def _resources(cluster: Cluster, block: Block, gpu_memory_bytes: int) -> dict[str, Any]:
     """What Ray must set aside for a block, never more than the largest node has."""
-    memory = min(block.memory_bytes * block.split, int(0.9 * cluster.node_memory_bytes))
+    memory = min(block.memory_bytes * block.state.split, int(0.9 * cluster.node_memory_bytes))
     resources: dict[str, Any] = {"num_cpus": min(block.threads, cluster.node_cores), "memory": memory}
     if gpu_memory_bytes and block.kind == "training":
         resources["num_gpus"] = gpu_shares.share(block, gpu_memory_bytes)

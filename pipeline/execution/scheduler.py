@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from widesweep.pipeline.errors import SourceError, StorageError, WidesweepError
@@ -107,7 +107,7 @@ class Attempt:
         if self.permit is not None:
             self.permit.revoke()
         self.submitted, self.permit = time.monotonic(), run.of_attempt()
-        return replace(self.block, attempt=self.permit.attempt)
+        return self.block.with_state(attempt=self.permit.attempt)
 
     def end(self) -> None:
         """No worker may write this block any more, by this attempt."""
@@ -120,20 +120,20 @@ class Attempt:
         The memory's end may come as a plain kill, by the machine's own hand: after two losses in smaller
         batches.
         """
-        limit_s = self.block.limit_s
+        limit_s = self.block.state.limit_s
         if limit_s and time.monotonic() - self.submitted > limit_s:
             self.hangs += 1
-            self.block = replace(self.block, resume=True, limit_s=2 * limit_s)
+            self.block = self.block.with_state(resume=True, limit_s=2 * limit_s)
             return self.hangs < HANGS, f"no sign of life for {limit_s:.0f} s, {self.hangs} of {HANGS} times"
         self.losses += 1
-        split = self.block.split * (2 if self.losses in (2, 4) else 1)
-        self.block = replace(self.block, resume=True, split=split)
+        split = self.block.state.split * (2 if self.losses in (2, 4) else 1)
+        self.block = self.block.with_state(resume=True, split=split)
         return self.losses < LOSSES, f"{kind}, {self.losses} of {LOSSES} times"
 
     def after_shortage(self) -> tuple[bool, str]:
         """Whether to start it again, in smaller batches, after the memory ran out."""
         self.shortages += 1
-        self.block = replace(self.block, resume=True, split=2 * self.block.split)
+        self.block = self.block.with_state(resume=True, split=2 * self.block.state.split)
         return self.shortages < SHORTAGES, f"out of memory, {self.shortages} of {SHORTAGES} times"
 
 

@@ -19,11 +19,11 @@ import xarray as xr
 
 from widesweep.pipeline.config import plug_ins
 from widesweep.pipeline.config.plug_ins import PlugIn
-from widesweep.pipeline.config.sweep_config import SweepConfig
+from widesweep.pipeline.config.sweep_config import Point, SweepConfig
 from widesweep.pipeline.execution import guard
 from widesweep.pipeline.plan import gpu_shares
 from widesweep.pipeline.plan.blocks import Block
-from widesweep.pipeline.plan.data import labelled
+from widesweep.pipeline.plan.data import at as data_at
 from widesweep.pipeline.store import checkpoints, chunks
 from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import counts
@@ -46,7 +46,7 @@ class Sweep:
         config: the sweep.
         config_hash: its hash, which takes a third of a millisecond.
         data: training points, or None.
-        learning_rate_absolute: η, shape (widths, depths, variants, learning rates).
+        learning_rate_absolute: η, along all axes of the grid but `seed`.
         device: a torch device.
         memory_bytes: what one block may use for each of its threads.
         gpu_memory_bytes: of one GPU, where blocks take shares of it; 0: they take cores alone.
@@ -74,7 +74,7 @@ class Sweep:
 
     def permit_of(self, block: Block) -> Permit:
         """That of the attempt at a block."""
-        return replace(self.permit, attempt=block.attempt)
+        return replace(self.permit, attempt=block.state.attempt)
 
     def writer(self, block: Block) -> chunks.ChunkWriter:
         """What puts a block in its place in the store."""
@@ -106,7 +106,7 @@ class Outcome:
 
 def execute(sweep: Sweep, block: Block) -> Outcome:
     """Measures a block and writes it: data first, status last."""
-    with guard.watching(block.limit_s):
+    with guard.watching(block.state.limit_s):
         _load(sweep, block)  # once in a process, and no block's own time
         began, began_core = time.perf_counter(), time.process_time()
         sweep.writer(block).take(block)
@@ -138,7 +138,7 @@ def _load(sweep: Sweep, block: Block) -> None:
     from widesweep.workers.engine.device import resolved
     from widesweep.workers.training import block_training
 
-    config = sweep.config.at_variant(sweep.config.variants[block.variant])
+    config = sweep.config.at(_point(sweep, block))
     assert config.training is not None
     assert sweep.data is not None
     if resolved(sweep.device).type == "cpu":
@@ -151,17 +151,17 @@ def _load(sweep: Sweep, block: Block) -> None:
 
 def _to_compute(sweep: Sweep, block: Block) -> int:
     """Cells that a block computes, or parts of a pair's random networks."""
-    if block.recompute:
+    if block.state.recompute:
         return int(sweep.writer(block).to_do(block).sum())
     if block.kind == "parts":
-        return block.part_stop - block.part_start
-    return (block.seed_stop - block.seed_start) * (block.rate_stop - block.rate_start)
+        return len(block.indices("part"))
+    return len(block.indices("seed")) * len(block.indices("learning_rate"))
 
 
 def _train(sweep: Sweep, block: Block) -> xr.Dataset:
     """All cells of a block; of one that is partly stored, what is missing is computed, the rest read."""
-    seeds, rates = np.arange(block.seed_start, block.seed_stop), np.arange(block.rate_start, block.rate_stop)
-    if not block.recompute:
+    seeds, rates = block.indices("seed"), block.indices("learning_rate")
+    if not block.state.recompute:
         return _train_cells(sweep, block, seeds, rates, lambda measured: measured)
     writer = sweep.writer(block)
     wanted, stored = writer.to_do(block), writer.stored(block)
@@ -212,15 +212,15 @@ def _train_cells(
         interval_s=sweep.config.compute.flush_s,
         alive=guard.alive,
     )
-    measured = block_training.run(task, data, stream, stream.read() if block.resume else None)
-    return measured.assign_attrs(checkpoints=[stream.key] if stream.written or block.resume else [])
+    measured = block_training.run(task, data, stream, stream.read() if block.state.resume else None)
+    return measured.assign_attrs(checkpoints=[stream.key] if stream.written or block.state.resume else [])
 
 
 def _task(sweep: Sweep, block: Block, seeds: np.ndarray, rates: np.ndarray) -> TrainingBlock:
     from widesweep.workers.engine.device import resolved
     from widesweep.workers.training.block_training import TrainingBlock
 
-    config = sweep.config.at_variant(sweep.config.variants[block.variant])
+    config = sweep.config.at(_point(sweep, block))
     grid, device = config.grid, resolved(sweep.device)
     shared, threads = sweep.memory_bytes * block.threads, block.threads
     if device.type == "cuda":  # one batch after another: two at once would need twice the share
@@ -232,8 +232,7 @@ def _task(sweep: Sweep, block: Block, seeds: np.ndarray, rates: np.ndarray) -> T
         seeds=tuple(grid.seeds[i] for i in seeds),
         learning_rates=tuple(grid.learning_rates[i] for i in rates),
         learning_rates_absolute=tuple(
-            float(rate)
-            for rate in sweep.learning_rate_absolute[block.width, block.depth, block.variant, rates]
+            float(rate) for rate in sweep.learning_rate_absolute[(*block.place, rates)]
         ),
         steps=config.training.recorded_steps(),
         network=config.network,
@@ -242,7 +241,7 @@ def _task(sweep: Sweep, block: Block, seeds: np.ndarray, rates: np.ndarray) -> T
         memory_bytes=shared,
         device=str(device),
         threads=threads,
-        split=block.split,
+        split=block.state.split,
     )
 
 
@@ -265,8 +264,8 @@ def _sample(sweep: Sweep, block: Block) -> xr.Dataset:
     grid, x = sweep.config.grid, None if sweep.data is None else sweep.data.x
     draws = int(sweep.pair_draws[block.width, block.depth])
     task = sampling.block(sweep.config, grid.width[block.width], grid.depth[block.depth], x, draws)
-    parts = np.arange(block.part_start, block.part_stop)
-    if not block.recompute:
+    parts = block.indices("part")
+    if not block.state.recompute:
         return random_networks.sample(task, parts.tolist())
     writer = sweep.writer(block)
     stored, wanted = writer.stored(block), writer.to_do(block)
@@ -277,8 +276,13 @@ def _sample(sweep: Sweep, block: Block) -> xr.Dataset:
     return xr.Dataset({name: (drawn[name].dims, stored[name]) for name in names}, {"part": parts})
 
 
+def _point(sweep: Sweep, block: Block) -> Point:
+    """The block's values along the grid's further axes."""
+    return tuple(axis.values(sweep.config)[block.region[axis.name].start] for axis in sweep.config.axes)
+
+
 def _own_copy(sweep: Sweep, block: Block) -> Data:
     """The block's points in memory that torch may share; what arrives from another process is read-only."""
-    data = labelled(sweep.data, sweep.config, sweep.config.variants[block.variant])
+    data = data_at(sweep.data, sweep.config, _point(sweep, block))
     assert data is not None
     return replace(data, x=np.array(data.x), y=np.array(data.y))

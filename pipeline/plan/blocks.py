@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,6 +27,26 @@ FEW_CELLS, FEW_OBJECTS, MANY_OBJECTS = 20_000, 2_000, 20_000
 OTHER_OBJECTS = 200  # metadata, coordinates, theory
 
 Kind = Literal["training", "parts", "initialization"]
+LONG = ("seed", "learning_rate", "part")  # axes along which a block may have several values
+
+
+@dataclass(frozen=True, slots=True)
+class BlockState:
+    """What has become of a block so far.
+
+    Attributes:
+        recompute: states of the cells to compute, where others of the block are kept; empty: all cells.
+        resume: whether an earlier attempt may have left a checkpoint.
+        split: the factor by which batches are smaller than memory seems to allow, after it ran out.
+        limit_s: longest time without a sign of life; 0: any.
+        attempt: names the permit of this attempt at it; empty before it is started.
+    """
+
+    recompute: tuple[int, ...] = ()
+    resume: bool = False
+    split: int = 1
+    limit_s: float = 0.0
+    attempt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,46 +56,45 @@ class Block:
     Attributes:
         index: number in the plan; training blocks first.
         kind: what the block does.
-        width: index of its width.
-        depth: index of its depth.
-        variant: index along `output_scale` or `corrupted_fraction`; 0 without such an axis.
-        seed_start: index of its first seed.
-        seed_stop: index past its last seed.
-        rate_start: index of its first learning rate.
-        rate_stop: index past its last learning rate.
+        region: its indices along each axis; of one value each, but for `seed`, `learning_rate` and `part`.
         cost_s: predicted seconds on one core, or, where cells train on GPUs, on one of these.
         memory_bytes: predicted peak memory.
         threads: cores it takes.
-        recompute: states of the cells to compute, where others of the block are kept; empty: all cells.
-        part_start: number of its first part of random networks' draws.
-        part_stop: number past its last part.
-        resume: whether an earlier attempt may have left a checkpoint.
-        split: batches are so many times smaller than memory seems to allow, after it ran out.
-        limit_s: longest time without a sign of life; 0: any.
         gpu_bytes: predicted memory of all its cells on a GPU, as one batch.
-        attempt: names the permit of this attempt at it; empty before it is started.
+        state: what has become of it so far.
     """
 
     index: int
     kind: Kind
-    width: int
-    depth: int
-    variant: int
-    seed_start: int
-    seed_stop: int
-    rate_start: int
-    rate_stop: int
+    region: Mapping[str, slice]
     cost_s: float
     memory_bytes: int
     threads: int
-    recompute: tuple[int, ...] = ()
-    part_start: int = 0
-    part_stop: int = 0
-    resume: bool = False
-    split: int = 1
-    limit_s: float = 0.0
     gpu_bytes: int = 0
-    attempt: str = ""
+    state: BlockState = BlockState()
+
+    @property
+    def width(self) -> int:
+        """Index of its width."""
+        return int(self.region["width"].start)
+
+    @property
+    def depth(self) -> int:
+        """Index of its depth."""
+        return int(self.region["depth"].start)
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Its indices along the axes of which it has one value."""
+        return tuple(each.start for axis, each in self.region.items() if axis not in LONG)
+
+    def indices(self, axis: str) -> np.ndarray:
+        """All its indices along an axis."""
+        return np.arange(self.region[axis].start, self.region[axis].stop)
+
+    def with_state(self, **changes: Any) -> Block:
+        """The same block after more has happened to it."""
+        return replace(self, state=replace(self.state, **changes))
 
 
 @dataclass(frozen=True)
@@ -117,15 +137,11 @@ class Plan:
         return len(self.config.grid.width) * len(self.config.grid.depth)
 
     @property
-    def variants(self) -> int:
-        """Values along the axis of variants: each pair has its blocks for every one of them."""
-        return len(self.config.variants)
-
-    @property
-    def shape(self) -> tuple[int, int, int, int, int]:
-        """Widths, depths, variants, and blocks along `seed` and `learning_rate`."""
+    def shape(self) -> tuple[int, ...]:
+        """Blocks along each axis: as many as values, but for `seed` and `learning_rate`."""
         grid = self.config.grid
-        return len(grid.width), len(grid.depth), self.variants, self.seed_blocks, self.rate_blocks
+        further = (len(axis.values(self.config)) for axis in self.config.axes)
+        return len(grid.width), len(grid.depth), *further, self.seed_blocks, self.rate_blocks
 
     @property
     def training_blocks(self) -> int:
@@ -153,31 +169,29 @@ class Plan:
 
     def block(self, index: int) -> Block:
         """The block of a number."""
-        depths = len(self.config.grid.depth)
         if index >= self.training_blocks:
             return self._block_of_parts(index)
-        rest, j = divmod(index, self.rate_blocks)
-        rest, k = divmod(rest, self.seed_blocks)
-        pair, a = divmod(rest, self.variants)
-        w, d = divmod(pair, depths)
+        *place, k, j = (int(i) for i in np.unravel_index(index, self.shape))
+        w, d = place[:2]
         start, stop = self._part(k, self.seeds_per_block, len(self.config.grid.seeds))
         first, last = self._part(j, self.rates_per_block, len(self.config.grid.learning_rates))
+        names = ("width", "depth", *(axis.name for axis in self.config.axes))
+        region = {name: slice(i, i + 1) for name, i in zip(names, place, strict=True)}
+        region |= {"seed": slice(start, stop), "learning_rate": slice(first, last)}
         share = (last - first) / len(self.config.grid.learning_rates)
         seconds = (stop - start) * share * float(self.costs.seed_s[w, d]) + float(self.costs.batch_s[w, d])
         threads = 1 if self.gpus else self.threads_of(seconds)
         memory = cost.block_bytes(self.costs, w, d, stop - start, threads)
-        block = Block(index, "training", w, d, a, start, stop, first, last, seconds, memory, threads)
-        return replace(
-            block, gpu_bytes=math.ceil((stop - start) * share * float(self.costs.seed_bytes[w, d]))
-        )
+        gpu_bytes = math.ceil((stop - start) * share * float(self.costs.seed_bytes[w, d]))
+        return Block(index, "training", region, seconds, memory, threads, gpu_bytes)
 
     def _block_of_parts(self, index: int) -> Block:
         pair, k = divmod(index - self.training_blocks, self.part_blocks)
         w, d = divmod(pair, len(self.config.grid.depth))
         start, stop = self._part(k, self.parts_per_block, self.parts)
         seconds = (stop - start) / self.parts * float(self.costs.initialization_s[w, d])
-        block = Block(index, "parts", w, d, 0, 0, 0, 0, 0, seconds, cost.PROCESS_BYTES, 1)
-        return replace(block, part_start=start, part_stop=stop)
+        region = {"width": slice(w, w + 1), "depth": slice(d, d + 1), "part": slice(start, stop)}
+        return Block(index, "parts", region, seconds, cost.PROCESS_BYTES, 1)
 
     @staticmethod
     def _part(number: int, length: int, total: int) -> tuple[int, int]:
@@ -190,7 +204,7 @@ class Plan:
         shares = np.diff(np.append(np.arange(0.0, rates, self.rates_per_block), rates)) / max(rates, 1)
         if not self.seed_blocks:
             lengths = np.zeros(0)
-        parts = np.tile(np.outer(lengths, shares).ravel(), self.variants)
+        parts = np.tile(np.outer(lengths, shares).ravel(), len(self.config.points))
         training = np.multiply.outer(self.costs.seed_s.ravel(), parts)
         training = (training + self.costs.batch_s.ravel()[:, None]).ravel()
         runs = np.diff(np.append(np.arange(0.0, self.parts, self.parts_per_block), self.parts))
@@ -290,7 +304,7 @@ def _cells_s(config: SweepConfig, costs: Costs) -> float:
 
 
 def _training_s(config: SweepConfig, costs: Costs) -> float:
-    return float(costs.seed_s.sum()) * len(config.variants) * len(config.grid.seeds)
+    return float(costs.seed_s.sum()) * len(config.points) * len(config.grid.seeds)
 
 
 def balanced_seeds(config: SweepConfig, costs: Costs, size: Dimensions, cores: int, gpus: int) -> int:
@@ -303,7 +317,7 @@ def balanced_seeds(config: SweepConfig, costs: Costs, size: Dimensions, cores: i
         share_s = max(_training_s(config, costs) / (BLOCKS_PER_GPU * gpus), SHORT_BLOCK_ON_GPU_S)
     balanced = int(share_s / max(float(costs.seed_s.max()), 1e-12))
     limit = FEW_OBJECTS if config.cells <= FEW_CELLS else MANY_OBJECTS
-    columns = costs.seed_s.size * len(config.variants)
+    columns = costs.seed_s.size * len(config.points)
     runs = max(1, (limit - OTHER_OBJECTS) // (len(config.training.variables) * columns))
     longest_row = len(config.grid.learning_rates) * max(cost.variable_values(config, size))
     chunk = max(1, CHUNK_BYTES // (8 * longest_row))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+from widesweep.pipeline.config.axes.axis import Axis
 from widesweep.pipeline.config.compute import format_bytes
 from widesweep.pipeline.config.store_path import shown
-from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
+from widesweep.pipeline.config.sweep_config import Point, SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import blocks
 from widesweep.pipeline.plan.blocks import Plan
@@ -35,9 +36,7 @@ def load_data(sweep: SweepFile) -> Data | None:
 def _check_size(sweep: SweepFile) -> None:
     """Refuses points and kernels that memory does not hold, before any is made."""
     size, held = data_dimensions(sweep), sweep.config.compute.memory_bytes
-    kernels = (
-        2 * len(sweep.config.grid.depth) * len(sweep.config.variants) + 3
-    )  # and the cosines of all pairs
+    kernels = 2 * len(sweep.config.grid.depth) * len(sweep.config.points) + 3  # and the cosines of all pairs
     rows = 8.0 * (size.samples + size.test_samples) * (3 * size.inputs + size.outputs)
     if rows + 8.0 * kernels * size.samples**2 > held:
         needed = f"{size.samples:,} and {size.test_samples:,} points with their kernels need more"
@@ -53,21 +52,32 @@ def places(sweep: SweepFile) -> dict[str, str]:
     return {"store": shown(sweep.config.store), **files}
 
 
-def labelled(data: Data | None, config: SweepConfig, variant: float) -> Data | None:
-    """The points with the labels of one variant: as `load_data` gave them, or corrupted further.
-
-    Args:
-        data: training points as `load_data` gave them, or None.
-        config: the sweep.
-        variant: one of `config.variants`.
+def at_value(
+    data: Data | None, config: SweepConfig, axis: Axis, value: float
+) -> tuple[SweepConfig, Data | None]:
+    """Config and training points at a value along one axis.
 
     Raises:
         DataError: these labels cannot be corrupted.
     """
-    section = config.at_variant(variant).data
-    if data is None or section is None or config.variant_axis != "corrupted_fraction":
-        return data
-    return data.corrupted(section)
+    config = axis.at(config, value)
+    return config, data if data is None else axis.points(data, config)
+
+
+def at(data: Data | None, config: SweepConfig, point: Point) -> Data | None:
+    """The training points at a point of the grid's further axes, such as with more labels corrupted.
+
+    Args:
+        data: training points as `load_data` gave them, or None.
+        config: the sweep.
+        point: one of `config.points`.
+
+    Raises:
+        DataError: these labels cannot be corrupted.
+    """
+    for axis, value in zip(config.axes, point, strict=True):
+        config, data = at_value(data, config, axis, value)
+    return data
 
 
 def data_dimensions(sweep: SweepFile) -> Dimensions:

@@ -28,7 +28,7 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
         included; an idle share is what of the devices' time no block takes.
     """
     config = plan.config
-    seeds = len(config.variants) * len(config.grid.seeds)
+    seeds = len(config.points) * len(config.grid.seeds)
     speed, seconds = machine_speed.factor(), plan.block_seconds()
     result: dict[str, Any] = {
         "name": config.name,

@@ -32,7 +32,7 @@ def share(block: Block, gpu_memory_bytes: int) -> float:
         block: a training block.
         gpu_memory_bytes: of one GPU.
     """
-    part = (CONTEXT_BYTES + block.gpu_bytes) * block.split / max(1.0, USABLE * gpu_memory_bytes)
+    part = (CONTEXT_BYTES + block.gpu_bytes) * block.state.split / max(1.0, USABLE * gpu_memory_bytes)
     return min(1.0, max(LEAST_SHARE, math.ceil(part * _STEPS) / _STEPS))
 
 

@@ -17,10 +17,7 @@ ATTRIBUTE = "requested"
 
 def of_config(config: SweepConfig) -> Requested:
     """All that a config requests."""
-    axes = values(config)
-    if config.variant_axis is None:
-        del axes["output_scale"]
-    return Requested(part(axes), draws=sampling.draws(config))
+    return Requested(part(values(config)), draws=sampling.draws(config))
 
 
 def read(attributes: Mapping[str, Any]) -> Requested | None:
@@ -37,7 +34,7 @@ def read(attributes: Mapping[str, Any]) -> Requested | None:
 
 
 def mask(requested: Requested | None, config: SweepConfig) -> np.ndarray:
-    """Which cells are requested, shape (widths, depths, variants, seeds, learning rates)."""
+    """Which cells are requested, of the shape of `values`."""
     return (requested or of_config(config)).mask(values(config))
 
 
@@ -48,16 +45,22 @@ def pair_draws(requested: Requested | None, config: SweepConfig) -> np.ndarray:
 
 def trained_pairs(requested: Requested | None, config: SweepConfig) -> np.ndarray:
     """Which pairs train, shape (widths, depths)."""
-    return np.asarray(mask(requested, config).any((2, 3, 4)))
+    return np.asarray(trained_cells(requested, config).any((2, 3)))
+
+
+def trained_cells(requested: Requested | None, config: SweepConfig) -> np.ndarray:
+    """Which cells train at any point of the further axes, shape (widths, depths, seeds, learning rates)."""
+    cells = mask(requested, config)
+    return np.asarray(cells.any(tuple(range(2, cells.ndim - 2))))
 
 
 def values(config: SweepConfig) -> dict[str, list[Any]]:
-    """The values of each axis of a config's grid, outermost first; one α where there are no variants."""
-    grid, variants = config.grid, config.variant_axis or "output_scale"
+    """The values of each axis of a config's grid, outermost first."""
+    grid = config.grid
     return {
         "width": list(grid.width),
         "depth": list(grid.depth),
-        variants: list(config.variants),
+        **{axis.name: list(axis.values(config)) for axis in config.axes},
         "seed": list(grid.seeds),
         "learning_rate": list(grid.learning_rates),
     }

@@ -10,7 +10,7 @@ import numpy as np
 
 from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError
-from widesweep.pipeline.plan.data import input_error, labelled
+from widesweep.pipeline.plan.data import at, input_error
 from widesweep.pipeline.predict import prediction
 from widesweep.workers.data import Data, DataError
 
@@ -39,17 +39,17 @@ def check(sweep: SweepFile, data: Data | None) -> list[str]:
             network.layers(1, sweep.config.grid.depth[0], 2)  # whose variances may be critical ones
     if data is None:
         return []
-    for value in sweep.config.variants if sweep.config.training is not None else ():
+    for point in sweep.config.points if sweep.config.training is not None else ():
         try:
-            labelled(data, sweep.config, value)
+            at(data, sweep.config, point)
         except DataError as error:
             raise input_error(error, sweep.file, "grid") from None
     if not network.has_limit:
         return []
     few = replace(data, x=data.x[:2], y=data.y[:2], index=data.index[:2])
     warnings = []
-    for value in sweep.config.variants:
-        warnings += _check_variant(sweep, sweep.config.at_variant(value), few)
+    for point in sweep.config.points:
+        warnings += _check_variant(sweep, sweep.config.at(point), few)
     return list(dict.fromkeys(warnings))
 
 

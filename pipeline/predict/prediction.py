@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from widesweep.pipeline.config.sweep_config import SweepConfig
-from widesweep.pipeline.plan.data import labelled
+from widesweep.pipeline.plan.data import at_value
 from widesweep.pipeline.predict import initialization
 from widesweep.pipeline.predict.initialization import plain
 from widesweep.theory import spectrum
@@ -28,8 +28,8 @@ class Prediction:
 
     Attributes:
         values: arrays by name of the group /theory, with dimensions as `variables` says.
-        learning_rate_absolute: η, shape (widths, depths, learning rates), variants before the last where
-            the grid has such an axis; empty without training.
+        learning_rate_absolute: η, shape (widths, depths, learning rates), further axes of the grid before the
+            last; empty without training.
         kinds: how each prediction for random networks was made: "exact", "leading order", "infinite width",
             or "none" where it is NaN.
     """
@@ -58,10 +58,6 @@ VARIABLES = (
         "residual_norm_predicted", (*_RATE, "step"), f"residual norm of infinitely wide training; {_MEAN}"
     ),
 )
-_CHANGED = {  # what depends on the value along an axis of variants
-    "output_scale": tuple(variable.name for variable in VARIABLES if variable.name != "target"),
-    "corrupted_fraction": ("target", "residual_norm_predicted"),
-}
 
 
 def predict(config: SweepConfig, data: Data | None) -> Prediction:
@@ -73,24 +69,21 @@ def predict(config: SweepConfig, data: Data | None) -> Prediction:
     spectra and rates are those of one.
 
     Args:
-        config: the sweep; each variant is predicted as in a sweep of its own.
+        config: the sweep; each point of its further axes is predicted as in a sweep of its own.
         data: training points, as `load_data` gives them; None for a sweep of random networks without data.
     """
-    parts = [
-        _of_training(config.at_variant(value), labelled(data, config, value)) for value in config.variants
-    ]
-    axis = config.variant_axis
-    values, rates = parts[0] if axis is None else _stacked(parts, _CHANGED[axis])
+    values, rates = _of_axes(config, data)
     drawn, kinds = initialization.predict(config, None if data is None else data.x)
     return Prediction(values | drawn, rates, kinds)
 
 
 def variables(config: SweepConfig) -> tuple[Variable, ...]:
-    """What /theory may hold; what depends on α, or on the labels, lies along that axis where there is one."""
+    """What /theory may hold; what depends on a further axis lies along it."""
     ours: tuple[Variable, ...] = VARIABLES
-    if axis := config.variant_axis:
+    for axis in reversed(config.axes):
         ours = tuple(
-            _along(variable, axis) if variable.name in _CHANGED[axis] else variable for variable in ours
+            _along(variable, axis.name) if variable.name in axis.predictions else variable
+            for variable in ours
         )
     return (*ours, *initialization.variables(config))
 
@@ -102,8 +95,17 @@ def _along(variable: Variable, axis: str) -> Variable:
     return replace(variable, dims=(axis, *variable.dims))
 
 
+def _of_axes(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Values by name and η, along the first of the further axes, and within it along the others."""
+    if not config.axes:
+        return _of_training(config, data)
+    axis = config.axes[0]
+    parts = [_of_axes(*at_value(data, config, axis, value)) for value in axis.values(config)]
+    return _stacked(parts, axis.predictions)
+
+
 def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Values by name and η of a sweep without variants."""
+    """Values by name and η of a sweep without further axes."""
     values: dict[str, np.ndarray] = {}
     rates = np.empty((0, 0, 0))
     if data is not None and not config.network.has_limit:
@@ -117,9 +119,9 @@ def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.n
 
 
 def _stacked(
-    parts: list[tuple[dict[str, np.ndarray], np.ndarray]], changed: tuple[str, ...]
+    parts: list[tuple[dict[str, np.ndarray], np.ndarray]], changed: frozenset[str]
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """One array for all variants, after the depth where there is one."""
+    """One array for all values, after the depth where there is one."""
     first = parts[0][0]
     places = {name: 0 if name == "target" else 1 for name in first}
     values = {

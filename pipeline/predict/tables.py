@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from widesweep.pipeline.config.axes import AXES
+from widesweep.pipeline.config.axes.axis import Axis
 from widesweep.pipeline.config.sweep_config import SweepConfig
-from widesweep.pipeline.plan.data import labelled
+from widesweep.pipeline.plan.data import at_value
 from widesweep.pipeline.predict.prediction import Prediction, effective_rates, predict, summary
 from widesweep.theory.bounds import du_bounds
 from widesweep.theory.infinite_width import du, two_layer
@@ -18,18 +21,6 @@ from widesweep.workers.data import Data
 
 TOLERANCE = 1e-6  # relative residual that the predicted steps reach
 FAILURE = 0.1  # δ, probability that Du's theorems allow themselves to fail with
-BELOW_DEPTH = {  # what depends on a variant: levels of keys above its own, as in the store after the depth
-    "output_scale": {
-        "lambda_min": 1,
-        "lambda_max": 1,
-        "lambda_rounding_error": 1,
-        "critical_learning_rate": 1,
-        "rate_predicted": 1,
-        "steps_predicted": 1,
-        "learning_rate_absolute": 2,
-    },
-    "corrupted_fraction": {"steps_predicted": 1},
-}
 REASONS = {  # why a value may be none
     "rate_predicted": "λ_min is 0 to rounding, noise ends the decay, or η means another flow at each width",
     "steps_predicted": "training never gets there, or η means another flow at each width",
@@ -40,7 +31,6 @@ REASONS = {  # why a value may be none
 NO_VALUE = "no law is known here, or float64 does not hold its value"
 COLUMNS = {"steps_predicted": "steps", "width_required": "Du's width", "fourth_cumulant": "κ4/K²"}
 DU_KINDS = ("two_layer", "fully_connected")  # residual networks have a theorem of their own
-SYMBOLS = {"output_scale": "α", "corrupted_fraction": "corrupted"}
 
 
 def predictions(config: SweepConfig, data: Data | None) -> dict[str, Any]:
@@ -48,29 +38,36 @@ def predictions(config: SweepConfig, data: Data | None) -> dict[str, Any]:
 
     What has no finite value is None, and `reasons` says why.
 
-    Where `output_scale` or `corrupted_fraction` is an axis, what depends on it is given for each value, whose
+    What depends on a further axis of the grid, such as `output_scale`, is given for each of its values, whose
     key is below the depth's.
 
     Args:
         config: the sweep.
         data: its training points, or None without data.
     """
-    founds = {}
-    for value in config.variants:
-        one, points = config.at_variant(value), labelled(data, config, value)
-        prediction = predict(one, points)
-        founds[repr(value).removesuffix(".0")] = summary(one, prediction) | outlook(one, points, prediction)
-    found, axis = next(iter(founds.values())), config.variant_axis
-    if axis is not None:
-        nested = {
-            name: _nested({value: one[name] for value, one in founds.items()}, level)
-            for name, level in BELOW_DEPTH[axis].items()
-            if name in found
-        }
-        found = {**found, axis: list(founds), **nested}
+    found = _of_axes(config, data)
     found = {name: _numbers(value) for name, value in found.items()}
     reasons = {name: REASONS.get(name, NO_VALUE) for name, value in found.items() if _has_none(value)}
     return found | ({"reasons": reasons} if reasons else {})
+
+
+def _of_axes(config: SweepConfig, data: Data | None) -> dict[str, Any]:
+    """What does not depend on the first of the further axes, and what does, its values as keys."""
+    if not config.axes:
+        prediction = predict(config, data)
+        return summary(config, prediction) | outlook(config, data, prediction)
+    axis = config.axes[0]
+    founds = {
+        repr(value).removesuffix(".0"): _of_axes(*at_value(data, config, axis, value))
+        for value in axis.values(config)
+    }
+    found = next(iter(founds.values()))
+    nested = {
+        name: _nested({value: one[name] for value, one in founds.items()}, level)
+        for name, level in (axis.tables or {}).items()
+        if name in found
+    }
+    return {**found, axis.name: list(founds), **nested}
 
 
 def _numbers(value: Any) -> Any:
@@ -188,41 +185,41 @@ def _has_du(found: dict[str, Any]) -> bool:
 
 
 def _depth_table(found: dict[str, Any]) -> str:
-    axis = next((name for name in BELOW_DEPTH if name in found), None)
-    variants = found[axis] if axis else [None]
-    rows = [_depth_row(found, axis, depth, value) for depth in found["lambda_min"] for value in variants]
+    axes = [axis for axis in AXES.values() if axis.name in found]
+    points = list(itertools.product(*(found[axis.name] for axis in axes)))
+    rows = [_depth_row(found, axes, depth, point) for depth in found["lambda_min"] for point in points]
     header = [
         "depth",
-        *([SYMBOLS[axis]] if axis else []),
+        *(axis.symbol for axis in axes),
         "λ_min(Θ)",
         "λ_max(Θ)",
         "λ_max/λ_min",
         "critical η",
     ]
-    rates = _of_depth(found, axis, "steps_predicted", next(iter(found["lambda_min"])), variants[0])
+    rates = _of_depth(found, axes, "steps_predicted", next(iter(found["lambda_min"])), points[0])
     header += [f"steps to 1e-6, η = {rate}" for rate in rates] + ["Du's width"]
     if not _has_du(found):
         header, rows = header[:-1], [row[:-1] for row in rows]
     return _aligned([header, *rows])
 
 
-def _depth_row(found: dict[str, Any], axis: str | None, depth: str, variant: str | None) -> list[str]:
+def _depth_row(found: dict[str, Any], axes: list[Axis], depth: str, point: tuple[str, ...]) -> list[str]:
     condition = found["condition_number"][depth]
     least, largest, critical = (
-        _number(_of_depth(found, axis, name, depth, variant))
+        _number(_of_depth(found, axes, name, depth, point))
         for name in ("lambda_min", "lambda_max", "critical_learning_rate")
     )
-    row = [depth, *([variant] if variant else []), least if condition else "0 to rounding", largest]
+    row = [depth, *point, least if condition else "0 to rounding", largest]
     row += [_number(condition), critical]
-    row += [
-        _number(steps, "d") for steps in _of_depth(found, axis, "steps_predicted", depth, variant).values()
-    ]
+    row += [_number(steps, "d") for steps in _of_depth(found, axes, "steps_predicted", depth, point).values()]
     return [*row, _number(found["width_required"][depth], ".1e")]
 
 
-def _of_depth(found: dict[str, Any], axis: str | None, name: str, depth: str, variant: str | None) -> Any:
+def _of_depth(found: dict[str, Any], axes: list[Axis], name: str, depth: str, point: tuple[str, ...]) -> Any:
     by_depth = found.get(name, {}).get(depth, {})
-    return by_depth.get(variant, {}) if axis and name in BELOW_DEPTH[axis] else by_depth
+    for axis, value in zip(axes, point, strict=True):
+        by_depth = by_depth.get(value, {}) if name in (axis.tables or {}) else by_depth
+    return by_depth
 
 
 def _width_table(config: SweepConfig, found: dict[str, Any]) -> str:

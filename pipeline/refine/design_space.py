@@ -141,7 +141,7 @@ def _seeds_requested(store: Store, widths: np.ndarray, depths: np.ndarray) -> np
     """Seeds already asked for at each candidate, shape (widths, depths, learning rates)."""
     order = np.argsort(store.config.grid.learning_rates)
     return _spread(
-        store, widths, depths, requests.mask(store.requested, store.config).any(2).sum(2)[..., order]
+        store, widths, depths, requests.trained_cells(store.requested, store.config).sum(2)[..., order]
     )
 
 

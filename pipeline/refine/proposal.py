@@ -147,7 +147,7 @@ def _draws(step: Step, places: DrawPlaces) -> tuple[list[dict[str, Any]], list[D
 
 def _requested_cells(store: Store) -> np.ndarray:
     """Which cells are asked for, shape (widths, depths, seeds, learning rates)."""
-    return np.asarray(requests.mask(store.requested, store.config).any(2))
+    return requests.trained_cells(store.requested, store.config)
 
 
 def _seeds_by_rate(

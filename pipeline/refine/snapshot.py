@@ -80,8 +80,8 @@ def refinable(store: Store) -> SweepFile:
     Raises:
         InputError: it has several output scales or corrupted fractions, or a plug-in that is not here.
     """
-    if len(store.config.variants) > 1:
-        found = f"it has an axis {store.config.variant_axis}"
+    if long := [axis.name for axis in store.config.axes if len(axis.values(store.config)) > 1]:
+        found = f"it has an axis {long[0]}"
         raise InputError(store.url, found, "a sweep with one value of it", NOTHING)
     return SweepFile(store.config, store.url, Path.cwd(), store.requested).with_plug_ins()
 
@@ -135,7 +135,7 @@ def _condition(sweep: SweepFile, depths: np.ndarray) -> np.ndarray:
     """λ_max/λ_min of the infinite-width kernel of what trains, at each depth."""
     data = data_source.load_data(sweep)
     assert data is not None
-    network = sweep.config.at_variant(sweep.config.variants[0]).network
+    network = sweep.config.at(sweep.config.points[0]).network
     ends = [
         np.linalg.eigvalsh(network.tangent_kernel(data.x @ data.x.T, int(depth)))[[0, -1]] for depth in depths
     ]

@@ -11,6 +11,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from widesweep.pipeline.config.sweep_config import SweepConfig
+from widesweep.pipeline.plan import requested
 from widesweep.pipeline.plan.blocks import Block
 from widesweep.pipeline.store import objects
 from widesweep.pipeline.store.permit import Permit
@@ -38,9 +39,8 @@ def are_of(config: SweepConfig, block: Block, names: frozenset[str]) -> bool:
 
 
 def _stem(config: SweepConfig, block: Block) -> str:
-    grid, variant = config.grid, config.variants[block.variant]
-    first = (grid.width[block.width], grid.depth[block.depth], variant, grid.seeds[block.seed_start])
-    return "".join(f"{value}_" for value in (*first, grid.learning_rates[block.rate_start]))
+    values = requested.values(config)
+    return "".join(f"{values[axis][each.start]}_" for axis, each in block.region.items())
 
 
 def names(url: str) -> frozenset[str]:

@@ -18,7 +18,7 @@ import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from widesweep.pipeline.errors import DamagedError
-from widesweep.pipeline.plan.blocks import Block
+from widesweep.pipeline.plan.blocks import LONG, Block
 from widesweep.pipeline.store import address, conditional, objects, repair
 from widesweep.pipeline.store.permit import Permit
 from widesweep.workers.variable import FAILED, PENDING
@@ -26,7 +26,6 @@ from widesweep.workers.variable import FAILED, PENDING
 ZSTD_LEVEL = 3
 SKIPPED_FRAME = (0x184D2A50).to_bytes(4, "little")  # of zstd
 SERIALIZER = BytesCodec(endian="little")
-ONE_VALUE = ("width", "depth", "output_scale", "corrupted_fraction")  # axes along which every chunk is 1 long
 Arrays = dict[str, dict[str, Any]]  # by group and name
 COMPRESSORS = (ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec())
 
@@ -76,7 +75,7 @@ class ChunkWriter:
         """
         chunks = list(self._encoded(block, measured))
         self._put(item for item in chunks if not item[0].startswith(f"{block.kind}/status/"))
-        if block.recompute:
+        if block.state.recompute:
             self._forget_failures(block, np.asarray(measured["status"]))
         self._put(item for item in chunks if item[0].startswith(f"{block.kind}/status/"))
 
@@ -90,7 +89,7 @@ class ChunkWriter:
         array, texts = self.arrays[block.kind]["status"], self.arrays[block.kind].get("failure")
         region = _region(block, array)
         status = self._read(array, region)
-        failed = np.isin(status, block.recompute or (PENDING,))
+        failed = np.isin(status, block.state.recompute or (PENDING,))
         if texts is not None:
             kept = np.asarray(self._read(texts, region), dtype=object)
             kept[failed] = reason
@@ -102,7 +101,8 @@ class ChunkWriter:
         """What of a block is to be computed: cells, shape (seeds, learning rates), or parts, (parts,)."""
         array = self.arrays[block.kind]["status"]
         status = self._of_block(array, block)
-        return np.isin(status, block.recompute) if block.recompute else np.ones(status.shape, dtype=bool)
+        states = block.state.recompute
+        return np.isin(status, states) if states else np.ones(status.shape, dtype=bool)
 
     def stored(self, block: Block) -> dict[str, np.ndarray]:
         """What the store holds of a block, by variable, without the axes on which a block is one value."""
@@ -110,7 +110,7 @@ class ChunkWriter:
 
     def _of_block(self, array: Any, block: Block) -> np.ndarray:
         values = self._read(array, _region(block, array))
-        return np.asarray(values[(0,) * len(_fixed_dims(array))])
+        return np.asarray(values[(0,) * len(_fixed_dims(array, block))])
 
     def parts(self, width: int, depth: int) -> dict[str, np.ndarray]:
         """What the store holds of all parts of a (width, depth), by variable."""
@@ -211,20 +211,14 @@ def _is_measured(array: Any) -> bool:
     return dims[:2] == ("width", "depth") and array.basename != "learning_rate_absolute"
 
 
-def _fixed_dims(array: Any) -> tuple[str, ...]:
+def _fixed_dims(array: Any, block: Block) -> tuple[str, ...]:
     """The array's leading dimensions along which a block has one value."""
-    return tuple(dim for dim in array.metadata.dimension_names if dim in ONE_VALUE)
+    return tuple(dim for dim in array.metadata.dimension_names if dim in block.region and dim not in LONG)
 
 
 def _region(block: Block, array: Any) -> tuple[slice, ...]:
     """The block's place in an array, checked to be exactly one chunk along the axes of the grid."""
-    owned = {"width": slice(block.width, block.width + 1), "depth": slice(block.depth, block.depth + 1)}
-    if block.kind == "training":
-        owned["output_scale"] = owned["corrupted_fraction"] = slice(block.variant, block.variant + 1)
-        owned["seed"] = slice(block.seed_start, block.seed_stop)
-        owned["learning_rate"] = slice(block.rate_start, block.rate_stop)
-    if block.kind == "parts":
-        owned["part"] = slice(block.part_start, block.part_stop)
+    owned = block.region
     dims = array.metadata.dimension_names
     region = tuple(owned.get(dim, slice(0, length)) for dim, length in zip(dims, array.shape, strict=True))
     for dim, part, chunk, length in zip(dims, region, array.chunks, array.shape, strict=True):
@@ -250,9 +244,9 @@ def _chunks(region: tuple[slice, ...], array: Any) -> Iterator[tuple[slice, ...]
 
 def _fitted(values: xr.DataArray, array: Any, region: tuple[slice, ...], block: Block) -> np.ndarray:
     """Values in the array's order of dimensions, layers that this depth does not have left as fill."""
-    dims = [dim for dim in array.metadata.dimension_names if dim not in ONE_VALUE]
+    dims = [dim for dim in array.metadata.dimension_names if dim not in block.region or dim in LONG]
     found = np.asarray(values.transpose(*dims).values, dtype=array.dtype)
-    found = found.reshape((1,) * len(_fixed_dims(array)) + found.shape)
+    found = found.reshape((1,) * len(_fixed_dims(array, block)) + found.shape)
     wanted = tuple(part.stop - part.start for part in region)
     padded = np.full(wanted, array.fill_value, dtype=array.dtype)
     place = tuple(slice(0, length) for length in found.shape)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from widesweep.pipeline.config import plug_ins
 from widesweep.pipeline.config import sweep_config as configs
-from widesweep.pipeline.config.region import AXES, Requested, part
+from widesweep.pipeline.config.axes import AXES, names
+from widesweep.pipeline.config.region import Requested, part
 from widesweep.pipeline.config.sweep_config import NOT_IN_HASH, SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import draws as sampling
@@ -37,10 +38,8 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
         wanted = f"the store {store.url} was made with other code"
         next_step = "Bring that version back, or choose another --store. Nothing was started."
         raise InputError(f"{sweep.file}, plug-in {changed}", "its code has changed", wanted, next_step)
-    axes = {axis: _joined(_values(theirs, axis), _values(ours, axis)) for axis in AXES}
-    scales = axes.pop("output_scale")
-    grid = {axis: _as_written(axis, values) for axis, values in axes.items()}
-    merged, requested = _with_axes(ours, grid, scales), _requested(sweep, store)
+    axes = {axis: _joined(_values(theirs, axis), _values(ours, axis)) for axis in names()}
+    merged, requested = _with_axes(ours, axes), _requested(sweep, store)
     if requested is not None and requested.draws:
         merged = sampling.with_draws(merged, int(requests.pair_draws(requested, merged).max()))
     return replace(sweep, config=merged, requested=requested)
@@ -49,7 +48,7 @@ def merge(sweep: SweepFile, store: Store, data_hash: str) -> SweepFile:
 def is_needed(sweep: SweepFile, store: Store) -> bool:
     """Whether the merged sweep requests more than the store's, or an earlier growth was interrupted."""
     ours, theirs = (
-        [tuple(_values(config, axis)) for axis in AXES] for config in (sweep.config, store.config)
+        [tuple(_values(config, axis)) for axis in names()] for config in (sweep.config, store.config)
     )
     if sampling.draws(sweep.config) != sampling.draws(store.config):
         return True
@@ -58,9 +57,7 @@ def is_needed(sweep: SweepFile, store: Store) -> bool:
 
 def _as_requested(config: SweepConfig, requested: Requested) -> SweepConfig:
     """The config of a refined sweep as its user wrote it: without what refining added."""
-    axes = dict(requested.grid)
-    grid = {axis: _as_written(axis, axes[axis]) for axis in AXES if axis in axes and axis != "output_scale"}
-    written = _with_axes(config, grid, axes.get("output_scale", ()))
+    written = _with_axes(config, dict(requested.grid))
     return sampling.with_draws(written, requested.draws) if requested.draws else written
 
 
@@ -78,9 +75,8 @@ def _requested(sweep: SweepFile, store: Store) -> Requested | None:
 
 def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:
     """Key paths that differ, but for the values along axes that both have."""
-    axes = [axis for axis in AXES if _values(theirs, axis) and _values(ours, axis)]
-    kept = {axis: getattr(theirs.grid, axis) for axis in axes if axis != "output_scale"}
-    same = _with_axes(ours, kept, tuple(_values(theirs, "output_scale")) if "output_scale" in axes else ())
+    both = [axis for axis in names() if _values(theirs, axis) and _values(ours, axis)]
+    same = _with_axes(ours, {axis: tuple(_values(theirs, axis)) for axis in both})
     same = sampling.with_draws_of(theirs, same)
     exclude = set(NOT_IN_HASH)
     if same.model_dump(mode="json", exclude=exclude) == theirs.model_dump(mode="json", exclude=exclude):
@@ -89,16 +85,20 @@ def _differences(ours: SweepConfig, theirs: SweepConfig) -> list[str]:
 
 
 def _values(config: SweepConfig, axis: str) -> Sequence[Any]:
-    if axis == "output_scale":
-        return config.network.output_scales or ()
+    if axis in AXES:
+        return AXES[axis].values(config)
     names = {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
-    return names[axis] if axis in names else getattr(config.grid, axis) or ()
+    return names[axis] if axis in names else getattr(config.grid, axis)
 
 
-def _with_axes(config: SweepConfig, grid: dict[str, Any], scales: tuple[float, ...]) -> SweepConfig:
-    """The sweep with other values along some axes; α stays what it is without `scales`."""
-    network = config.network.at_scale(scales) if scales else config.network
-    return config.model_copy(update={"grid": config.grid.model_copy(update=grid), "network": network})
+def _with_axes(config: SweepConfig, values: Mapping[str, tuple[Any, ...]]) -> SweepConfig:
+    """The sweep with other values along some axes."""
+    grid = {axis: _as_written(axis, each) for axis, each in values.items() if axis not in AXES}
+    config = config.model_copy(update={"grid": config.grid.model_copy(update=grid)})
+    for axis, each in values.items():
+        if axis in AXES and each:
+            config = AXES[axis].along(config, each)
+    return config
 
 
 def _joined(old: Sequence[Any], new: Sequence[Any]) -> tuple[Any, ...]:

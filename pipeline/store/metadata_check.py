@@ -44,9 +44,10 @@ def check(url: str, config: SweepConfig) -> None:
     for name, variables in expected(config).items():
         parent = group(url, name)
         arrays = {each: array(url, parent, each) for each in _names(variables)}
+        further = {axis.name for axis in config.axes}
         for variable in variables:
             found = arrays[variable.name]
-            dims = [d for d in found.metadata.dimension_names or () if d != config.variant_axis]
+            dims = [d for d in found.metadata.dimension_names or () if d not in further]
             if dims != list(variable.dims) or found.dtype != np.dtype(variable.dtype):
                 raise _changed(url, f"{name}/{variable.name}")
         _check_lengths(url, name, arrays)

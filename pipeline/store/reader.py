@@ -92,18 +92,19 @@ class Store:
         return requested.pair_draws(self.requested, self.config)
 
     @property
-    def plan_shape(self) -> tuple[int, int, int, int, int]:
-        """Widths, depths, variants, and blocks along `seed` and `learning_rate`."""
+    def plan_shape(self) -> tuple[int, ...]:
+        """Blocks along each axis: as many as values, but for `seed` and `learning_rate`."""
         grid = self.config.grid
         seeds = math.ceil(len(grid.seeds) / (self.seeds_per_block or 1)) if self.config.training else 0
         every_rate = max(1, len(grid.learning_rates))
         rates = math.ceil(len(grid.learning_rates) / (self.rates_per_block or every_rate))
-        return len(grid.width), len(grid.depth), len(self.config.variants), seeds, rates
+        further = (len(axis.values(self.config)) for axis in self.config.axes)
+        return len(grid.width), len(grid.depth), *further, seeds, rates
 
     @property
     def learning_rate_absolute(self) -> np.ndarray:
-        """η, shape (widths, depths, variants, learning rates)."""
-        return self._with_variants(self._read("training", "learning_rate_absolute"))
+        """η, along all axes but `seed`."""
+        return self._read("training", "learning_rate_absolute")
 
     def pending_blocks(self) -> np.ndarray:
         """Numbers of the blocks with cells that are pending, ascending; from the status arrays alone."""
@@ -138,10 +139,9 @@ class Store:
         training = int(np.prod(self.plan_shape))
         for index in self.blocks_with(FAILED)[:most].tolist():
             if index < training:
-                w, d, a, k, j = (int(i) for i in np.unravel_index(index, self.plan_shape))
+                *place, k, j = (int(i) for i in np.unravel_index(index, self.plan_shape))
                 s, r = self.seeds_per_block or 1, self.rates_per_block or 1
-                variant = () if self.config.variant_axis is None else (a,)
-                part = (w, d, *variant, slice(k * s, (k + 1) * s), slice(j * r, (j + 1) * r))
+                part = (*place, slice(k * s, (k + 1) * s), slice(j * r, (j + 1) * r))
                 reasons = self._read("training", "failure", part)
             else:
                 reasons = self._part_failures(index - training)
@@ -149,8 +149,8 @@ class Store:
         return result
 
     def training_status(self) -> np.ndarray:
-        """Status of each cell, shape (widths, depths, variants, seeds, learning rates)."""
-        return self._with_variants(self._read("training", "status"))
+        """Status of each cell, along all axes."""
+        return self._read("training", "status")
 
     def initialization_status(self) -> np.ndarray:
         """Status of the random networks, shape (widths, depths)."""
@@ -204,7 +204,7 @@ class Store:
         parts, wanted = [], list(states)
         if self.config.training is not None:
             inside = np.isin(self.training_status(), wanted)
-            for axis, length in ((3, self.seeds_per_block), (4, self.rates_per_block)):
+            for axis, length in ((-2, self.seeds_per_block), (-1, self.rates_per_block)):
                 inside = np.add.reduceat(
                     inside, np.arange(0, inside.shape[axis], length or 1), axis, dtype=int
                 )
@@ -229,10 +229,6 @@ class Store:
             if found := repair.find(self.url):
                 raise DamagedError(self.url, found) from None
             raise
-
-    def _with_variants(self, values: np.ndarray) -> np.ndarray:
-        """An array of /training with an axis of variants, of length 1 where the store has none."""
-        return values if self.config.variant_axis is not None else np.expand_dims(values, 2)
 
     def _chunk(self, axis: str) -> int | None:
         """Length of a training chunk along an axis; None without training."""

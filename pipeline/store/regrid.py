@@ -263,8 +263,7 @@ def _statuses(
     by_pair, found = (places["width"], places["depth"]), {}
     if config.training is not None:
         status = _spread(store.training_status(), cells.shape, tuple(places.values()))
-        status = _marked(status, cells)
-        found["training"] = status if config.variant_axis is not None else status[:, :, 0]
+        found["training"] = _marked(status, cells)
     if config.initialization is not None:
         before = _spread(store.pair_draws, pairs.shape, by_pair)
         status = _spread(store.initialization_status(), pairs.shape, by_pair)
@@ -296,7 +295,7 @@ def _of_blocks(old: np.ndarray, store: Store, plan: Plan, places: Places) -> np.
     """What is known of blocks, by their new numbers: a block's is that which its first cell lies in."""
     fill = np.nan if old.dtype.kind == "f" else 0
     new = np.full(len(plan), fill, dtype=old.dtype)
-    lengths = (1, 1, 1, plan.seeds_per_block, plan.rates_per_block)
+    lengths = (*(1 for _ in plan.shape[:-2]), plan.seeds_per_block, plan.rates_per_block)
     trained = math.prod(store.plan_shape)
     if trained:
         starts = [place[::n] // n for place, n in zip(places.values(), lengths, strict=True)]

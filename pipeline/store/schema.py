@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from widesweep.pipeline.config.axes import AXES
 from widesweep.pipeline.plan.blocks import Plan
 from widesweep.pipeline.predict import prediction as predict
 from widesweep.pipeline.predict.prediction import Prediction
@@ -44,10 +45,6 @@ COORDINATES = {
     "width": Variable("width", ("width",), "neurons in every hidden layer", dtype="int64"),
     "depth": Variable("depth", ("depth",), "hidden layers", dtype="int64"),
     "seed": Variable("seed", ("seed",), "seed of the cell", dtype="int64"),
-    "output_scale": Variable("output_scale", ("output_scale",), "α, which multiplies the network"),
-    "corrupted_fraction": Variable(
-        "corrupted_fraction", ("corrupted_fraction",), "share of the training labels that are corrupted"
-    ),
     "learning_rate": Variable("learning_rate", ("learning_rate",), "learning rate as in the config"),
     "step": Variable("step", ("step",), "gradient steps taken", dtype="int64"),
     "layer": Variable("layer", ("layer",), "layer, 1 to depth hidden, depth + 1 the output", dtype="int64"),
@@ -129,19 +126,17 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
         values |= {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
         values |= {"step": config.training.recorded_steps(), "layer": range(1, max(config.grid.depth) + 2)}
         values["mode"] = range(1, plan.size.samples * plan.size.outputs + 1)
-        if config.variant_axis is not None:
-            values[config.variant_axis] = config.variants
+        values |= {axis.name: axis.values(config) for axis in config.axes}
     if config.initialization is not None:
         values |= _initialization_values(plan, index)
-    return {name: np.array(list(each), dtype=COORDINATES[name].dtype) for name, each in values.items()}
+    return {name: np.array(list(each), dtype=_coordinate(name).dtype) for name, each in values.items()}
 
 
 def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
     """Measured arrays in chunks of one block, and η in one chunk."""
     assert plan.config.training is not None
     one_block = {"width": 1, "depth": 1, "seed": plan.seeds_per_block}
-    if plan.config.variant_axis is not None:
-        one_block[plan.config.variant_axis] = 1
+    one_block |= {axis.name: 1 for axis in plan.config.axes}
     measured = (*plan.config.training.variables, FAILURES["training"])
     arrays = [_measured(_on_grid(variable, plan), values, one_block) for variable in measured]
     arrays.append(_written(_on_grid(LEARNING_RATE_ABSOLUTE, plan), prediction.learning_rate_absolute))
@@ -149,9 +144,10 @@ def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray])
 
 
 def _on_grid(variable: Variable, plan: Plan) -> Variable:
-    """The variable along `output_scale` or `corrupted_fraction` too, where that is an axis of the grid."""
-    axis = plan.config.variant_axis
-    return variable if axis is None else variable.along(axis, after="depth")
+    """The variable along the grid's further axes too."""
+    for axis in reversed(plan.config.axes):
+        variable = variable.along(axis.name, after="depth")
+    return variable
 
 
 def _initialization(plan: Plan, values: dict[str, np.ndarray]) -> Group:
@@ -217,4 +213,8 @@ def _written(variable: Variable, values: np.ndarray) -> Array:
 def _coordinates(arrays: list[Array], values: dict[str, np.ndarray]) -> list[Array]:
     """The coordinates of every dimension that the arrays have."""
     dims = dict.fromkeys(dim for array in arrays for dim in array.variable.dims)
-    return [_written(COORDINATES[dim], values[dim]) for dim in dims]
+    return [_written(_coordinate(dim), values[dim]) for dim in dims]
+
+
+def _coordinate(name: str) -> Variable:
+    return AXES[name].coordinate if name in AXES else COORDINATES[name]

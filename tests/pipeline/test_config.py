@@ -195,9 +195,9 @@ def test_axes_are_kept_in_ascending_order(write_config: Write) -> None:
         (0, 3, 4),
         (0.5, 1.0),
     )
-    assert config.variants == (0.5, 4.0)
+    assert config.points == [(0.5,), (4.0,)]
     fractions = sweep_config.load(write_config(grid={"corrupted_fraction": [0.5, 0.0]})).config
-    assert fractions.variants == (0.0, 0.5)
+    assert fractions.points == [(0.0,), (0.5,)]
 
 
 def test_the_hash_ignores_what_changes_no_number(write_config: Write) -> None:

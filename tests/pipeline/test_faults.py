@@ -221,7 +221,7 @@ def short_of_memory(enough: int, execute: Any = worker.execute) -> Any:
         from widesweep.workers.training import block_training
 
         with pytest.MonkeyPatch.context() as patch:
-            if block.split < enough:
+            if block.state.split < enough:
                 patch.setattr(block_training, "Record", lambda *_: torch.empty(2**60, dtype=torch.uint8))
             return execute(sweep, block)
 

@@ -21,7 +21,7 @@ from tests.pipeline.conftest import ROOT
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import data, gpu_shares
-from widesweep.pipeline.plan.blocks import Block, check_memory
+from widesweep.pipeline.plan.blocks import Block, BlockState, check_memory
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -31,7 +31,7 @@ SCRIPT = Path(__file__).with_name("logical_gpus.py")
 
 
 def block(gpu_bytes: int, split: int = 1) -> Block:
-    return Block(0, "training", 0, 0, 0, 0, 1, 0, 1, 1.0, 0, 1, gpu_bytes=gpu_bytes, split=split)
+    return Block(0, "training", {}, 1.0, 0, 1, gpu_bytes, BlockState(split=split))
 
 
 @given(st.integers(0, 200 * GIB), st.integers(2 * GIB, 200 * GIB), st.sampled_from([1, 2, 8]))
@@ -51,7 +51,7 @@ def test_a_blocks_memory_on_a_gpu_is_that_of_its_cells(write_config: Write) -> N
     made = data.make_plan(sweep_config.load(write_config()), 2)
     needed = [made.block(i).gpu_bytes for i in range(made.training_blocks)]
     one = made.block(0)
-    seeds = one.seed_stop - one.seed_start
+    seeds = len(one.indices("seed"))
     assert one.gpu_bytes == pytest.approx(seeds * made.costs.seed_bytes[0, 0], abs=1)
     assert max(needed) == made.block(made.training_blocks - 1).gpu_bytes
 

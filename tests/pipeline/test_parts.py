@@ -92,7 +92,7 @@ def test_blocks_of_parts_cover_each_pair_once(write_config: Write) -> None:
         seen = [
             (b.width, b.depth, part)
             for b in map(made.block, range(len(made)))
-            for part in range(b.part_start, b.part_stop)
+            for part in b.indices("part").tolist()
         ]
         assert sorted(seen) == [(w, d, p) for w in range(2) for d in range(2) for p in range(10)]
         assert made.block_seconds().sum() == pytest.approx(made.total_s)
@@ -146,7 +146,7 @@ def test_a_failed_part_fails_its_pair_until_it_is_retried(
 
     def run(scheduler: object, sweep: object, blocks: object, listener: object, stop: object) -> None:
         for each in blocks:  # type: ignore[attr-defined]
-            if each.width == each.depth == 0 and each.part_start == 0:
+            if each.width == each.depth == 0 and each.region["part"].start == 0:
                 listener.failed(each, "it was meant to")  # type: ignore[attr-defined]
             else:
                 listener.finished(each, execute(sweep, each))  # type: ignore[arg-type, attr-defined]
@@ -175,7 +175,8 @@ def test_the_writer_takes_parts_of_its_own_chunk_alone(write_config: Write, tmp_
     made = plans.make(sweep.config, Dimensions(1, 1), 2, parts_per_block=2)
     url = str(tmp_path / "a.zarr")
     template.create(url, made, prediction.predict(sweep.config, None), np.empty(0, dtype=np.int64), "")
-    part = replace(made.block(0), part_stop=1)
+    whole = made.block(0)
+    part = replace(whole, region={**whole.region, "part": slice(0, 1)})
     task = InitializationBlock(8, 1, sweep.config.network, sweep.config.initialization, 0)  # type: ignore[arg-type]
     with pytest.raises(chunks.OwnershipError, match="asks for part"):
         chunks.ChunkWriter(Permit(url, 0, "")).write(part, random_networks.sample(task, [0]))

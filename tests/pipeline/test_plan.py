@@ -68,10 +68,8 @@ def test_blocks_partition_the_grid(sweep: SweepConfig, cores: int, seeds_per_blo
         assert block.index == i
         assert 1 <= block.threads <= cores
         if block.kind == "training":
-            assert block.seed_start % made.seeds_per_block == 0
-            cells.update(
-                (block.width, block.depth, seed) for seed in range(block.seed_start, block.seed_stop)
-            )
+            assert block.region["seed"].start % made.seeds_per_block == 0
+            cells.update((block.width, block.depth, seed) for seed in block.indices("seed").tolist())
         else:
             sampled[(block.width, block.depth)] += 1
     pairs = [(w, d) for w in range(len(sweep.grid.width)) for d in range(len(sweep.grid.depth))]

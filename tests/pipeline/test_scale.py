@@ -42,7 +42,7 @@ def large_store(path: Path, url: str) -> int:
     template.create(url, plan, prediction.predict(sweep.config, data), data.index, "")
     array = zarr.open_array(url, path="training/status", mode="r+")
     for block in map(plan.block, range(len(plan) * 9 // 10)):
-        array[block.width, block.depth, block.seed_start : block.seed_stop] = 1
+        array[block.width, block.depth, block.region["seed"]] = 1
     return len(plan)
 
 

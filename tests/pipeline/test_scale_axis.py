@@ -88,7 +88,7 @@ def test_a_scalar_keeps_the_store_and_the_hash_that_it_had(small: Path) -> None:
         sweep_config.load(small, ["network.output_scale=1"]).config,
     )
     assert plain.hash == scalar.hash
-    assert plain.variants == (1.0,)
+    assert plain.points == [()]
     listed = sweep_config.load(small, ["network.output_scale=[1]"]).config
     assert listed.hash != plain.hash
     assert listed.cells == plain.cells == 12
@@ -162,7 +162,7 @@ def test_a_failed_block_of_one_scale_is_told_and_tried_again(
 
     def faulty(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
         for block in blocks:
-            if (block.depth, block.variant) == (0, 2):
+            if (block.depth, block.region["output_scale"].start) == (0, 2):
                 listener.failed(block, "ZeroDivisionError: a defect")
             else:
                 inline(cluster, sweep, [block], listener, stop)
@@ -204,10 +204,10 @@ def test_blocks_partition_the_grid_with_one_scale_each(small: Path, seeds_per_bl
     made = data.make_plan(sweep, 2, seeds_per_block, 1)
     blocks = [made.block(i) for i in range(len(made))]
     cells = [
-        (b.width, b.depth, b.variant, s, r)
+        (b.width, b.depth, b.region["output_scale"].start, s, r)
         for b in blocks
-        for s in range(b.seed_start, b.seed_stop)
-        for r in range(b.rate_start, b.rate_stop)
+        for s in b.indices("seed").tolist()
+        for r in b.indices("learning_rate").tolist()
     ]
     assert sorted(cells) == list(itertools.product(range(2), range(2), range(3), range(3), range(2)))
     assert made.block_seconds() == pytest.approx([b.cost_s for b in blocks])

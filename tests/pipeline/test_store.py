@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import warnings
@@ -41,7 +40,7 @@ def create(path: Path, url: Path, seeds_per_block: int = 2) -> tuple[SweepFile, 
 
 def results(plan: Plan, block: Block) -> xr.Dataset:
     """Made-up measurements of a block: its number everywhere, all cells done."""
-    sizes = {"seed": block.seed_stop - block.seed_start, "learning_rate": 2, "step": 6}
+    sizes = {"seed": len(block.indices("seed")), "learning_rate": 2, "step": 6}
     sizes["layer"] = plan.config.grid.depth[block.depth] + 1
     values = {
         v.name: (v.dims[2:], np.full([sizes[d] for d in v.dims[2:]], block.index + 0.5, v.dtype))
@@ -129,10 +128,11 @@ def test_a_block_reads_back_as_it_was_written(write_config: Write, url: Path) ->
         writer.write(block, results(plan, block))
     tree = xr.open_datatree(url, engine="zarr")
     for block in blocks:
-        part = tree["training"]["loss"][block.width, block.depth, block.seed_start : block.seed_stop]
+        part = tree["training"]["loss"][block.width, block.depth, block.region["seed"]]
         assert (part == block.index + 0.5).all()
         depth = plan.config.grid.depth[block.depth]
-        layers = tree["training"]["layer_relative_change"][block.width, block.depth, block.seed_start]
+        first = block.region["seed"].start
+        layers = tree["training"]["layer_relative_change"][block.width, block.depth, first]
         assert layers.isnull().all(("learning_rate", "step")).values.tolist() == [
             k > depth + 1 for k in (1, 2, 3)
         ]
@@ -152,16 +152,20 @@ def test_our_chunks_are_what_zarr_itself_would_write(write_config: Write, url: P
     assert file.read_bytes() == ours
 
 
+def with_seeds(block: Block, start: int, stop: int) -> Block:
+    return dataclasses.replace(block, region={**block.region, "seed": slice(start, stop)})
+
+
 def test_a_misaligned_region_is_refused(write_config: Write, url: Path) -> None:
     """A block that is not exactly one chunk of every array, or lacks a variable, writes nothing."""
     _, plan = create(write_config(), url)
     writer = ChunkWriter(claim.take(str(url)).permit)
     block = plan.block(0)
     wrong = [
-        dataclasses.replace(block, seed_start=1, seed_stop=3),
-        dataclasses.replace(block, seed_stop=1),
-        dataclasses.replace(block, seed_stop=3),
-        dataclasses.replace(block, seed_stop=0),
+        with_seeds(block, 1, 3),
+        with_seeds(block, 0, 1),
+        with_seeds(block, 0, 3),
+        with_seeds(block, 0, 0),
     ]
     for each in wrong:
         with pytest.raises(OwnershipError):

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ def test_a_share_holds_the_block_or_is_a_whole_gpu(cells: int, memory: int, spli
     assert 8 * gpu_shares.LEAST_SHARE == 1.0
     assert part == 1.0 or gpu_shares.block_bytes(one, memory) >= cells
     assert gpu_shares.block_bytes(one, memory) + gpu_shares.CONTEXT_BYTES <= memory
-    assert gpu_shares.share(replace(one, split=2 * split), memory) >= part
+    assert gpu_shares.share(one.with_state(split=2 * split), memory) >= part
 
 
 def test_a_blocks_memory_on_a_gpu_is_that_of_its_cells(write_config: Write) -> None:

@@ -135,7 +135,7 @@ def test_a_scheduler_that_does_not_answer_is_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An address without a scheduler behind it."""
-    monkeypatch.setattr("widesweep.analysis.analysis_result.SCHEDULER_TIMEOUT", "300ms")
+    monkeypatch.setattr("widesweep.analysis.cluster.SCHEDULER_TIMEOUT", "300ms")
     path = write(tmp_path / "s.zarr", SMALL)
     with pytest.raises(NoScheduler, match="no Dask scheduler answers"):
         analyze(path, scheduler="tcp://127.0.0.1:9")
@@ -146,7 +146,7 @@ def test_what_listens_and_is_no_scheduler_is_one_message(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A web server waits for its client to speak: Dask would wait for it for ever."""
-    monkeypatch.setattr("widesweep.analysis.analysis_result.CONNECT_S", 0.2)
+    monkeypatch.setattr("widesweep.analysis.cluster.CONNECT_S", 0.2)
     told = pytest.raises(NoScheduler, match="no Dask scheduler answers")
     with socket.create_server(("127.0.0.1", 0)) as silent, told:
         analyze(store, scheduler=f"tcp://127.0.0.1:{silent.getsockname()[1]}")

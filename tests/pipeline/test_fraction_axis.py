@@ -120,10 +120,18 @@ def test_theory_names_the_steps_of_each_fraction_below_the_depth(small: Path) ->
     assert len([line for line in text.splitlines() if line.startswith(("1 ", "2 "))]) == 6
 
 
+def test_one_fraction_is_a_list_of_one(small: Path) -> None:
+    """`corrupted_fraction: 0.5` is an axis with one value, as for widths."""
+    found = json.loads(
+        CliRunner().invoke(app, ["plan", str(small), "--json", "--set", "grid.corrupted_fraction=0.5"]).stdout
+    )
+    listed = json.loads(CliRunner().invoke(app, ["plan", str(small), "--json", "--set", along(0.5)]).stdout)
+    assert found == listed
+
+
 WRONG = {
     "a duplicate": ([along(0.0, 0.5, 0.5)], "0.5 is there twice"),
     "above one": ([along(0.0, 1.5)], "1.5 is not a corrupted fraction"),
-    "a number": (["grid.corrupted_fraction=0.5"], "0.5 is not a corrupted fraction"),
     "an empty list": (["grid.corrupted_fraction=[]"], "an empty list is not a corrupted fraction"),
     "data's own": ([along(0.0, 0.5), "data.corrupted_fraction=0.1"], "give one of the two"),
     "scales": ([along(0.0, 0.5), "network.output_scale=[1, 2]"], "network.output_scale is a list beside it"),

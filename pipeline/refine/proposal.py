@@ -35,28 +35,19 @@ class Step:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Cells and draws to add, group by group.
+    """Cells and draws to add.
 
     Attributes:
-        groups: of each width and depth its seeds or draws, cost and reason, as the record and `--dry-run`
-            show them.
         sweep: the sweep with the grid around all cells, and which of them are asked for.
-        cells: trained cells that are added.
-        cost_s: forecast core seconds.
-        intervals: forecast length of each law's interval: as often more as less is measured; none of laws
-            whose spread is not known well enough for nine forecasts of ten to be within 25 %.
-        bands: between which lengths it comes with 90 %.
-        needed: seeds at each pair with which nine forecasts of ten would be within 25 % of what is measured,
-            of those laws.
+        shown: what the record, `--json` and `--dry-run` show. `proposed`: seeds or draws, cost and reason of
+            each width and depth. `cells`: trained ones. `interval_forecast`, by law: as often more as less is
+            measured; without laws whose spread is not known well enough for nine forecasts of ten to be
+            within 25 %. `seeds_for_forecast`: of these laws, at each pair, with which it would be.
+            `interval_band`: between which lengths it comes with 90 %.
     """
 
-    groups: list[dict[str, Any]]
     sweep: SweepFile
-    cells: int
-    cost_s: float
-    intervals: dict[str, float]
-    bands: dict[str, list[float]]
-    needed: dict[str, int]
+    shown: dict[str, Any]
 
 
 def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Sequence[Step]) -> Proposal:
@@ -77,8 +68,6 @@ def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Seq
     after = [
         (law.name, each, s) for s in steps for law, each in zip(s.laws, s.allocation.predicted, strict=True)
     ]
-    intervals = {name: 2.0 * each.median for name, each, _ in after if each.is_sure}
-    bands = {name: [2.0 * each.low, 2.0 * each.high] for name, each, _ in after}
     needed = {
         name: each.seeds_needed(_fewest(where))
         for name, each, s in after
@@ -86,8 +75,15 @@ def propose(sweep: SweepFile, store: Store, where: Candidates | None, steps: Seq
     }
     requested = requested.with_more(tuple(parts), tuple(more))
     grown = replace(sweep, config=_around(store.config, parts, more), requested=requested)
-    cost_s = sum(group["cost_s"] for group in groups)
-    return Proposal(groups, grown, cells, cost_s, intervals, bands, needed)
+    shown = {
+        "proposed": groups,
+        "cells": cells,
+        "cost_forecast_s": sum(group["cost_s"] for group in groups),
+        "interval_forecast": {name: 2.0 * each.median for name, each, _ in after if each.is_sure},
+        "interval_band": {name: [2.0 * each.low, 2.0 * each.high] for name, each, _ in after},
+        "seeds_for_forecast": needed,
+    }
+    return Proposal(grown, shown)
 
 
 def _fewest(where: Candidates) -> float:

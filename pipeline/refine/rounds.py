@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,7 +56,7 @@ def refine(url: str, goal: Goal, address: str | None = None, *, dry_run: bool = 
     if dry_run:
         look = look_at(url, goal, book.of(goal))
         step, stopped = _next(look, goal, book.of(goal))
-        return _result(look, book.of(goal), stopped) | {"proposal": step and _shown(step)}
+        return _result(look, book.of(goal), stopped) | {"proposal": step and step.shown}
     if book.unfinished is not None:
         book.interrupted()
         run(proposal.again(sweep, book.unfinished["requested"]), url, address)
@@ -98,59 +99,40 @@ def _steps(look: Snapshot, mine: list[dict[str, Any]], left_s: float | None) -> 
     """Seeds for the laws on trained cells, draws for those on random networks; each gets half of a budget."""
     seeds, draws = look.open_of(draws=False), look.open_of(draws=True)
     own_s = left_s if left_s is None or not (seeds and draws) else left_s / 2
-    steps = []
-    if seeds and look.seeds is not None:
-        steps += _seed_steps(look, look.seeds, seeds, _spent_on_seeds(mine), own_s)
+    steps: list[Step | None] = []
+    if seeds and (where := look.seeds) is not None:
+        price_s = functools.partial(proposal.seeds_s, look.store, where)
+        found = _within(look, seeds, where, _spent_on_seeds(mine), own_s, price_s)
+        steps.append(None if found is None else Step(found, seeds))
     if draws and look.draws is not None:
-        steps += draw_steps(look, look.draws, draws, own_s)
-    return [step for step in steps if step.allocation.added.any()]
+        steps.append(draw_step(look, look.draws, draws, own_s))
+    return [step for step in steps if step is not None and step.allocation.added.any()]
 
 
-def _seed_steps(
-    look: Snapshot,
-    where: Candidates,
-    laws: list[LawForecast],
-    spent_s: float,
-    left_s: float | None,
-) -> list[Step]:
-    """Seeds; a block that is not full costs more than they alone."""
-    goals = [look.goals[law.name] for law in laws]
-    found = _within(
-        left_s,
-        lambda budget_s: next_round(laws, where, goals, spent_s, budget_s),
-        lambda found: float(proposal.seeds_s(look.store, where, found).sum()),
-    )
-    return [] if found is None else [Step(found, laws)]
-
-
-def draw_steps(
+def draw_step(
     look: Snapshot, places: DrawPlaces, laws: list[LawForecast], left_s: float | None
-) -> list[Step]:
+) -> Step | None:
     """All draws at once: their spread is known from 64 groups, and a part that is not full is drawn anew."""
-    goals = [look.goals[law.name] for law in laws]
-    found = _within(
-        left_s,
-        lambda budget_s: next_round(laws, places.candidates, goals, float("inf"), budget_s),
-        lambda found: float(places.cost_s(found.added).sum()),
-    )
-    return [] if found is None else [Step(_worth_drawing(found, laws, places), laws, places)]
+    where, everything = places.candidates, float("inf")
+    found = _within(look, laws, where, everything, left_s, lambda found: places.cost_s(found.added))
+    return None if found is None else Step(_worth_drawing(found, laws, places), laws, places)
 
 
 def _within(
+    look: Snapshot,
+    laws: list[LawForecast],
+    where: Candidates,
+    spent_s: float,
     left_s: float | None,
-    design: Callable[[float | None], Allocation | None],
-    price_s: Callable[[Allocation], float],
+    price_s: Callable[[Allocation], np.ndarray],
 ) -> Allocation | None:
-    """A design that costs no more than is left.
-
-    Whole blocks and parts cost more than what is in them: the budget is lowered until it suffices.
-    """
-    budget_s = left_s
+    """A round whose blocks and parts, whole and so dearer than what is in them, cost no more than is left."""
+    goals, budget_s = [look.goals[law.name] for law in laws], left_s
     for _ in range(SHORTER):
-        found = design(budget_s)
+        found = next_round(laws, where, goals, spent_s, budget_s)
         if found is None or left_s is None or budget_s is None:
             return found
-        cost_s = price_s(found)
+        cost_s = float(price_s(found).sum())
         if cost_s <= left_s:
             return found
         budget_s *= min(left_s / cost_s, 0.9)
@@ -179,20 +161,8 @@ def _round(look: Snapshot, step: Proposal, goal: Goal, book: Record, address: st
     _say(len(book.of(goal)) + 1, step)
     assert step.sweep.requested is not None
     before = {"core_s_before": _core_s(look.store.url), "requested": step.sweep.requested.text()}
-    book.begin({"goal": goal.record(), "known": look.known, **before, **_shown(step)})
+    book.begin({"goal": goal.record(), "known": look.known, **before, **step.shown})
     run(step.sweep, look.store.url, address)
-
-
-def _shown(step: Proposal) -> dict[str, Any]:
-    """A proposal as the record and --json show it."""
-    return {
-        "proposed": step.groups,
-        "cells": step.cells,
-        "cost_forecast_s": step.cost_s,
-        "interval_forecast": step.intervals,
-        "interval_band": step.bands,
-        "seeds_for_forecast": step.needed,
-    }
 
 
 def _result(look: Snapshot, mine: list[dict[str, Any]], stopped: str) -> dict[str, Any]:
@@ -216,7 +186,7 @@ def _core_s(url: str) -> float:
 
 
 def _say(number: int, step: Proposal) -> None:
-    print(f"round {number}: {lines(_shown(step))}", file=sys.stderr, flush=True)
+    print(f"round {number}: {lines(step.shown)}", file=sys.stderr, flush=True)
 
 
 def lines(shown: dict[str, Any]) -> str:

@@ -91,7 +91,8 @@ def refined(seed: int, shrink: float = 0.5) -> tuple[float, float, float, list[f
         if prospect.forecast is None or is_reached(prospect.forecast, places.candidates, wanted):
             break
         look = cast("Any", SimpleNamespace(goals={prospect.name: wanted}))
-        (step,) = rounds.draw_steps(look, places, [prospect.forecast], None)
+        step = rounds.draw_step(look, places, [prospect.forecast], None)
+        assert step is not None
         forecast = step.allocation.half_widths[0]
         networks.draws = places.after(step.allocation.added)
         for w, d in np.argwhere(step.allocation.added > 0):

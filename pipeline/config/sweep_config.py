@@ -141,13 +141,15 @@ class SweepFile:
             except Exception as error:
                 where, wanted = f"{self.file}, training.options", "they are arguments of the optimiser"
                 raise InputError(where, last_line(error), wanted) from None
-        if found and isinstance(network, FullyConnected):
+        config = self.config
+        if found and isinstance(network, FullyConnected) and network.parameterization != "du":
             try:
-                network.variances()
+                resolved = network.model_copy(update={"weight_variance": network.variances()[1]})
             except ValueError as error:
                 reason, wanted = str(error).rstrip(".").split("; ")
                 raise InputError(f"{self.file}, network.weight_variance", reason, wanted) from None
-        return replace(self, plug_ins=found)
+            config = config.model_copy(update={"network": resolved})
+        return replace(self, config=config, plug_ins=found)
 
 
 def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:

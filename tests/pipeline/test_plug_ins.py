@@ -102,6 +102,23 @@ def test_a_broken_plug_in_is_refused_before_anything_is_written(
     assert not list(tmp_path.glob("*.zarr"))
 
 
+def test_a_default_weight_variance_is_resolved_once_the_plug_in_is_there(
+    lab: Callable[..., Path], write_config: Write, tmp_path: Path
+) -> None:
+    """It is the built-in one's, and the config holds the number; where there is none, it is asked for."""
+    (tmp_path / "my_lab.py").write_text(
+        OWN_TANH + "\ndef steep(z):\n    return torch.exp(z.clamp(max=3.0)) + 9.0\n"
+    )
+    (tmp_path / "my_scales.py").write_text("ONE = 1.0\n")
+    own, tanh = (
+        configs.load(write_config(network={"activation": name}, initialization=None)).config.network
+        for name in ("my_lab:own", "tanh")
+    )
+    assert own.weight_variance == pytest.approx(tanh.weight_variance, abs=1e-12)
+    with pytest.raises(InputError, match=r"network\.weight_variance"):
+        configs.load(write_config(network={"activation": "my_lab:steep"}, initialization=None))
+
+
 def test_an_unknown_name_gets_the_nearest(lab: Callable[..., Path]) -> None:
     with pytest.raises(InputError, match="'tanhh' is not known; the nearest is 'tanh'"):
         configs.load(lab(name="tanhh"))

@@ -14,6 +14,7 @@ from widesweep.theory.infinite_width.criticality import preserving_weight_varian
 from widesweep.theory.infinite_width.du import activation_scale
 from widesweep.theory.infinite_width.duals import dual
 from widesweep.theory.infinite_width.kernels import Kernels, fully_connected_kernels
+from widesweep.workers.networks.custom_activation import ACTIVATIONS
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.network import FirstName, Network, PositiveFloat, cumulants_of_gaussian_output
 
@@ -53,17 +54,19 @@ class FullyConnected(Network):
             raise ValueError(
                 "du fixes its scales by c_σ = 1/E[σ(g)²]; leave weight_variance and bias_variance out"
             )
-        if self.parameterization != "du" and self.weight_variance is None:
-            variance = preserving_weight_variance(self.activation_object(), self.bias_variance)
-            object.__setattr__(self, "weight_variance", variance)
+        own = isinstance(self.activation, str) and self.activation not in ACTIVATIONS.built_in
+        if self.parameterization != "du" and not own:  # a plug-in is imported later, when a sweep is run
+            object.__setattr__(self, "weight_variance", self.variances()[1])
         return self
 
     def variances(self) -> tuple[float, float]:
         """(C_W of the first layer, C_W of the others)."""
         if self.parameterization == "du":
             return 1.0, activation_scale(self.activation_object())
-        assert self.weight_variance is not None
-        return self.weight_variance, self.weight_variance
+        variance = self.weight_variance
+        if variance is None:
+            variance = preserving_weight_variance(self.activation_object(), self.bias_variance)
+        return variance, variance
 
     def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:
         """The network's layers, first to output."""

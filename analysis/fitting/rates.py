@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-OK, TRANSIENT_ONLY, FLOOR_TOO_EARLY, TOO_FEW_RECORDS, DIVERGED, NOT_DONE = range(6)
-FLAGS = "ok transient_only floor_reached_too_early too_few_records diverged not_done"
+OK, TRANSIENT_ONLY, FLOOR_TOO_EARLY, TOO_FEW_RECORDS, DIVERGED, NOT_DONE, HIDDEN = range(7)
+FLAGS = "ok transient_only floor_reached_too_early too_few_records diverged not_done slow_mode_hidden"
+HONEST = 0.05  # how far theory's own rate in a window may be from its late-time rate
 
 ROUNDING_FLOOR = {"float64": 1e-13, "float32": 1e-7}
 FLOOR_MARGIN = 30.0  # a window stops this factor above the floor: rounding then bends log‖r‖ by 3 %
@@ -82,6 +83,35 @@ def late_rates(
     few = usable.sum(1) < FEWEST_RECORDS
     flag = np.where(floored, FLOOR_TOO_EARLY, np.where(few, TOO_FEW_RECORDS, TRANSIENT_ONLY))
     return rate, error, start, stop, np.where(np.isnan(rate), flag, OK).astype(np.int8)
+
+
+def shows_late_rate(
+    predicted_norm: Array, late_rate: Array, step: Array, inside: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Whether theory's own curve, fitted in a cell's window, has theory's late-time rate to 5 %.
+
+    Where it has not, a slower mode is still hidden behind faster ones, or the labels lack it: a cell that
+    obeys theory to the letter would show another rate there.
+
+    Args:
+        predicted_norm: ‖r‖₂ of the limit, shape (cells, records); NaN where there is none.
+        late_rate: its rate as k → ∞ per step, shape (cells,).
+        step: recorded steps, shape (records,).
+        inside: the records of each window, shape (cells, records).
+
+    Returns:
+        Shape (cells,); True where theory has no curve or no rate to hold the window against.
+
+    >>> k = np.arange(40.0)
+    >>> norms = np.stack([np.exp(-0.1 * k), np.exp(-0.1 * k) + 50 * np.exp(-0.3 * k)])
+    >>> shows_late_rate(norms, np.full(2, 0.1), k, np.tile(k < 15, (2, 1)))
+    array([ True, False])
+    """
+    positive = np.isfinite(predicted_norm) & (predicted_norm > 0)
+    known = np.isfinite(late_rate) & (late_rate > 0) & ~(inside & ~positive).any(1)
+    rate = _fit(np.log(np.where(positive, predicted_norm, 1.0)), step, inside).rate
+    away = np.abs(rate / np.where(known, late_rate, 1.0) - 1.0)
+    return np.asarray(~known | (away <= HONEST))
 
 
 def _above_floor(norm: Array, step: Array, floor: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

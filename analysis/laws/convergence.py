@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.fitting.extrapolation import Extrapolation
-from widesweep.analysis.fitting.rates import FLAGS
+from widesweep.analysis.fitting.rates import DIVERGED, FLAGS, NOT_DONE
 from widesweep.analysis.fitting.rates import OK as WINDOW_OK
 from widesweep.analysis.laws.kinds.law_result import (
     INCONCLUSIVE,
@@ -167,8 +167,8 @@ def _windows(flag: NDArray[np.int8]) -> str:
 
 def _lost(flag: NDArray[np.int8]) -> float:
     """Share of the finished cells without a fit window."""
-    finished = int((flag <= 3).sum())
-    return float(((flag > 0) & (flag <= 3)).sum() / finished) if finished else 0.0
+    finished = flag[~np.isin(flag, (DIVERGED, NOT_DONE))]
+    return float((finished != WINDOW_OK).mean()) if finished.size else 0.0
 
 
 def _by_width(ratio: Array, widths: Array) -> tuple[tuple[str, str], ...]:

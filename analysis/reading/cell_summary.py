@@ -83,7 +83,7 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> CellSummary:
         predicted = tree["theory"].to_dataset() if "theory" in tree.children else xr.Dataset()
         derivatives = derived(config, training, predicted).where(training["status"] == DONE)
         lazy["cells"] = last_records(training, variables).assign(derivatives)
-        lazy["fits"] = fitted(config, training)
+        lazy["fits"] = fitted(config, training, predicted)
     if "initialization" in tree.children:
         lazy["initialization"] = _sane(tree["initialization"].to_dataset())
     (loaded,) = compute(lazy)  # type: ignore[no-untyped-call]  # untyped library
@@ -92,12 +92,20 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> CellSummary:
     )
 
 
-def fitted(config: dict[str, Any], training: xr.Dataset) -> xr.Dataset:
-    """`cell_fits` with the precision and the optimiser of the config, lazily."""
+def fitted(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
+    """`cell_fits` with the precision, the optimiser and, of plain lazy descent, the prediction; lazily."""
     section = config.get("training")
     settings = section if isinstance(section, dict) else {}
     floor = rates.ROUNDING_FLOOR.get(str(settings.get("dtype", "float64")), rates.ROUNDING_FLOOR["float64"])
-    return cell_fits(training, floor=floor, gradient_flow=settings.get("optimizer") == "gradient_flow")
+    optimizer, network = settings.get("optimizer", "gd"), config.get("network")
+    scaling = network.get("parameterization") if isinstance(network, dict) else None
+    names = ["residual_norm_predicted", "rate_predicted"]
+    curve = None
+    lazy = optimizer in ("gd", "gradient_flow") and scaling not in ("mup", "mean_field")
+    if lazy and all(name in theory for name in names):
+        curve = theory[names]
+        curve = curve.sel({dim: training[dim] for dim in curve.dims if dim in training.dims})
+    return cell_fits(training, curve, floor=floor, gradient_flow=optimizer == "gradient_flow")
 
 
 def last_records(training: xr.Dataset, variables: Iterable[str]) -> xr.Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.analysis import synthetic
 from tests.analysis.summaries import by_name, summary
 from tests.analysis.synthetic import SyntheticSweep
 from widesweep.analysis.analysis_result import law_table
-from widesweep.analysis.laws import BY_VARIANT, LAWS, find_all, regime_of
+from widesweep.analysis.laws import BY_VARIANT, LAWS, VARIABLES, find_all, regime_of
 from widesweep.analysis.laws.kinds.law_result import LawResult
-from widesweep.analysis.reading.cell_summary import CellSummary
+from widesweep.analysis.reading.cell_summary import CellSummary, gather
 from widesweep.analysis.report.text_table import table
 
 DRIFTS = ("neuron_change_max", "ntk_relative_change", "pattern_change")
@@ -148,3 +150,30 @@ def test_two_scales_of_which_one_obeys_are_two_findings() -> None:
         "nuisance_decay@output_scale=0.1": "inconsistent",
     }
     assert all("of 24 networks" in laws[name].note for name in verdicts)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.0])
+def test_a_window_in_which_theory_itself_shows_another_rate_is_not_judged(share: float) -> None:
+    """Labels with 1 % of the slowest mode, or none, in 1.2 of its e-folds: faster modes alone are seen.
+
+    Control: without theory's curve the same cells are fitted, and refute the law by a factor of 3.
+    """
+    sweep = SyntheticSweep(depths=(1,), rates=(1.0,), steps=60, initialization=False, layers=False)
+    training, theory = synthetic.training(sweep), synthetic.theory(sweep)
+    slow = float(theory.rate_predicted.values.ravel()[0])
+    k = training.step.astype(float)
+    limit = np.sqrt(share**2 * np.exp(-2 * slow * k) + np.exp(-6 * slow * k))
+    noise = 1e-3 * np.random.default_rng(4).standard_normal(training.status.shape)
+    level = xr.DataArray(1.0 + noise, dims=training.status.dims)
+    training["residual_norm"] = (limit**level).transpose(*training.residual_norm.dims)
+    curve = limit.expand_dims(depth=theory.depth, learning_rate=theory.learning_rate)
+    groups = {"/": xr.Dataset(attrs={"config": json.dumps(synthetic.config(sweep))}), "/training": training}
+    blind = by_name(find_all(gather(xr.DataTree.from_dict(groups | {"/theory": theory}), VARIABLES)))
+    assert blind["convergence_rate"].verdict == "inconsistent"
+    assert blind["convergence_rate"].estimate.value == pytest.approx(3.0, rel=0.05)
+    theory = theory.assign(residual_norm_predicted=curve)
+    laws = by_name(find_all(gather(xr.DataTree.from_dict(groups | {"/theory": theory}), VARIABLES)))
+    for name in ("convergence_rate", "convergence_rate_own_kernel"):
+        assert laws[name].verdict == "inconclusive"
+        assert laws[name].points == 0
+    assert "24 slow_mode_hidden" in laws["convergence_rate"].note

@@ -6,16 +6,19 @@ import contextlib
 import errno
 import http.server
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import xarray as xr
+import zarr
 from typer.testing import CliRunner
 
 from tests.pipeline.conftest import ROOT
@@ -102,6 +105,30 @@ def test_a_store_that_cannot_be_written_is_analysed_all_the_same(
     assert "weight_drift" in done.stdout
     assert "the laws were not stored" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["analyze", "report"])
+@pytest.mark.parametrize("case", ["zero residuals", "a rate of 1e308"])
+def test_odd_numbers_in_a_store_are_findings_and_no_warnings(
+    command: str, case: str, finished: Path, tmp_path: Path
+) -> None:
+    """Standard error stays empty where numpy would warn; a note says why no rate was fitted."""
+    url = tmp_path / "odd.zarr"
+    shutil.copytree(finished, url)
+    training = zarr.open_group(url, path="training", mode="r+", use_consolidated=False)
+    if case == "zero residuals":
+        for name in ("residual_norm", "loss"):
+            training[name][...] = 0.0
+    else:
+        training["learning_rate_absolute"][...] = 1e308
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        done = CliRunner().invoke(app, [command, str(url)])
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    assert not [w for w in said if issubclass(w.category, RuntimeWarning)]
+    if command == "analyze":
+        assert "\nconvergence_rate: " in done.stdout
 
 
 @pytest.mark.parametrize(

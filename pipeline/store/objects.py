@@ -264,7 +264,8 @@ def _list(url: str, folder: str) -> list[str]:
         return os.listdir(address.local_path(url) / folder)
     system, path = address.filesystem(url)
     found = system.ls(f"{path}/{folder}", detail=False, refresh=True)
-    return [str(name).rpartition("/")[2] for name in found]
+    names = [str(name).rpartition("/")[2] for name in found]
+    return [name for name in names if name]  # a server may list the folder itself
 
 
 def write_file(place: Path, content: bytes) -> None:

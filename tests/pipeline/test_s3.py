@@ -309,6 +309,16 @@ def test_a_status_put_late_does_not_reach_a_block_that_a_later_attempt_has_begun
     assert late.attempt.encode() not in marked
 
 
+def test_a_folder_that_was_emptied_lists_nothing(bucket: str) -> None:
+    """SeaweedFS goes on listing the folder itself; a run that ends deletes what is listed."""
+    url = f"{bucket}/a.zarr"
+    run = claim.take(url).permit
+    run.put({f"{checkpoints.PLACE}/a.safetensors": b"x"})
+    run.delete([f"{checkpoints.PLACE}/a.safetensors"])
+    assert checkpoints.names(url) == frozenset()
+    checkpoints.clear(run)
+
+
 def test_credentials_in_an_address_are_refused() -> None:
     """A store's address is kept and shown: a secret in it is an input error that does not repeat it."""
     from widesweep.pipeline.store import address

@@ -223,3 +223,12 @@ def test_the_predicted_norm_of_three_outputs_is_that_of_three_single_ones(traini
     together = training.mean_residual_norm(ntk, np.eye(5), targets, 0.1, steps)
     single = [training.mean_residual_norm(ntk, np.eye(5), targets[:, a], 0.1, steps) for a in range(3)]
     np.testing.assert_allclose(together, np.sqrt(np.square(single).sum(0)), rtol=EXACT)
+
+
+def test_no_residual_is_predicted_of_mini_batches() -> None:
+    """The mean over batches lacks their noise; one batch of all points is gradient descent (control)."""
+    ntk, nngp, y, steps = np.diag([1.0, 2.0, 3.0]), np.zeros((3, 3)), np.ones(3), np.arange(4)
+    small, whole = (StochasticGradientDescent(steps=3, batch_size=size) for size in (2, 3))
+    assert np.isnan(small.mean_residual_norm(ntk, nngp, y, 0.1, steps)).all()
+    descent = GradientDescent(steps=3).mean_residual_norm(ntk, nngp, y, 0.1, steps)
+    assert np.array_equal(whole.mean_residual_norm(ntk, nngp, y, 0.1, steps), descent)

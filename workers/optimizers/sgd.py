@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -45,6 +45,13 @@ class StochasticGradientDescent(Training):
     def rate_per_step(self, eigenvalues: np.ndarray, learning_rate: float) -> float:
         """NaN: the mean residual decays like gradient descent's, its norm does not."""
         return float("nan")
+
+    def mean_residual_norm(
+        self, ntk: np.ndarray, nngp: np.ndarray, targets: np.ndarray, learning_rate: float, steps: Any
+    ) -> np.ndarray:
+        """NaN but where one batch holds all points: that of gradient descent lacks the batches' noise."""
+        found = super().mean_residual_norm(ntk, nngp, targets, learning_rate, steps)
+        return found if self.batch_size >= len(ntk) else np.full_like(found, np.nan)
 
     def gradients_per_step(self, samples: int) -> float:
         """The share of the points in one batch."""

@@ -37,7 +37,7 @@ TINY = {
 }
 RANDOM = {"grid": {"width": [8], "depth": [1], "seed": 1}, "training": None}  # compiles nothing
 COMMAND = [str(Path(sys.executable).with_name("widesweep"))]
-SCHEDULERS = ("local", pytest.param("ray", marks=pytest.mark.slow))
+SCHEDULERS = ("local", pytest.param("ray", marks=[pytest.mark.slow, pytest.mark.timeout(900)]))
 TAMPERED = {
     "workers/training/block_training.py": """
 _true_run = run
@@ -127,7 +127,7 @@ def execute(command: list[str], folder: Path, **environment: str) -> subprocess.
     """A process as a user starts it, in a folder of his."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        command, cwd=folder, env={**inherited, **environment}, capture_output=True, text=True, timeout=280
+        command, cwd=folder, env={**inherited, **environment}, capture_output=True, text=True, timeout=800
     )
 
 
@@ -195,6 +195,7 @@ def test_a_worker_with_another_source_runs_no_block(config: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("scheduler", ["local", "ray"])
 @pytest.mark.filterwarnings("ignore")  # of jupyter's own event loop and sockets
 def test_a_notebook_in_a_project_of_the_same_names_runs_our_code(
@@ -203,7 +204,7 @@ def test_a_notebook_in_a_project_of_the_same_names_runs_our_code(
     """A notebook's folder is first on its kernel's path."""
     cell = nbformat.v4.new_code_cell(call(config, tmp_path / "a.zarr", scheduler)[-1])
     notebook = nbformat.v4.new_notebook(cells=[cell])
-    NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(project)}}).execute()
+    NotebookClient(notebook, timeout=800, resources={"metadata": {"path": str(project)}}).execute()
     assert measured_bytes(tmp_path / "a.zarr") == expected
 
 
@@ -248,6 +249,7 @@ def test_a_wheel_holds_our_package_alone_and_has_its_digest(wheel: Path, environ
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("scheduler", ["local", "ray"])
 def test_a_wheel_runs_its_own_code_inside_another_checkout(
     environment: Path,

@@ -35,7 +35,7 @@ def feed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Feed:
                 raise end
             return {"running": blocks is not None, "blocks": {"done": blocks or 0, "total": 9}}
 
-        def write(url: str, output: Path | None, *, refresh_s: int = 0) -> Path:
+        def write(url: str, output: Path | None, *, refresh_s: int = 0, laws: object = ()) -> Path:
             pages.append(refresh_s)
             page = tmp_path / "index.html"
             page.write_text(f"page {len(pages)}" + (REFRESH.format(refresh_s) if refresh_s else ""))
@@ -46,7 +46,7 @@ def feed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Feed:
         clock = SimpleNamespace(monotonic=itertools.count().__next__, sleep=lambda seconds: None)
         monkeypatch.setattr(watch, "time", clock)
         monkeypatch.setattr(reports, "write", write)
-        there = SimpleNamespace(finished_blocks=lambda: np.ones(1, dtype=bool))
+        there = SimpleNamespace(finished_blocks=lambda: np.ones(1, dtype=bool), check_arrays=lambda: None)
         monkeypatch.setattr(reader, "Store", lambda url: there)
         return pages
 

@@ -35,7 +35,7 @@ class InputError(WidesweepError):
 
     def __init__(self, where: str, found: str, wanted: str, next_step: str = "Nothing was started.") -> None:
         """Keeps the four parts; the message joins them."""
-        parts = [_one_line(part) for part in (where, found, wanted, next_step)]
+        parts = [printable(part) for part in (where, found, wanted, next_step)]
         self.where, self.found, self.wanted, self.next_step = parts
         super().__init__(*parts)
 
@@ -44,7 +44,7 @@ class InputError(WidesweepError):
         return f"{self.where}: {self.found}; {self.wanted}. {self.next_step}"
 
 
-def _one_line(text: str) -> str:
+def printable(text: str) -> str:
     """What a file or a shell handed over may hold line breaks and control characters; a message does not."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text
@@ -125,7 +125,7 @@ class SourceError(WidesweepError):
 
     def __init__(self, store: str, reason: str) -> None:
         """Keeps both."""
-        self.store, self.reason = store, _one_line(reason)[:500]
+        self.store, self.reason = store, printable(reason)[:500]
         super().__init__(store, reason)
 
     def __str__(self) -> str:
@@ -146,7 +146,7 @@ class StorageError(WidesweepError):
 
     def __init__(self, store: str, reason: str) -> None:
         """Keeps both; they pass between processes."""
-        self.store, self.reason = store, _one_line(reason)[:300]
+        self.store, self.reason = store, printable(reason)[:300]
         super().__init__(store, reason)
 
     def __str__(self) -> str:

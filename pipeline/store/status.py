@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from widesweep.pipeline.errors import printable
 from widesweep.pipeline.store import claim
 from widesweep.pipeline.store.reader import Store, counts
 
@@ -72,7 +73,7 @@ def lines(state: dict[str, Any]) -> str:
             2, "  random networks  " + ", ".join(f"{n} {name}" for name, n in state["initialization"].items())
         )
     text += [f"  block {block} failed: {reason}" for block, reason in state.get("failures", {}).items()]
-    return "\n".join(text)
+    return "\n".join(map(printable, text))  # a name or a reason may be a stranger's
 
 
 def _elapsed_s(run: dict[str, Any], running: bool) -> float:

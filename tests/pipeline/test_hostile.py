@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from tests.pipeline.conftest import measured_bytes, start
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.execution import ray_environment
+from widesweep.pipeline.store import status as statuses
 
 Write = Callable[..., Path]
 
@@ -142,3 +143,15 @@ def test_a_data_file_with_pickle_runs_nothing(write_config: Write, tmp_path: Pat
         assert told.exit_code == 2, told.output
         assert "points.zarr" in told.stderr
         assert not mark.exists()
+
+
+def test_what_a_store_says_reaches_the_terminal_as_printable_text() -> None:
+    """Escape sequences, line breaks and marks of direction in a name or a reason are spelled out."""
+    state = {
+        "name": "a\x1b[2J\nb", "cells": {"done": 1}, "blocks": {"done": 1, "total": 2}, "running": False,
+        "elapsed_s": 1.0, "remaining_s": None, "failures": {"0": "gone\u202e\r\x07"},
+    }  # fmt: skip
+    text = statuses.lines(state)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert "\\x1b[2J\\nb: not running" in text
+    assert len(text.split("\n")) == 5

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 
 from tests.pipeline.conftest import ROOT, measured_bytes, start, wait_until
 from tests.pipeline.test_store import results
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.errors import InputError, PermitLostError
+from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.predict import prediction
 from widesweep.pipeline.store import checkpoints, claim, conditional, objects, template
@@ -326,3 +328,20 @@ def test_credentials_in_an_address_are_refused() -> None:
     with pytest.raises(InputError) as told:
         address.absolute("s3://AKID:SECRET@bucket/a.zarr")
     assert "SECRET" not in str(told.value)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_store_grows_within_its_bucket(bucket: str, write_config: Write, tmp_path: Path) -> None:
+    """Widths and a learning rate put between those there: plain xarray finds what a whole local sweep has."""
+    more = ["grid.width=[10, 8, 12]", "grid.learning_rate=[0.5, 0.75, 1.0]"]
+    for settings in ([], more):
+        run(sweep_config.load(write_config(), settings), f"{bucket}/grown.zarr")
+    run(sweep_config.load(write_config(), more), str(tmp_path / "fresh.zarr"))
+    one, other = (
+        xr.open_datatree(url, engine="zarr") for url in (f"{bucket}/grown.zarr", str(tmp_path / "fresh.zarr"))
+    )
+    for group in ("training", "initialization", "parts", "theory"):
+        xr.testing.assert_identical(one[group].to_dataset().load(), other[group].to_dataset().load())
+    keys = objects.keys_below(f"{bucket}/grown.zarr", "training/loss")
+    assert keys
+    assert all("/c." in key or key.endswith("zarr.json") for key in keys)

@@ -11,7 +11,7 @@ class WidesweepError(Exception):
     ├── InputError     the user changes the input and tries again; exit 2, nothing was written
     │   └── MissingLibraryError  a library that this command needs is not installed; exit 2
     ├── ClusterError   Ray did not start; nothing was written; exit 2
-    │   └── ClusterLostError  its head has gone while a sweep ran; what is stored is safe; exit 1
+    │   └── ClusterLostError  its head has gone while a sweep ran; what is stored is safe; exit 75
     ├── SourceError    a worker has another source of this package than the driver; exit 1
     ├── StorageError   the store cannot be read or written now; what is stored is safe; exit 1
     │   ├── AccessError      its credentials are refused; before anything is begun an InputError; exit 1
@@ -106,7 +106,7 @@ class ClusterLostError(ClusterError):
     Run the same command again, with the --address of a cluster that answers.
     """
 
-    exit_code = 1
+    exit_code = 75
 
     def __str__(self) -> str:
         """What was found, and the next step."""

@@ -274,7 +274,7 @@ def test_a_node_that_dies_and_one_that_joins_late(
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_a_head_that_dies(write_config: Write, tmp_path: Path, calm: Any, nodes: Any) -> None:
-    """The head is killed: exit 1 with one message; the same command on a new head ends in the same bits."""
+    """The head is killed: exit 75 with one message; the same command on a new head ends in the same bits."""
     path, url = write_config(**LONG), tmp_path / "small.zarr"
     expected, ray_cluster = calm(path), nodes()
     ray_cluster.add_node(num_cpus=1)
@@ -284,7 +284,7 @@ def test_a_head_that_dies(write_config: Write, tmp_path: Path, calm: Any, nodes:
             ray_cluster.remove_node(node, allow_graceful=False)
         ray_cluster.remove_node(ray_cluster.head_node, allow_graceful=False)
         _, told = process.communicate(timeout=200)
-    assert process.returncode == 1, told
+    assert process.returncode == 75, told
     assert "Run the same command again" in told
     assert "Traceback" not in told
     assert Store(str(url)).cell_counts()["failed"] == 0

@@ -230,8 +230,8 @@ ENTRIES = (
         source="Hanin, Nica 2019, arXiv:1909.05989; Jacot et al. 2018, arXiv:1806.07572",
         claims=(Claim("ntk_variance"),),
         control=Control(
-            ("network.activation=linear", "network.weight_variance=1"),
-            "A linear network, claimed to be a ReLU network: its kernel fluctuates less.",
+            ("network.activation=tanh", "network.weight_variance=1"),
+            "A tanh network, claimed to be a ReLU network: of another class, it fluctuates less with depth.",
             ("ntk_variance",),
         ),
         differs="The diagonal of the kernel, with the exact expression of this grid as the slope expected.",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 from docs.generate.markdown import table
 from widesweep.pipeline.gallery.catalogue import ENTRIES
 from widesweep.pipeline.gallery.entry import Entry
 
+RESULTS = Path(__file__).resolve().parents[1] / "gallery.json"  # of `widesweep gallery --all`
+HEADER = ("law", "ours", "95 % interval", "expected here", "verdict", "control")
+
 
 def page() -> str:
-    """A table of all results, then each with its claim, formula, control and difference.
+    """A table of all results, then each with its claim, formula, numbers, control and difference.
 
     >>> "## du-neurons" in page()
     True
@@ -26,9 +33,34 @@ def _section(entry: Entry) -> str:
             f"## {entry.name}",
             f"**{entry.title}.** {entry.claim}",
             f"`{entry.formula}`",
+            _numbers(json.loads(RESULTS.read_text(encoding="utf-8"))[entry.name]),
             f"Source: {entry.source}. Measured by {laws}.",
             f"Control: {control.reason}{changed} It must make "
             f"{', '.join(f'`{law}`' for law in control.refutes)} inconsistent.",
             f"What differs: {entry.differs}",
         )
     )
+
+
+def _numbers(found: dict[str, Any]) -> str:
+    """A row for each claim, with what the control came to beside the last of its law."""
+    controls = {one["law"]: one for one in found["control"]}
+    rows = []
+    for one in reversed(found["claims"]):
+        control = controls.pop(one["law"], None)
+        low, high = _text(one["expected_low"]), _text(one["expected_high"])
+        rows.append(
+            (
+                f"`{one['law']}`" + (f", {one['run']}" if one["run"] else ""),
+                _text(one["slope"]),
+                f"{_text(one['low'])} to {_text(one['high'])}",
+                f"{low} to {high}",
+                one["verdict"],
+                f"{_text(control['slope'])}, {control['verdict']}" if control else "",
+            )
+        )
+    return table(HEADER, rows[::-1])
+
+
+def _text(value: float | None) -> str:
+    return "no bound" if value is None else f"{value:.3f}".replace("-", "−")

@@ -31,7 +31,6 @@ ENTRIES = (
             ("weight_drift", "pattern_change"),
         ),
         differs="Digits, odd against even, where the paper draws Gaussian inputs and labels.",
-        minutes=0.3,
         small=("grid.width=[64, 128, 256, 512, 1024]", "training.steps=400"),
     ),
     Entry(
@@ -54,7 +53,6 @@ ENTRIES = (
             "Digits, odd against even, 32 of them; steps to 1 % of the residual stand for the paper's "
             "loss curves."
         ),
-        minutes=0.5,
         small=("grid.width=[256, 1024, 4096]", "grid.seed=8"),
     ),
     Entry(
@@ -74,7 +72,6 @@ ENTRIES = (
             ("kernel_drift",),
         ),
         differs="Digits; the spread of the kernel at initialisation is the subject of hanin-kernel.",
-        minutes=0.4,
         small=("grid.width=[64, 128, 256, 512]", "grid.depth=[1]", "training.steps=300"),
     ),
     Entry(
@@ -104,7 +101,6 @@ ENTRIES = (
             ("linearization", "linearization_test", "layer_drift_frobenius_2"),
         ),
         differs="Digits and an erf network of depth 2 beside the paper's fully connected ones.",
-        minutes=0.8,
         small=("grid.width=[64, 128, 256, 512]", "training.steps=300"),
     ),
     Entry(
@@ -129,7 +125,6 @@ ENTRIES = (
             "Digits and a tanh network of width 128; the paper's are a two-layer ReLU network and image"
             " classifiers."
         ),
-        minutes=0.2,
         small=("grid.seed=4", "grid.depth=[1]", "training.steps=400"),
     ),
     Entry(
@@ -151,7 +146,6 @@ ENTRIES = (
             "Digits, odd against even, and a fully connected network; the paper's images and residual "
             "network are larger."
         ),
-        minutes=0.3,
         small=("data.samples=60", "data.test_samples=40", "training.steps=1000"),
     ),
     Entry(
@@ -173,7 +167,6 @@ ENTRIES = (
             claimed="Nesterov",
         ),
         differs="The quadratic is a lazy network of growing depth, whose κ runs from 27 to 200.",
-        minutes=1.5,
         runs={"gradient descent": (), "Nesterov": (*NESTEROV, "training.steps=1000")},
         small=("grid.seed=4", "grid.width=[128]"),
     ),
@@ -196,7 +189,6 @@ ENTRIES = (
             ("cumulant_4", "cumulant_6", "cumulant_8"),
         ),
         differs="The slopes expected are those of the exact values on this grid, not of the limit.",
-        minutes=0.5,
         small=("initialization.draws=200000", "grid.width=[64, 128, 256, 512]", "grid.depth=[1, 2, 4, 8]"),
     ),
     Entry(
@@ -215,7 +207,6 @@ ENTRIES = (
             ("gradient_variance",),
         ),
         differs="The relative variance is measured and not the distribution of the logarithm.",
-        minutes=0.3,
         small=("initialization.draws=200000", "grid.width=[64, 128, 256]", "grid.depth=[1, 2, 4, 8]"),
     ),
     Entry(
@@ -235,7 +226,6 @@ ENTRIES = (
             ("ntk_variance",),
         ),
         differs="The diagonal of the kernel, with the exact expression of this grid as the slope expected.",
-        minutes=1.0,
         small=("initialization.draws=50000", "grid.width=[32, 64, 128]"),
     ),
     Entry(
@@ -255,7 +245,6 @@ ENTRIES = (
             ("depth_criticality", "depth_criticality_derivative"),
         ),
         differs="The slope expected is that of the recursion on these depths with its 1/n correction.",
-        minutes=0.4,
         small=("grid.depth=[1, 2, 4, 8, 16]", "initialization.draws=4000"),
     ),
 )

@@ -55,7 +55,6 @@ class Entry:
         claims: what is measured.
         control: what must fail.
         differs: what is different from the paper's setting.
-        minutes: that it takes on two cores, measured.
         runs: settings of each sweep beyond the config, by name; the one sweep has the name "".
         small: settings that make it small enough for a test.
     """
@@ -68,7 +67,6 @@ class Entry:
     claims: tuple[Claim, ...]
     control: Control
     differs: str
-    minutes: float
     runs: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"": ()})
     small: tuple[str, ...] = ()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from docs.generate import gallery_page
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.gallery import page
@@ -44,6 +45,18 @@ def test_every_result_has_a_config_of_its_own_that_runs_in_every_variation(entry
 def test_every_config_of_the_gallery_is_a_result() -> None:
     """No config lies there unused."""
     assert sorted(file.stem for file in FOLDER.glob("*.yaml")) == sorted(NAMES)
+
+
+def test_the_page_of_the_gallery_has_the_numbers_of_every_result() -> None:
+    """Each claim and each law of a control, as the catalogue has them, with the verdicts that it wants."""
+    stored = json.loads(gallery_page.RESULTS.read_text(encoding="utf-8"))
+    for entry in ENTRIES:
+        found = stored[entry.name]
+        assert [one["law"] for one in found["claims"]] == [claim.law for claim in entry.claims]
+        assert {one["law"]: one["verdict"] for one in found["control"]} == dict.fromkeys(
+            entry.control.refutes, "inconsistent"
+        )
+        assert found["verdict"] == "reproduced"
 
 
 def test_a_result_is_told_from_its_control(quick: Reproduction) -> None:

@@ -40,8 +40,9 @@ class States:
     arrays: dict[str, np.ndarray]
 
     def of(self, cells: np.ndarray) -> States:
-        """Those of the given cells that are here."""
+        """Those of the given cells that are here, in ascending order: batches leave theirs in any order."""
         here = np.flatnonzero(np.isin(self.cells, cells))
+        here = here[np.argsort(self.cells[here])]
         return States(self.cells[here], {name: values[here] for name, values in self.arrays.items()})
 
 

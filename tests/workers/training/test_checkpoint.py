@@ -120,6 +120,21 @@ def test_batches_in_two_threads_leave_their_states_together() -> None:
         assert_same(run(b, sphere(), checkpoint=arrays), calm)
 
 
+def test_states_come_back_in_the_order_of_the_cells() -> None:
+    """Whichever batch left its state first: here the second did, and both go on from the same step as one."""
+    b = block(FullyConnected(), width=9, seeds=(0, 3, 5, 7), training=Nesterov(steps=40, records=6))
+    calm, kept = run(b, sphere()), Kept()
+    run(b, sphere(), kept)
+    arrays = kept.flushes[len(kept.flushes) // 2][1]
+    turned = np.roll(np.arange(len(arrays["cells"])), 3)
+    other = {
+        name: values[turned] if name == "cells" or name.startswith("state.") else values
+        for name, values in arrays.items()
+    }
+    assert (other["cells"] != arrays["cells"]).all()
+    assert_same(run(b, sphere(), checkpoint=other), calm)
+
+
 def test_an_interrupt_flushes_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interrupted caller gets KeyboardInterrupt after a last flush, from which the bits are the same."""
     b = block(FullyConnected(), width=9, training=GradientDescent(steps=3000, records=9))

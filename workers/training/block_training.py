@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -128,16 +128,16 @@ def run(
     matmul.set_threads(intra if parallel == 1 else 1)
     with ThreadPoolExecutor(parallel, initializer=torch.set_num_threads, initargs=(intra,)) as pool:
         train = partial(_train_batch, block, data, device, ledger)
-        _finish(ledger, [pool.submit(train, batch) for batch in batches])
+        _finish(ledger, batches, partial(pool.submit, train))
     measured = records(block, ledger.results, data.y.size)
     wall_s = time.perf_counter() - began
     return measured.assign_attrs(wall_s=wall_s, device=str(device), threads=block.threads)
 
 
-def _finish(ledger: Ledger, futures: list[Future[None]]) -> None:
-    """Waits for all batches; at an interrupt or a defect each of them stops at its next sync step."""
-    waiting = set(futures)
+def _finish(ledger: Ledger, batches: list[Batch], submit: Callable[[Batch], Future[None]]) -> None:
+    """Trains all batches; at an interrupt or a defect, from the first of them on, each stops at its next sync step."""
     try:
+        waiting = {submit(batch) for batch in batches}
         while waiting:
             ended, waiting = wait(waiting, POLL_S, FIRST_EXCEPTION)
             for each in ended:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from widesweep.pipeline.commands import handle_errors
+from widesweep.pipeline.commands.endings import handle_errors
 from widesweep.pipeline.launch.kubernetes import submit as kubernetes
 from widesweep.pipeline.launch.ray_jobs import submit as ray
 from widesweep.pipeline.launch.slurm import submit as slurm

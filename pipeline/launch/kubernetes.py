@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from widesweep.pipeline.commands.arguments import Config, Settings
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.launch import submission
-from widesweep.pipeline.launch.options import Config, DryRun, Gpus, Nodes, Settings, Store, Time
+from widesweep.pipeline.launch.options import DryRun, Gpus, Nodes, Store, Time
 from widesweep.pipeline.launch.submission import Job, Resources
 
 RESULTS = "/results"

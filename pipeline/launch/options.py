@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Config = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="A sweep's config, a YAML file.", show_default=False)
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, such as grid.seed=4. May be repeated."),
-]
 Store = Annotated[
     str | None, typer.Option("--store", metavar="URL", help="Where results go; default: the config's.")
 ]

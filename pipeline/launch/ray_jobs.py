@@ -17,10 +17,11 @@ from typing import Annotated
 import typer
 
 import widesweep
+from widesweep.pipeline.commands.arguments import Config, Settings
 from widesweep.pipeline.errors import ClusterError, InputError
 from widesweep.pipeline.execution import ray_environment
 from widesweep.pipeline.launch import submission
-from widesweep.pipeline.launch.options import Config, DryRun, Settings, Store
+from widesweep.pipeline.launch.options import DryRun, Store
 from widesweep.pipeline.launch.submission import Job, Resources
 
 PROGRAM = ("python", "-m", "widesweep")

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from widesweep.pipeline.commands.arguments import Config, Settings
 from widesweep.pipeline.launch import submission
-from widesweep.pipeline.launch.options import Config, DryRun, Gpus, Nodes, Settings, Store, Time
+from widesweep.pipeline.launch.options import DryRun, Gpus, Nodes, Store, Time
 from widesweep.pipeline.launch.submission import Job, Resources
 
 GRACE_S = 120  # before the time limit the driver is told to stop; it needs seconds

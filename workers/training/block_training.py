@@ -135,7 +135,7 @@ def run(
 
 
 def _finish(ledger: Ledger, batches: list[Batch], submit: Callable[[Batch], Future[None]]) -> None:
-    """Trains all batches; at an interrupt or a defect, from the first of them on, each stops at its next sync step."""
+    """Trains all batches; from the first interrupt or defect on, each stops at its next sync step."""
     try:
         waiting = {submit(batch) for batch in batches}
         while waiting:

@@ -1,0 +1,40 @@
+"""Refusals of a wrong or damaged store that all commands that read one share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from widesweep.pipeline.commands.endings import fail
+from widesweep.pipeline.errors import DamagedError
+
+
+@contextlib.contextmanager
+def damage_told(url: str) -> Iterator[None]:
+    """What a damaged chunk, or an array's damaged metadata, makes readers raise, told by name."""
+    try:
+        yield
+    except Exception as error:
+        from widesweep.analysis.errors import NotASweep
+        from widesweep.pipeline.store import repair as damage
+        from widesweep.pipeline.store.reader import Store
+
+        if hasattr(error, "exit_code") and not isinstance(error, NotASweep):  # one of ours, or of typer's
+            raise
+        absent = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+        if isinstance(error, OSError) and not absent:
+            raise
+        Store(url).check_arrays()
+        if not (damaged := damage.find(url)):
+            raise
+        raise DamagedError(url, damaged) from None
+
+
+def check_store(url: str) -> None:
+    """The same refusal of a wrong store as everywhere, before anything reads it."""
+    from widesweep.pipeline.store import objects
+    from widesweep.pipeline.store.reader import Store
+
+    if not Store(url).finished_blocks().any():
+        fail(f"{url}: no cell is finished yet. Let `widesweep run` finish a block first.", 2)
+    objects.lend_patience(url)

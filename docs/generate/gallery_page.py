@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.generate.markdown import table
-from widesweep.pipeline.gallery.catalogue import ENTRIES
-from widesweep.pipeline.gallery.entry import Entry
+from widesweep.pipeline.gallery.catalogue import Entry, entries
 
 RESULTS = Path(__file__).resolve().parents[1] / "gallery.json"  # of `widesweep gallery --all`
 HEADER = ("law", "ours", "95 % interval", "expected here", "verdict", "control")
@@ -20,8 +19,8 @@ def page() -> str:
     >>> "## du-neurons" in page()
     True
     """
-    rows = [(f"[`{entry.name}`](#{entry.name})", entry.title, entry.source) for entry in ENTRIES]
-    return "\n\n".join([table(("name", "result", "source"), rows), *(_section(entry) for entry in ENTRIES)])
+    rows = [(f"[`{entry.name}`](#{entry.name})", entry.title, entry.source) for entry in entries()]
+    return "\n\n".join([table(("name", "result", "source"), rows), *(_section(entry) for entry in entries())])
 
 
 def _section(entry: Entry) -> str:

@@ -24,17 +24,17 @@ def gallery(
     json: Json = False,
 ) -> int:
     """Regenerate a published result with its interval, its figure and its failing control, or list them."""
-    from widesweep.pipeline.gallery.catalogue import ENTRIES, named
+    from widesweep.pipeline.gallery.catalogue import entries, named
 
     if name is None and not everything:
-        listed = {entry.name: entry.title for entry in ENTRIES}
+        listed = {entry.name: entry.title for entry in entries()}
         print_json(listed) if json else print(*(f"{key:<22} {listed[key]}" for key in listed), sep="\n")
         return 0
     from widesweep.pipeline.gallery import page
     from widesweep.pipeline.gallery.reproduction import reproduce
 
     found = []
-    for entry in ENTRIES if name is None else [named(name)]:
+    for entry in entries() if name is None else [named(name)]:
         found.append(reproduce(entry, output, entry.small if small else ()))
         if not json:
             print(found[-1].text(), flush=True)

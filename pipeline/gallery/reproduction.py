@@ -12,7 +12,7 @@ from widesweep.analysis.analysis_result import judged_as
 from widesweep.analysis.laws.kinds.law_result import CONSISTENT, INCONSISTENT, LawResult
 from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.execution.driver import run as run_sweep
-from widesweep.pipeline.gallery.entry import Claim, Entry
+from widesweep.pipeline.gallery.catalogue import Claim, Entry
 
 REPRODUCED, REFUTED, UNDECIDED = "reproduced", "not reproduced", "undecided"
 STANDARD_ERRORS = 2 * 1.96  # that a 95 % interval is long

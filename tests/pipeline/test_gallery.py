@@ -13,11 +13,10 @@ from docs.generate import gallery_page
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.gallery import page
-from widesweep.pipeline.gallery.catalogue import ENTRIES, named
-from widesweep.pipeline.gallery.entry import FOLDER, Entry
+from widesweep.pipeline.gallery.catalogue import FOLDER, Entry, entries, named
 from widesweep.pipeline.gallery.reproduction import Number, Reproduction, reproduce
 
-NAMES = [entry.name for entry in ENTRIES]
+NAMES = [entry.name for entry in entries()]
 QUICK = "hanin-cumulants"
 
 
@@ -31,7 +30,7 @@ def number(slope: float, verdict: str) -> Number:
     return Number("drift", "", "", slope, slope - 0.1, slope + 0.1, -0.5, -0.6, -0.4, verdict, "")
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
+@pytest.mark.parametrize("entry", entries(), ids=NAMES)
 def test_every_result_has_a_config_of_its_own_that_runs_in_every_variation(entry: Entry) -> None:
     """The config, each run, the small one and the control are valid; a control changes something."""
     for settings in (*entry.runs.values(), (*entry.runs[entry.control.run], *entry.control.settings)):
@@ -50,7 +49,7 @@ def test_every_config_of_the_gallery_is_a_result() -> None:
 def test_the_page_of_the_gallery_has_the_numbers_of_every_result() -> None:
     """Each claim and each law of a control, as the catalogue has them, with the verdicts that it wants."""
     stored = json.loads(gallery_page.RESULTS.read_text(encoding="utf-8"))
-    for entry in ENTRIES:
+    for entry in entries():
         found = stored[entry.name]
         assert [one["law"] for one in found["claims"]] == [claim.law for claim in entry.claims]
         assert {one["law"]: one["verdict"] for one in found["control"]} == dict.fromkeys(
@@ -127,7 +126,7 @@ def test_the_command_lists_what_there_is_and_refuses_what_is_not(tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.name != QUICK], ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", [entry for entry in entries() if entry.name != QUICK], ids=lambda e: e.name)
 def test_a_small_version_reproduces_each_result_and_refutes_its_control(entry: Entry, tmp_path: Path) -> None:
     """Every claim consistent, every law of the control inconsistent."""
     found = reproduce(entry, tmp_path, entry.small)

@@ -36,7 +36,8 @@ def load_data(sweep: SweepFile) -> Data | None:
 def _check_size(sweep: SweepFile) -> None:
     """Refuses points and kernels that memory does not hold, before any is made."""
     size, held = data_dimensions(sweep), sweep.config.compute.memory_bytes
-    kernels = 2 * len(sweep.config.grid.depth) * len(sweep.config.points) + 3  # and the cosines of all pairs
+    each = 3  # Θ and its eigenvectors, K
+    kernels = each * len(sweep.config.grid.depth) * len(sweep.config.points) + 3  # and cosines of all pairs
     rows = 8.0 * (size.samples + size.test_samples) * (3 * size.inputs + size.outputs)
     if rows + 8.0 * kernels * size.samples**2 > held:
         needed = f"{size.samples:,} and {size.test_samples:,} points with their kernels need more"

@@ -12,6 +12,7 @@ from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan.data import at, input_error
 from widesweep.pipeline.predict import prediction
+from widesweep.pipeline.predict.limits import Limits
 from widesweep.workers.data import Data, DataError
 
 LEAST, LARGEST = 1e-150, 1e150  # kernels, and what training makes of them, are squared
@@ -68,7 +69,7 @@ def refused_by_theory(sweep: SweepFile) -> Iterator[None]:
 
 def _check_variant(sweep: SweepFile, config: SweepConfig, few: Data) -> list[str]:
     with refused_by_theory(sweep):
-        values = prediction.kernels(config, few)
+        values = prediction.kernels(config, few, Limits(few.x))
     sizes = values["infinite_ntk"].max(axis=(1, 2))
     for depth, size in zip(config.grid.depth, sizes.tolist(), strict=True):
         if not LEAST <= size <= LARGEST:

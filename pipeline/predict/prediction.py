@@ -11,7 +11,7 @@ from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.plan.data import at_value
 from widesweep.pipeline.predict import initialization
 from widesweep.pipeline.predict.initialization import plain
-from widesweep.theory import spectrum
+from widesweep.pipeline.predict.limits import Limits
 from widesweep.theory.linearised import dynamics
 from widesweep.workers.data import Data
 from widesweep.workers.variable import Variable
@@ -60,7 +60,7 @@ VARIABLES = (
 )
 
 
-def predict(config: SweepConfig, data: Data | None) -> Prediction:
+def predict(config: SweepConfig, data: Data | None, limits: Limits | None = None) -> Prediction:
     """Kernels, spectra, rates, trajectories and cumulants of a sweep.
 
     η of a relative learning rate is value / (λ_max c(m)), c(m) the scale of the tangent kernel at width m:
@@ -71,8 +71,11 @@ def predict(config: SweepConfig, data: Data | None) -> Prediction:
     Args:
         config: the sweep; each point of its further axes is predicted as in a sweep of its own.
         data: training points, as `load_data` gives them; None for a sweep of random networks without data.
+        limits: of these points, where other predictions share them.
     """
-    values, rates = _of_axes(config, data)
+    if limits is None and data is not None:
+        limits = Limits(data.x)
+    values, rates = _of_axes(config, data, limits)
     drawn, kinds = initialization.predict(config, None if data is None else data.x)
     return Prediction(values | drawn, rates, kinds)
 
@@ -95,26 +98,30 @@ def _along(variable: Variable, axis: str) -> Variable:
     return replace(variable, dims=(axis, *variable.dims))
 
 
-def _of_axes(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _of_axes(
+    config: SweepConfig, data: Data | None, limits: Limits | None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Values by name and η, along the first of the further axes, and within it along the others."""
     if not config.axes:
-        return _of_training(config, data)
+        return _of_training(config, data, limits)
     axis = config.axes[0]
-    parts = [_of_axes(*at_value(data, config, axis, value)) for value in axis.values(config)]
+    parts = [_of_axes(*at_value(data, config, axis, value), limits) for value in axis.values(config)]
     return _stacked(parts, axis.predictions)
 
 
-def _of_training(config: SweepConfig, data: Data | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _of_training(
+    config: SweepConfig, data: Data | None, limits: Limits | None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Values by name and η of a sweep without further axes."""
     values: dict[str, np.ndarray] = {}
     rates = np.empty((0, 0, 0))
     if data is not None and not config.network.has_limit:
         values["target"], rates = data.y, absolute_rates(config, np.full(len(config.grid.depth), np.nan))
-    elif data is not None:
-        values |= kernels(config, data)
+    elif data is not None and limits is not None:
+        values |= kernels(config, data, limits)
         if config.training is not None:
             rates = absolute_rates(config, values["lambda_max"])
-            values |= _trajectories(config, data, values, rates)
+            values |= _trajectories(config, data, limits, rates)
     return values, rates
 
 
@@ -157,20 +164,17 @@ def summary(config: SweepConfig, prediction: Prediction) -> dict[str, Any]:
     return result
 
 
-def kernels(config: SweepConfig, data: Data) -> dict[str, np.ndarray]:
+def kernels(config: SweepConfig, data: Data, limits: Limits) -> dict[str, np.ndarray]:
     """Kernels of the infinite network and their spectra, by name of `VARIABLES`; those by depth first."""
-    gram = data.x @ data.x.T
-    ntk = np.stack([config.network.tangent_kernel(gram, depth) for depth in config.grid.depth])
-    nngp = np.stack([config.network.output_covariance(gram, depth) for depth in config.grid.depth])
-    spectra = [spectrum.eigenvalues_with_error(matrix) for matrix in ntk]
-    lambda_max = np.array([float(eigenvalues[-1]) for eigenvalues, _ in spectra])
+    found = [limits.of(config.network, depth) for depth in config.grid.depth]
+    lambda_max = np.array([float(limit.spectrum.eigenvalues[-1]) for limit in found])
     return {
         "target": data.y,
-        "infinite_ntk": ntk,
-        "infinite_nngp": nngp,
-        "lambda_min": np.array([float(eigenvalues[0]) for eigenvalues, _ in spectra]),
+        "infinite_ntk": np.stack([limit.ntk for limit in found]),
+        "infinite_nngp": np.stack([limit.nngp for limit in found]),
+        "lambda_min": np.array([float(limit.spectrum.eigenvalues[0]) for limit in found]),
         "lambda_max": lambda_max,
-        "lambda_rounding_error": np.array([error for _, error in spectra]),
+        "lambda_rounding_error": np.array([limit.spectrum.error for limit in found]),
         "critical_learning_rate": np.array(
             [dynamics.critical_learning_rate(float(value)) for value in lambda_max]
         ),
@@ -196,21 +200,24 @@ def _scales(config: SweepConfig) -> np.ndarray:
 
 
 def _trajectories(
-    config: SweepConfig, data: Data, values: dict[str, np.ndarray], rates: np.ndarray
+    config: SweepConfig, data: Data, limits: Limits, rates: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Rates and residual norms; NaN where an absolute η means another flow at each width."""
-    assert config.training is not None
-    steps = np.array(config.training.recorded_steps())
+    training = config.training
+    assert training is not None
+    steps = np.array(training.recorded_steps())
     same, effective = effective_rates(config, rates)
     per_step = np.full(same.shape, np.nan)
     norms = np.full((*same.shape, len(steps)), np.nan)
-    for d, k in np.argwhere(same):
-        eta, least = float(effective[d, k]), values["lambda_min"][d]
-        if least > values["lambda_rounding_error"][d]:  # else it cannot be told from 0, and no rate is quoted
-            per_step[d, k] = config.training.rate_per_step(np.linalg.eigvalsh(values["infinite_ntk"][d]), eta)
-        norms[d, k] = config.training.mean_residual_norm(
-            values["infinite_ntk"][d], values["infinite_nngp"][d], data.y, eta, steps
-        )
+    for d, depth in enumerate(config.grid.depth):
+        limit = limits.of(config.network, depth)
+        eigenvalues = limit.spectrum.eigenvalues
+        power = dynamics.mean_initial_power(limit.spectrum, limit.nngp, data.y)
+        for k in np.flatnonzero(same[d]):
+            eta = float(effective[d, k])
+            if eigenvalues[0] > limit.spectrum.error:  # else it cannot be told from 0: no rate is quoted
+                per_step[d, k] = training.rate_per_step(eigenvalues, eta)
+            norms[d, k] = training.mean_residual_norm(eigenvalues, power, eta, steps, data.outputs)
     return {"rate_predicted": per_step, "residual_norm_predicted": norms}
 
 

@@ -12,11 +12,10 @@ from widesweep.pipeline.config.axes import AXES
 from widesweep.pipeline.config.axes.axis import Axis
 from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.plan.data import at_value
+from widesweep.pipeline.predict.limits import Limits
 from widesweep.pipeline.predict.prediction import Prediction, effective_rates, predict, summary
 from widesweep.theory.bounds import du_bounds
-from widesweep.theory.infinite_width import du, two_layer
 from widesweep.theory.linearised import optimizers
-from widesweep.theory.spectrum import eigenvalues_with_error
 from widesweep.workers.data import Data
 
 TOLERANCE = 1e-6  # relative residual that the predicted steps reach
@@ -45,20 +44,20 @@ def predictions(config: SweepConfig, data: Data | None) -> dict[str, Any]:
         config: the sweep.
         data: its training points, or None without data.
     """
-    found = _of_axes(config, data)
+    found = _of_axes(config, data, None if data is None else Limits(data.x))
     found = {name: _numbers(value) for name, value in found.items()}
     reasons = {name: REASONS.get(name, NO_VALUE) for name, value in found.items() if _has_none(value)}
     return found | ({"reasons": reasons} if reasons else {})
 
 
-def _of_axes(config: SweepConfig, data: Data | None) -> dict[str, Any]:
+def _of_axes(config: SweepConfig, data: Data | None, limits: Limits | None) -> dict[str, Any]:
     """What does not depend on the first of the further axes, and what does, its values as keys."""
     if not config.axes:
-        prediction = predict(config, data)
-        return summary(config, prediction) | outlook(config, data, prediction)
+        prediction = predict(config, data, limits)
+        return summary(config, prediction) | outlook(config, data, prediction, limits)
     axis = config.axes[0]
     founds = {
-        repr(value).removesuffix(".0"): _of_axes(*at_value(data, config, axis, value))
+        repr(value).removesuffix(".0"): _of_axes(*at_value(data, config, axis, value), limits)
         for value in axis.values(config)
     }
     found = next(iter(founds.values()))
@@ -89,7 +88,9 @@ def _nested(by_variant: dict[str, Any], level: int) -> dict[str, Any]:
     return {key: _nested({v: one[key] for v, one in by_variant.items()}, level - 1) for key in keys}
 
 
-def outlook(config: SweepConfig, data: Data | None, prediction: Prediction) -> dict[str, Any]:
+def outlook(
+    config: SweepConfig, data: Data | None, prediction: Prediction, limits: Limits | None
+) -> dict[str, Any]:
     """Additions to the object of `theory --json`; keys are strings.
 
     - `condition_number`: λ_max/λ_min by depth; None where λ_min is within its rounding error of 0.
@@ -103,17 +104,18 @@ def outlook(config: SweepConfig, data: Data | None, prediction: Prediction) -> d
         config: the sweep.
         data: its training points, or None without data.
         prediction: what `predict` gave.
+        limits: of the training points; None without data.
     """
     depths = config.grid.depth
     found: dict[str, Any] = {}
-    if data is not None:
+    if data is not None and limits is not None:
         low, high, error = (prediction.values[f"lambda_{k}"] for k in ("min", "max", "rounding_error"))
         found["condition_number"] = {
             str(d): float(high[i] / low[i]) if low[i] > error[i] else None for i, d in enumerate(depths)
         }
-        found["width_required"] = {str(d): _required(config, data, d) for d in depths}
+        found["width_required"] = {str(d): _required(config, len(data.y), limits, d) for d in depths}
         if config.training is not None:
-            found["steps_predicted"] = _steps(config, data, prediction)
+            found["steps_predicted"] = _steps(config, data, prediction, limits)
     pairs = [(width, depth) for width in config.grid.width for depth in depths]
     by_pair: dict[str, dict[str, dict[str, float]]] = {"depth_over_width": {}, "fourth_cumulant": {}}
     for width, depth in pairs:
@@ -123,28 +125,30 @@ def outlook(config: SweepConfig, data: Data | None, prediction: Prediction) -> d
     return found | by_pair
 
 
-def _required(config: SweepConfig, data: Data, depth: int) -> float | None:
+def _required(config: SweepConfig, samples: int, limits: Limits, depth: int) -> float | None:
     """Du's width of one depth; None where his λ0 is 0 to rounding, or his theorem is of other networks."""
-    if config.network.kind not in DU_KINDS or config.network.trains == "last":
+    network = config.network
+    if network.kind not in DU_KINDS or network.trains == "last":
         return None
-    gram, activation, samples = data.x @ data.x.T, config.network.activation_object(), len(data.y)
+    least, error = limits.lambda_zero(network.activation_object(), depth)
+    if least <= error:
+        return None
     if depth == 1:
-        eigenvalues, error = eigenvalues_with_error(two_layer.hidden_weights_kernel(gram, activation))
-        least = float(eigenvalues[0])
-        return du_bounds.two_layer_width(samples, least, FAILURE) if least > error else None
-    least, error = du.du_kernels(gram, depth, activation).lambda_zero()
-    return du_bounds.deep_width(samples, depth, least, FAILURE) if least > error else None
+        return du_bounds.two_layer_width(samples, least, FAILURE)
+    return du_bounds.deep_width(samples, depth, least, FAILURE)
 
 
-def _steps(config: SweepConfig, data: Data, prediction: Prediction) -> dict[str, dict[str, float | None]]:
+def _steps(
+    config: SweepConfig, data: Data, prediction: Prediction, limits: Limits
+) -> dict[str, dict[str, float | None]]:
     steps: dict[str, dict[str, float | None]] = {}
     same, rates = effective_rates(config, prediction.learning_rate_absolute)
     for d, depth in enumerate(config.grid.depth):
         for k, rate in enumerate(config.grid.learning_rates):
             needed = np.inf
             if same[d, k] and np.any(data.y):
-                kernel = prediction.values["infinite_ntk"][d]
-                needed = optimizers.steps_to_tolerance(kernel, -data.y, float(rates[d, k]), TOLERANCE)
+                spectrum = limits.of(config.network, depth).spectrum
+                needed = optimizers.steps_to_tolerance(spectrum, -data.y, float(rates[d, k]), TOLERANCE)
             steps.setdefault(str(depth), {})[f"{rate:g}"] = float(needed) if np.isfinite(needed) else None
     return steps
 

@@ -23,6 +23,7 @@ STRINGS = {
     "store": ["made.zarr"],
     "memory": ["8GB"],
     "gpu_memory": ["8GB"],
+    "factory": [f"tests.workers.my_modules:{name}" for name in ("plain", "normed", "wrong_shape", "nowhere")],
 }
 SMALL = {"width": [4, 8, 16, 33], "depth": [1, 2, 3], "samples": [2, 3, 6], "test_samples": [0, 3]}
 NEVER = {"compute", "name", "store", "kind", "optimizer"}  # not replaced: what they hold is told at once
@@ -57,7 +58,7 @@ def _value(node: dict[str, Any], key: str = "") -> st.SearchStrategy[Any]:
         return st.sampled_from(node["enum"])
     for union in ("anyOf", "oneOf"):
         if union in node:
-            return st.one_of([_value(each, key) for each in node[union] if not _is_own(each)])
+            return st.one_of([_value(each, key) for each in node[union]])
     kind = node.get("type")
     if kind == "object":
         return _mapping(node)
@@ -74,11 +75,6 @@ def _value(node: dict[str, Any], key: str = "") -> st.SearchStrategy[Any]:
     if kind == "boolean":
         return st.booleans()
     return st.none() if kind == "null" else st.sampled_from(STRINGS.get(key, ["x"]))
-
-
-def _is_own(node: dict[str, Any]) -> bool:
-    """Whether a network is a user's own module, of which theory knows nothing."""
-    return bool(_resolve(node).get("title") == "Module")
 
 
 def _numbers(node: dict[str, Any]) -> list[float]:
@@ -147,6 +143,16 @@ def _together(draw: st.DrawFn, content: dict[str, Any]) -> None:
         data["classes"] = [1, 7]
     if "batch_size" in content.get("training", {}):
         content["training"]["batch_size"] = 1
+    if content["network"]["kind"] == "module":
+        content["network"] = {
+            key: value for key, value in content["network"].items() if key not in ("activation", "trains")
+        }
+        content.pop("initialization", None)
+        content["training"] = content.get("training", {"optimizer": "gd", "steps": 2})
+        content["training"].pop("measure", None)
+    if content.get("training", {}).get("optimizer") == "package.module:Name":
+        content["training"]["optimizer"] = f"tests.workers.my_rules:{draw(st.sampled_from(['Plain', 'No']))}"
+        content["training"].pop("options", None)
     if content["network"].get("activation") == "package.module:name":
         del content["network"]["activation"]
 

@@ -12,6 +12,7 @@ from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.predict import prediction as predict
 from widesweep.pipeline.predict import tables
+from widesweep.pipeline.predict.limits import Limits
 
 TEXT = """
 name: outlook
@@ -31,7 +32,8 @@ def found(
     sweep = configs.load(path, ())
     data = data_source.load_data(sweep)
     prediction = predict.predict(sweep.config, data)
-    result = predict.summary(sweep.config, prediction) | tables.outlook(sweep.config, data, prediction)
+    result = predict.summary(sweep.config, prediction)
+    result |= tables.outlook(sweep.config, data, prediction, Limits(data.x))
     return sweep.config, result, prediction, data.y
 
 
@@ -79,3 +81,16 @@ def test_a_least_eigenvalue_within_rounding_of_zero_gives_no_rate(tmp_path: Path
     assert np.isnan(prediction.values["rate_predicted"]).all()
     assert result["steps_predicted"]["1"] == {"0.5": None, "1": None}
     assert "0 to rounding" in tables.text(config, result)
+
+
+def test_each_kernel_is_decomposed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One eigendecomposition for each depth, however many learning rates and shares of wrong labels."""
+    path, solve, sizes = tmp_path / "c.yaml", np.linalg.eigh, []
+    text = TEXT.replace("ACTIVATION", "relu").replace("KIND", "fully_connected")
+    path.write_text(text.replace("[0.5, 1.0]", "[0.5, 1.0, 1.5], corrupted_fraction: [0.0, 0.3]"))
+    sweep = configs.load(path, ())
+    data = data_source.load_data(sweep)
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (sizes.append(len(matrix)), solve(matrix))[1])
+    result = tables.predictions(sweep.config, data)
+    assert sizes == [7, 7]
+    assert result["steps_predicted"]["1"]["0"] != result["steps_predicted"]["1"]["0.3"]

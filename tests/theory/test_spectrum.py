@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from tests.theory.references import skewed_points
+from tests.tolerances import EXACT
 from widesweep.theory.activations import RELU
 from widesweep.theory.infinite_width.kernels import fully_connected_kernels
-from widesweep.theory.spectrum import eigenvalues_with_error
+from widesweep.theory.linearised.optimizers import steps_to_tolerance
+from widesweep.theory.spectrum import decomposition, eigenvalues_with_error
 
 
 def test_the_error_covers_a_spectrum_known_in_advance() -> None:
@@ -41,3 +43,14 @@ def test_an_asymmetric_matrix_is_refused() -> None:
     """The message says by how much."""
     with pytest.raises(ValueError, match=r"asymmetric by 0\.1"):
         eigenvalues_with_error([[1.0, 0.1], [0.0, 1.0]])
+
+
+def test_a_decomposition_gives_the_matrix_back() -> None:
+    """VΛVᵀ is A to rounding, and what is asked of A may be asked of its spectrum."""
+    x = skewed_points(6)
+    matrix = fully_connected_kernels(x @ x.T, 2, RELU, weight_variance=2.0).ntk()
+    found = decomposition(matrix)
+    np.testing.assert_allclose((found.vectors * found.eigenvalues) @ found.vectors.T, matrix, atol=EXACT)
+    assert found.error == pytest.approx(eigenvalues_with_error(matrix)[1], rel=EXACT)
+    of_matrix, of_spectrum = (steps_to_tolerance(each, np.ones(6), 0.01, 1e-3) for each in (matrix, found))
+    assert of_matrix == of_spectrum

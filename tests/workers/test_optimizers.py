@@ -12,7 +12,8 @@ from tests.tolerances import EXACT, MONTE_CARLO_SE
 from tests.workers import reference_optimizers as second
 from tests.workers.blocks import assert_same_bits, block, sphere, start_parameters
 from widesweep.theory.linearised import optimizers as theory
-from widesweep.theory.linearised.dynamics import residual_norm
+from widesweep.theory.linearised.dynamics import mean_initial_power, residual_norm
+from widesweep.theory.spectrum import decomposition
 from widesweep.workers.networks import FullyConnected, TwoLayer
 from widesweep.workers.networks.network import Network
 from widesweep.workers.optimizers import (
@@ -219,16 +220,28 @@ def test_the_predicted_norm_of_three_outputs_is_that_of_three_single_ones(traini
     """Root of the sum of squares, the optimiser's noise in each of them."""
     random = np.random.default_rng(2)
     root, targets = random.standard_normal((5, 7)) / 4, random.standard_normal((5, 3))
-    ntk, steps = root @ root.T, [0, 4, 9]
-    together = training.mean_residual_norm(ntk, np.eye(5), targets, 0.1, steps)
-    single = [training.mean_residual_norm(ntk, np.eye(5), targets[:, a], 0.1, steps) for a in range(3)]
+    spectrum, steps = decomposition(root @ root.T), [0, 4, 9]
+
+    def norms(y: np.ndarray, outputs: int) -> np.ndarray:
+        power = mean_initial_power(spectrum, np.eye(5), y)
+        return training.mean_residual_norm(spectrum.eigenvalues, power, 0.1, steps, outputs)
+
+    together, single = norms(targets, 3), [norms(targets[:, a], 1) for a in range(3)]
     np.testing.assert_allclose(together, np.sqrt(np.square(single).sum(0)), rtol=EXACT)
 
 
 def test_no_residual_is_predicted_of_mini_batches() -> None:
     """The mean over batches lacks their noise; one batch of all points is gradient descent (control)."""
-    ntk, nngp, y, steps = np.diag([1.0, 2.0, 3.0]), np.zeros((3, 3)), np.ones(3), np.arange(4)
+    eigenvalues, power, steps = np.array([1.0, 2.0, 3.0]), np.ones(3), np.arange(4)
     small, whole = (StochasticGradientDescent(steps=3, batch_size=size) for size in (2, 3))
-    assert np.isnan(small.mean_residual_norm(ntk, nngp, y, 0.1, steps)).all()
-    descent = GradientDescent(steps=3).mean_residual_norm(ntk, nngp, y, 0.1, steps)
-    assert np.array_equal(whole.mean_residual_norm(ntk, nngp, y, 0.1, steps), descent)
+    assert np.isnan(small.mean_residual_norm(eigenvalues, power, 0.1, steps)).all()
+    descent = GradientDescent(steps=3).mean_residual_norm(eigenvalues, power, 0.1, steps)
+    assert np.array_equal(whole.mean_residual_norm(eigenvalues, power, 0.1, steps), descent)
+
+
+def test_the_optimal_momentum_decays_at_its_known_rate() -> None:
+    """Its two roots at λ_min are one, 1 − √(ηλ_min): the rate has all digits, not half of them."""
+    eigenvalues = np.array([0.1, 0.7, 1.9])
+    for eta in (0.1, 0.37, 0.5):
+        rate = Nesterov(steps=3).rate_per_step(eigenvalues, eta)
+        assert rate == pytest.approx(-np.log1p(-np.sqrt(eta * 0.1)), rel=EXACT)

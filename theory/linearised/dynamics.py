@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from widesweep.theory.arrays import Array, as_symmetric
+from widesweep.theory.spectrum import Spectrum, decomposition
 
 
 def critical_learning_rate(lambda_max: float) -> float:
@@ -49,13 +50,15 @@ def rate_per_step(learning_rate: ArrayLike, eigenvalue: ArrayLike) -> Array:
     return 0.0 - _log_factor(np.asarray(learning_rate, np.float64), np.asarray(eigenvalue, np.float64))
 
 
-def residual_norm(ntk: ArrayLike, residual_0: ArrayLike, learning_rate: float, steps: ArrayLike) -> Array:
+def residual_norm(
+    ntk: ArrayLike | Spectrum, residual_0: ArrayLike, learning_rate: float, steps: ArrayLike
+) -> Array:
     """Residual of linearised gradient descent: ‖(I − ηΘ)^k r(0)‖₂.
 
     Convention: loss = ½ Σ_i (f(x_i) − y_i)²; Θ is summed over parameters and divided by nothing.
 
     Args:
-        ntk: Θ on the training points, shape (n, n), symmetric positive semidefinite.
+        ntk: Θ on the training points, shape (n, n), symmetric positive semidefinite, or its spectrum.
         residual_0: f − y at initialisation, shape (n,), or (n, outputs) where outputs share Θ.
         learning_rate: η > 0; converges iff η λ_max < 2.
         steps: k, shape (steps,), numbers ≥ 0.
@@ -71,20 +74,45 @@ def residual_norm(ntk: ArrayLike, residual_0: ArrayLike, learning_rate: float, s
     >>> residual_norm(np.diag([1.0, 2.0]), np.array([1.0, 0.0]), 0.5, np.array([0, 1, 2]))
     array([1.  , 0.5 , 0.25])
     """
-    eigenvalues, vectors = np.linalg.eigh(as_symmetric(ntk, "ntk"))
+    spectrum = decomposition(ntk)
     residual = np.asarray(residual_0, dtype=np.float64)
-    power = np.square(vectors.T @ residual.reshape(eigenvalues.size, -1)).sum(axis=1)
-    return _norm_of_modes(eigenvalues, power, learning_rate, steps)
+    power = np.square(spectrum.vectors.T @ residual.reshape(spectrum.eigenvalues.size, -1)).sum(axis=1)
+    return _norm_of_modes(spectrum.eigenvalues, power, learning_rate, steps)
+
+
+def mean_initial_power(ntk: ArrayLike | Spectrum, nngp: ArrayLike, targets: ArrayLike) -> Array:
+    """Mean square of the initial residual on each eigenvector: E(v_iᵀ(f₀ − y))² = v_iᵀKv_i + (v_iᵀy)².
+
+    Args:
+        ntk: Θ on the training points, shape (n, n), or its spectrum.
+        nngp: K, the covariance of an output at initialisation, shape (n, n); zeros for a centred network.
+        targets: y, shape (n,), or (n, outputs) where independent outputs share Θ and K: their sum.
+
+    Returns:
+        Shape (n,), in units of the targets squared, in the order of the eigenvalues.
+
+    Raises:
+        ValueError: a kernel is not symmetric, or shapes disagree.
+
+    Source: the second moment of a Gaussian in the eigenbasis of Θ.
+
+    >>> mean_initial_power(np.diag([1.0, 2.0]), np.eye(2), [0.0, 3.0])
+    array([ 1., 10.])
+    """
+    vectors = decomposition(ntk).vectors
+    spread = np.maximum(np.einsum("ij,ij->j", vectors, as_symmetric(nngp, "nngp") @ vectors), 0.0)
+    modes = vectors.T @ np.asarray(targets, dtype=np.float64).reshape(len(vectors), -1)
+    return np.asarray(modes.shape[1] * spread + np.square(modes).sum(axis=1))
 
 
 def mean_residual_norm(
-    ntk: ArrayLike, nngp: ArrayLike, targets: ArrayLike, learning_rate: float, steps: ArrayLike
+    ntk: ArrayLike | Spectrum, nngp: ArrayLike, targets: ArrayLike, learning_rate: float, steps: ArrayLike
 ) -> Array:
     """Root of the mean squared residual over random initial outputs: (E‖(I − ηΘ)^k (f₀ − y)‖²)^½, f₀ ~
     N(0, K).
 
     Args:
-        ntk: Θ on the training points, shape (n, n).
+        ntk: Θ on the training points, shape (n, n), or its spectrum.
         nngp: K, the covariance of an output at initialisation, shape (n, n); zeros for a centred network.
         targets: y, shape (n,), or (n, outputs) where independent outputs share Θ and K.
         learning_rate: η > 0.
@@ -102,14 +130,9 @@ def mean_residual_norm(
     >>> mean_residual_norm(np.eye(2), np.eye(2), np.array([1.0, 1.0]), 0.5, np.array([0, 1]))
     array([2., 1.])
     """
-    eigenvalues, vectors = np.linalg.eigh(as_symmetric(ntk, "ntk"))
-    covariance = as_symmetric(nngp, "nngp")
-    spread = np.einsum("ij,ij->j", vectors, covariance @ vectors)
-    modes = vectors.T @ np.asarray(targets, dtype=np.float64)
-    power = modes.size // len(modes) * np.maximum(spread, 0.0) + np.square(modes.reshape(len(modes), -1)).sum(
-        1
-    )
-    return _norm_of_modes(eigenvalues, power, learning_rate, steps)
+    spectrum = decomposition(ntk)
+    power = mean_initial_power(spectrum, nngp, targets)
+    return _norm_of_modes(spectrum.eigenvalues, power, learning_rate, steps)
 
 
 def _log_factor(learning_rate: Array, eigenvalue: Array) -> Array:

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from widesweep.theory.arrays import Array, as_symmetric
+from widesweep.theory.arrays import Array
 from widesweep.theory.linearised.dynamics import mode_factors
-from widesweep.theory.spectrum import eigenvalues_with_error
+from widesweep.theory.spectrum import Spectrum, decomposition
 
 
 def gradient_flow_residual_norm(ntk: ArrayLike, residual_0: ArrayLike, flow_time: ArrayLike) -> Array:
@@ -134,14 +134,14 @@ def langevin_mean_square_residual(
 
 
 def steps_to_tolerance(
-    ntk: ArrayLike, residual_0: ArrayLike, learning_rate: float, tolerance: float
+    ntk: ArrayLike | Spectrum, residual_0: ArrayLike, learning_rate: float, tolerance: float
 ) -> float:
     """The least k with ‖(I − ηΘ)^k r(0)‖ ≤ tolerance · ‖r(0)‖; inf where there is none.
 
     Eigenvalues below the rounding error of the spectrum count as 0: no time is quoted from them.
 
     Args:
-        ntk: Θ, shape (n, n), symmetric.
+        ntk: Θ, shape (n, n), symmetric, or its spectrum.
         residual_0: r(0), shape (n,), or (n, outputs) where outputs share Θ.
         learning_rate: η > 0.
         tolerance: relative residual, in (0, 1).
@@ -159,9 +159,9 @@ def steps_to_tolerance(
     """
     if not 0.0 < tolerance < 1.0:
         raise ValueError(f"tolerance {tolerance}: a relative residual between 0 and 1 is wanted.")
-    eigenvalues, modes = _modes(ntk, residual_0)
-    _, error = eigenvalues_with_error(ntk)
-    eigenvalues = np.where(eigenvalues > error, eigenvalues, 0.0)
+    spectrum = decomposition(ntk)
+    eigenvalues, modes = _modes(spectrum, residual_0)
+    eigenvalues = np.where(eigenvalues > spectrum.error, eigenvalues, 0.0)
     power = np.square(modes).reshape(len(eigenvalues), -1).sum(axis=1)
     target = tolerance**2 * float(power.sum())
     if learning_rate * float(eigenvalues[-1]) > 2.0:
@@ -182,7 +182,7 @@ def steps_to_tolerance(
     return float(high)
 
 
-def _modes(ntk: ArrayLike, residual_0: ArrayLike) -> tuple[Array, Array]:
+def _modes(ntk: ArrayLike | Spectrum, residual_0: ArrayLike) -> tuple[Array, Array]:
     """Eigenvalues of Θ, shape (n,), and the residual's coefficients, in the residual's shape."""
-    eigenvalues, vectors = np.linalg.eigh(as_symmetric(ntk, "ntk"))
-    return eigenvalues, vectors.T @ np.asarray(residual_0, dtype=np.float64)
+    spectrum = decomposition(ntk)
+    return spectrum.eigenvalues, spectrum.vectors.T @ np.asarray(residual_0, dtype=np.float64)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from widesweep.theory.arrays import Array, as_symmetric
+from widesweep.theory.arrays import Array
 from widesweep.theory.linearised.dynamics import mode_factors
-from widesweep.theory.spectrum import eigenvalues_with_error
+from widesweep.theory.spectrum import decomposition
 
 
 def output_trajectory(
@@ -45,7 +45,8 @@ def output_trajectory(
     >>> output_trajectory(np.eye(2), [[0.5, 0.0]], [1.0, -1.0], 0.5, [0, 1, 100])
     array([[0.  ], [0.25], [0.5 ]])
     """
-    eigenvalues, vectors = np.linalg.eigh(as_symmetric(ntk, "ntk"))
+    spectrum = decomposition(ntk)
+    eigenvalues, vectors = spectrum.eigenvalues, spectrum.vectors
     gap = np.asarray(targets, dtype=np.float64) - np.asarray(output_0, dtype=np.float64)
     modes = vectors.T @ gap.reshape(eigenvalues.size, -1)  # (n, outputs)
     left = np.asarray(ntk_cross, dtype=np.float64) @ vectors  # (t, n)
@@ -96,11 +97,10 @@ def kernel_regression(
     """
     if ridge < 0.0:
         raise ValueError(f"ridge {ridge} is negative; 0 interpolates, more smooths.")
-    matrix = as_symmetric(ntk, "ntk")
-    eigenvalues, vectors = np.linalg.eigh(matrix)
-    _, error = eigenvalues_with_error(matrix)
-    shifted = eigenvalues + ridge
-    inverse = np.where(shifted > error, 1.0 / np.where(shifted > error, shifted, 1.0), 0.0)
+    spectrum = decomposition(ntk)
+    vectors, shifted = spectrum.vectors, spectrum.eigenvalues + ridge
+    seen = shifted > spectrum.error
+    inverse = np.where(seen, 1.0 / np.where(seen, shifted, 1.0), 0.0)
     modes = vectors.T @ np.asarray(targets, dtype=np.float64)
     weighted = (inverse * modes.T).T
     return np.asarray(np.asarray(ntk_cross, dtype=np.float64) @ (vectors @ weighted), dtype=np.float64)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from widesweep.workers.engine.ensemble import Ensemble
     from widesweep.workers.engine.initial_state import InitialState
 
+ROUNDING = 1e-14  # of a discriminant below which two roots are one
 Momentum = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
@@ -69,7 +70,9 @@ class Nesterov(Training):
         """−log of the largest root of z² − (1 − ηλ)(1 + β)z + (1 − ηλ)β over the eigenvalues."""
         beta, shrink = self.beta(eigenvalues, learning_rate), 1.0 - learning_rate * np.asarray(eigenvalues)
         half = shrink * (1.0 + beta) / 2.0
-        root = np.sqrt((half**2 - shrink * beta).astype(np.complex128))
+        discriminant = half**2 - shrink * beta
+        double = np.abs(discriminant) <= ROUNDING * half**2  # as at λ_min under the optimal β
+        root = np.sqrt(np.where(double, 0.0, discriminant).astype(np.complex128))
         return float(-np.log(np.maximum(np.abs(half + root), np.abs(half - root)).max()))
 
     @property

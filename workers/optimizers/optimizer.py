@@ -133,26 +133,22 @@ class Training(BaseModel, ABC):
         return dynamics.mode_factors(eigenvalues, learning_rate, steps)
 
     def mean_residual_norm(
-        self, ntk: np.ndarray, nngp: np.ndarray, targets: np.ndarray, learning_rate: float, steps: Any
+        self, eigenvalues: np.ndarray, power: np.ndarray, learning_rate: float, steps: Any, outputs: int = 1
     ) -> np.ndarray:
         """(E‖r(k)‖²)^½ of the linearised model over initial outputs f₀ ~ N(0, K) and the optimiser's noise.
 
         Args:
-            ntk: Θ, shape (n, n), symmetric.
-            nngp: K, shape (n, n); zeros for a centred network.
-            targets: y, shape (n,), or (n, K) for K outputs, whose kernels are Θ ⊗ I_K and K ⊗ I_K.
+            eigenvalues: λ_i of Θ, ascending, shape (n,).
+            power: E(v_iᵀr(0))², summed over outputs, as `dynamics.mean_initial_power` gives it, shape (n,).
             learning_rate: η.
             steps: k, shape (steps,).
+            outputs: how many outputs share Θ, each with the optimiser's noise.
 
         Returns:
             Shape (steps,); inf where it overflows.
 
         Source: by modes, as in `dynamics.mean_residual_norm`.
         """
-        eigenvalues, vectors = np.linalg.eigh(ntk)
-        spread = np.maximum(np.einsum("ij,ij->j", vectors, nngp @ vectors), 0.0)
-        outputs = targets.size // len(ntk)
-        power = outputs * spread + np.square(vectors.T @ targets).reshape(len(ntk), -1).sum(axis=1)
         with np.errstate(over="ignore", invalid="ignore"):
             decayed = np.square(self.mode_factors(eigenvalues, learning_rate, steps)) @ power
             norms = np.sqrt(decayed + outputs * self.floor(eigenvalues, learning_rate, steps))

@@ -47,11 +47,11 @@ class StochasticGradientDescent(Training):
         return float("nan")
 
     def mean_residual_norm(
-        self, ntk: np.ndarray, nngp: np.ndarray, targets: np.ndarray, learning_rate: float, steps: Any
+        self, eigenvalues: np.ndarray, power: np.ndarray, learning_rate: float, steps: Any, outputs: int = 1
     ) -> np.ndarray:
         """NaN but where one batch holds all points: that of gradient descent lacks the batches' noise."""
-        found = super().mean_residual_norm(ntk, nngp, targets, learning_rate, steps)
-        return found if self.batch_size >= len(ntk) else np.full_like(found, np.nan)
+        found = super().mean_residual_norm(eigenvalues, power, learning_rate, steps, outputs)
+        return found if self.batch_size >= len(eigenvalues) else np.full_like(found, np.nan)
 
     def gradients_per_step(self, samples: int) -> float:
         """The share of the points in one batch."""

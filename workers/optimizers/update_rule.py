@@ -72,11 +72,11 @@ class RuleTraining(Training):
         return np.full((np.size(steps), np.size(eigenvalues)), np.nan)
 
     def mean_residual_norm(
-        self, ntk: np.ndarray, nngp: np.ndarray, targets: np.ndarray, learning_rate: float, steps: Any
+        self, eigenvalues: np.ndarray, power: np.ndarray, learning_rate: float, steps: Any, outputs: int = 1
     ) -> np.ndarray:
         """By `mode_factors`; NaN where they are."""
         if self.linear:
-            return super().mean_residual_norm(ntk, nngp, targets, learning_rate, steps)
+            return super().mean_residual_norm(eigenvalues, power, learning_rate, steps, outputs)
         return np.full(np.size(steps), np.nan)
 
     def rate_per_step(self, eigenvalues: np.ndarray, learning_rate: float) -> float:

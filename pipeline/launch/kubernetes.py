@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from widesweep.pipeline.commands.arguments import Config, Settings
 from widesweep.pipeline.errors import InputError
@@ -52,10 +52,7 @@ def submit(
     job, sweep = submission.make_job(config, settings, store, resources)
     _check_reachable(job, sweep.config.data.source if sweep.config.data else "", claim)
     pods = Pods(image, memory_per_node, claim, secret)
-    import yaml
-
-    content = json.loads(json.dumps(manifest(job, pods, namespace)))  # YAML then has no anchors
-    text = yaml.safe_dump_all(content, sort_keys=False)
+    text = yaml.safe_dump_all(manifest(job, pods, namespace), sort_keys=False)
     if dry_run:
         print(text, end="")
         return
@@ -83,87 +80,23 @@ class Pods:
 
 
 def manifest(job: Job, pods: Pods, namespace: str | None = None) -> list[dict[str, Any]]:
-    """A ConfigMap with the config, and the RayJob that runs it.
-
-    A job that fails is tried again from the blocks that are stored, and the cluster goes when the job ends.
-    Ray's token is made by KubeRay, a secret of this cluster.
-    """
-    place = {"namespace": namespace} if namespace else {}
-    labels = {"app.kubernetes.io/name": "widesweep", "app.kubernetes.io/instance": job.name}
-    line = job.shell_line(PROGRAM, f"{CONFIG_FOLDER}/{job.config.name}")
-    resources = job.resources
-    deadline = {"activeDeadlineSeconds": resources.time_limit_s} if resources.time_limit_s else {}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": f"{job.name}-config", **place, "labels": labels},
-            "data": {job.config.name: job.config.read_text()},
-        },
-        {
-            "apiVersion": "ray.io/v1",
-            "kind": "RayJob",
-            "metadata": {"name": job.name, **place, "labels": labels},
-            "spec": {
-                "entrypoint": shlex.join(["sh", "-c", line]),
-                "submissionMode": "K8sJobMode",
-                "backoffLimit": 3,
-                "shutdownAfterJobFinishes": True,
-                "ttlSecondsAfterFinished": 600,
-                **deadline,
-                "rayClusterSpec": {
-                    "rayVersion": importlib.metadata.version("ray"),
-                    "authOptions": {"mode": "token"},
-                    "headGroupSpec": {
-                        "rayStartParams": {"num-cpus": "0"},
-                        "template": _template(job, pods, "ray-head", {"cpu": "1", "memory": "4Gi"}),
-                    },
-                    "workerGroupSpecs": [
-                        {
-                            "groupName": "workers",
-                            "replicas": resources.nodes,
-                            "minReplicas": resources.nodes,
-                            "maxReplicas": resources.nodes,
-                            "rayStartParams": {},
-                            "template": _template(job, pods, "ray-worker", _worker_limits(job, pods)),
-                        }
-                    ],
-                },
-            },
-        },
-    ]
-
-
-def _worker_limits(job: Job, pods: Pods) -> dict[str, str]:
+    """A ConfigMap with the config, and the RayJob that runs it, as `kubernetes.yaml.j2` has them."""
     limits = {"cpu": str(job.resources.cpus_per_node), "memory": pods.memory}
     if job.resources.gpus_per_node:
         limits["nvidia.com/gpu"] = str(job.resources.gpus_per_node)
-    return limits
-
-
-def _template(job: Job, pods: Pods, name: str, limits: dict[str, str]) -> dict[str, Any]:
-    """A pod: not root, a health check without wget, the config, the results, shared memory."""
-    mounts = {"config": CONFIG_FOLDER, "shm": "/dev/shm"}
-    volumes: list[dict[str, Any]] = [
-        {"name": "config", "configMap": {"name": f"{job.name}-config"}},
-        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "512Mi"}},
-    ]
-    if pods.claim:
-        mounts["results"] = RESULTS
-        volumes.append({"name": "results", "persistentVolumeClaim": {"claimName": pods.claim}})
-    probe = {"exec": {"command": ["python", "-c", _HEALTHY]}, "periodSeconds": 10, "timeoutSeconds": 10}
-    container = {
-        "name": name,
-        "image": pods.image,
-        "resources": {"limits": limits, "requests": limits},
-        "readinessProbe": {**probe, "failureThreshold": 10},
-        "livenessProbe": {**probe, "initialDelaySeconds": 60, "failureThreshold": 12},
-        "volumeMounts": [{"name": key, "mountPath": path} for key, path in mounts.items()],
-    }
-    if pods.secret:
-        container["envFrom"] = [{"secretRef": {"name": pods.secret}}]
-    security = {"runAsNonRoot": True, "runAsUser": 10001, "fsGroup": 10001}
-    return {"spec": {"securityContext": security, "containers": [container], "volumes": volumes}}
+    text = submission.rendered(
+        "kubernetes.yaml.j2",
+        job=job,
+        pods=pods,
+        namespace=namespace,
+        worker_limits=limits,
+        entrypoint=shlex.join(["sh", "-c", job.shell_line(PROGRAM, f"{CONFIG_FOLDER}/{job.config.name}")]),
+        ray_version=importlib.metadata.version("ray"),
+        healthy=_HEALTHY,
+        config_folder=CONFIG_FOLDER,
+        results=RESULTS,
+    )
+    return list(yaml.safe_load_all(text))
 
 
 def _check_reachable(job: Job, source: str, claim: str | None) -> None:

@@ -16,7 +16,6 @@ from widesweep.pipeline.launch.submission import Job, Resources
 
 GRACE_S = 120  # before the time limit the driver is told to stop; it needs seconds
 IDLE_STARTS = 5  # starts in a row that finish no block before a job gives up
-_TEMPLATE = Path(__file__).with_name("slurm.sh.j2")
 
 
 def submit(
@@ -50,14 +49,9 @@ def submit(
 
 def batch_script(job: Job, partition: str | None = None, account: str | None = None) -> str:
     """The script that sbatch takes; it needs this folder and this environment on every node."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters["quote"] = shlex.quote
     limit_s = job.resources.time_limit_s
-    return environment.from_string(_TEMPLATE.read_text()).render(
+    return submission.rendered(
+        "slurm.sh.j2",
         job=job,
         resources=job.resources,
         partition=partition,

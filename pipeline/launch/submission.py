@@ -149,6 +149,18 @@ def program(name: str, hint: str) -> str:
     return found
 
 
+def rendered(template: str, **values: object) -> str:
+    """A template of this folder with its values, `quote` being a shell's."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["quote"] = shlex.quote
+    return environment.get_template(template).render(**values)
+
+
 def hand_over(command: Sequence[str], text: str) -> str:
     """Passes a text to a scheduler's command and returns its output.
 

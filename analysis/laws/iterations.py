@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.points import constant, coordinates
-from widesweep.analysis.laws.kinds.regime import STABLE, Regime, trained_by
+from widesweep.analysis.laws.kinds.regime import STABLE, Regime, stability_of_one, trained_by
 from widesweep.analysis.laws.kinds.width_law import geometric_bars
 from widesweep.analysis.reading.cell_summary import CellSummary
 
@@ -49,7 +49,7 @@ def find(summary: CellSummary) -> list[LawResult]:
     section = summary.config.get("training")
     settings = section if isinstance(section, dict) else {}
     optimizer = str(settings.get("optimizer", "gd"))
-    relative = settings.get("learning_rate_unit", "relative") == "relative"
+    relative = stability_of_one(summary) is not None
     if summary.fits is None or summary.cells is None or optimizer not in EXPECTED or not relative:
         return []
     log_y, log_kappa = points(summary)

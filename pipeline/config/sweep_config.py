@@ -280,8 +280,8 @@ def _check_together(config: SweepConfig, file: str) -> None:
 
 def _check_module(training: Training, file: str) -> None:
     """What training needs of theory, or of layers, a module has not."""
-    if training.learning_rate_unit == "relative":
-        found = "relative, and a module has no kernel of infinite width to be relative to"
+    if training.learning_rate_unit != "absolute":
+        found = f"{training.learning_rate_unit}, and a module has no kernel of infinite width to be relative to"
         raise InputError(f"{file}, training.learning_rate_unit", found, "write absolute")
     lacks = [name for name in training.measure if not set(MEASUREMENTS[name].needs) <= AVAILABLE]
     if lacks:

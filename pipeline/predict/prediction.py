@@ -186,9 +186,10 @@ def absolute_rates(config: SweepConfig, lambda_max: np.ndarray) -> np.ndarray:
     assert config.training is not None
     rates = np.array(config.grid.learning_rates)
     shape = (len(config.grid.width), len(config.grid.depth), len(rates))
-    if config.training.learning_rate_unit == "absolute":
+    unit = config.training.rates_per_limit
+    if unit is None:
         return np.broadcast_to(rates, shape).copy()
-    return np.asarray(rates / (_scales(config) * lambda_max)[:, :, None])
+    return np.asarray(unit * rates / (_scales(config) * lambda_max)[:, :, None])
 
 
 def _scales(config: SweepConfig) -> np.ndarray:

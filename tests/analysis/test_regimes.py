@@ -106,6 +106,12 @@ def test_rates_beyond_the_linearised_models_limit_are_left_out() -> None:
     assert found({}, rates=(1.9,))["weight_drift"].verdict == "consistent"
 
 
+def test_a_rate_in_units_of_stability_is_one_flow_at_every_width() -> None:
+    """It is a multiple of 1/λ_max as a relative one is: laws of mup speak of it."""
+    laws = found(RICH, **as_mup(), settings={"learning_rate_unit": "stability"})
+    assert laws["kernel_drift"].verdict == "consistent"
+
+
 def test_seeds_without_a_flip_take_their_shape_along() -> None:
     """Seeds flip none at the two largest widths: what is left there would flatten the slope."""
     sweep = SyntheticSweep(widths=(64, 128, 256, 512, 1024), layers=False, initialization=False)

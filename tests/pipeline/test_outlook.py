@@ -49,6 +49,22 @@ def test_predicted_steps_are_the_first_that_reach_the_tolerance(tmp_path: Path) 
     assert "steps to 1e-6, η = 0.5" in tables.text(config, result)
 
 
+def test_a_rate_in_units_of_stability_is_where_the_linearised_model_stops_converging(tmp_path: Path) -> None:
+    """At 0.99 of 2/λ_max plain iteration r ← (I − ηΘ) r shrinks, at 1.01 it grows, whatever the depth."""
+    text = TEXT.replace("[0.5, 1.0]", "[0.99, 1.01]").replace(
+        "{steps: 5}", "{steps: 5, learning_rate_unit: stability}"
+    )
+    path = tmp_path / "c.yaml"
+    path.write_text(text.replace("ACTIVATION", "tanh").replace("KIND", "fully_connected"))
+    sweep = configs.load(path, ())
+    prediction = predict.predict(sweep.config, data_source.load_data(sweep))
+    for depth, kernel in enumerate(prediction.values["infinite_ntk"]):
+        for rate, grows in zip(prediction.learning_rate_absolute[0, depth], (False, True), strict=True):
+            top = np.linalg.eigh(kernel)[1][:, -1]
+            after = np.linalg.matrix_power(np.eye(len(kernel)) - rate * kernel, 100) @ top
+            assert (np.linalg.norm(after) > 1.0) == grows
+
+
 def test_the_required_width_is_that_of_the_theorem(tmp_path: Path) -> None:
     """n⁶/(λ0⁴δ³) with λ0 of H^∞ from its arccosine formula; the condition number from the stored spectrum."""
     config, result, prediction, y = found(tmp_path, "relu")

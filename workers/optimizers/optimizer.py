@@ -82,7 +82,8 @@ class Training(BaseModel, ABC):
 
     Attributes:
         learning_rate_unit: `relative` is in units of 1/λ_max of the infinite-width tangent kernel of that
-            depth, `absolute` is η itself.
+            depth, `stability` in units of 2/λ_max, at which gradient descent on the linearised model stops
+            converging, `absolute` is η itself.
         steps: gradient steps.
         records: the most recorded steps, spaced evenly in the logarithm, first 0 and last `steps`.
         dtype: precision of the training.
@@ -94,7 +95,7 @@ class Training(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     optimizer: str
-    learning_rate_unit: Literal["relative", "absolute"] = "relative"
+    learning_rate_unit: Literal["relative", "stability", "absolute"] = "relative"
     steps: Steps
     records: Records = 64
     dtype: Literal["float64", "float32"] = "float64"
@@ -105,6 +106,11 @@ class Training(BaseModel, ABC):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return measurements.chosen(names)
+
+    @property
+    def rates_per_limit(self) -> float | None:
+        """η λ_max(Θ^∞) of a learning rate of 1; None where η is absolute."""
+        return {"relative": 1.0, "stability": 2.0, "absolute": None}[self.learning_rate_unit]
 
     @property
     def variables(self) -> tuple[Variable, ...]:

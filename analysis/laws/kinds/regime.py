@@ -134,7 +134,18 @@ def scaling(summary: CellSummary) -> str:
         return NTK
     if name == STANDARD and summary.network.get("trains") == "hidden" and depths(summary) == {1}:
         return NTK  # no layer of fan-in m trains, and the kernel does not grow
-    return name if settings(summary).get("learning_rate_unit", "relative") == "relative" else ""
+    return name if stability_of_one(summary) is not None else ""
+
+
+def stability_of_one(summary: CellSummary) -> float | None:
+    """η λ_max(Θ^∞) of a learning rate of 1 in the config's unit; None where η is absolute.
+
+    >>> section = {"training": {"learning_rate_unit": "stability"}}
+    >>> stability_of_one(CellSummary(section, None, None, None, xr.Dataset()))
+    2.0
+    """
+    unit = str(settings(summary).get("learning_rate_unit", "relative"))
+    return {"relative": 1.0, "stability": 2.0}.get(unit)
 
 
 def depths(summary: CellSummary) -> set[int]:
@@ -194,9 +205,8 @@ def _unstable(summary: CellSummary) -> Outside | None:
         return None
     edge = 4.0 / 3.0 if optimizer == "nesterov" else 2.0
     status = summary.cells["status"]
-    product = status["learning_rate"] * xr.ones_like(status, dtype=float)
-    if settings(summary).get("learning_rate_unit", "relative") != "relative":
-        product = product * float("nan")
+    unit = stability_of_one(summary) or float("nan")
+    product = unit * status["learning_rate"] * xr.ones_like(status, dtype=float)
     if "first_stability" in summary.cells:
         product = summary.cells["first_stability"].fillna(product)
     mask = product > edge

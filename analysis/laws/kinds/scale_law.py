@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
-from widesweep.analysis.laws.kinds.regime import BY_DESCENT, Limit, Regime
+from widesweep.analysis.laws.kinds.regime import BY_DESCENT, Limit, Regime, stability_of_one
 from widesweep.analysis.laws.kinds.width_law import fitted_curve, point_series, shortfall
 from widesweep.analysis.reading.axes import SCALE
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
@@ -24,7 +24,7 @@ CORRECTION = (
     5.0  # |c|·α₀ of the factor 1 + c/α, in relative changes of the kernel at the smallest α₀: see `_allowed`
 )
 LARGEST_CORRECTION = 0.5
-STABLE = 2.0  # relative learning rate from which the linearised model diverges
+STABLE = 2.0  # η λ_max from which the linearised model diverges
 CONVERGED = 0.01  # share of ‖r(0)‖ below which training has ended, where α changes its pace
 UNCENTERED = "The model is not centred: its first residual grows with α, and theory gives no exponent."
 
@@ -163,11 +163,12 @@ def _on_equal_paths(summary: CellSummary, cells: xr.Dataset, values: Array) -> t
     """Cells whose movements can be compared: at the same stable ηα²λ, else those that have converged."""
     section = summary.config.get("training")
     settings = section if isinstance(section, dict) else {}
-    if settings.get("learning_rate_unit", "relative") == "relative":
-        stable = np.asarray(cells["learning_rate"].values) < STABLE
+    unit = stability_of_one(summary)
+    if unit is not None:
+        stable = unit * np.asarray(cells["learning_rate"].values) < STABLE
         if settings.get("optimizer", "gd") != "gd" or stable.all():
             return values, ""
-        text = f"Learning rates from {STABLE:g} are left out: the linearised model diverges there."
+        text = f"Learning rates from {STABLE / unit:g} are left out: the linearised model diverges there."
         return np.where(stable, values, np.nan), text
     left = np.asarray(cells["residual_left"].transpose(*DIMS).values, dtype=np.float64)
     ended = left <= CONVERGED

@@ -268,7 +268,8 @@ def _check_together(config: SweepConfig, file: str) -> None:
             raise InputError(
                 f"{file}, training.batch_size", found, f"at most data.samples, {config.data.samples}"
             )
-        if not config.data.test_samples and {"test_loss", "linearized_test"} & set(config.training.measure):
+        on_test_points = {"test_loss", "linearized_test", "predictions"} & set(config.training.measure)
+        if not config.data.test_samples and on_test_points:
             raise InputError(f"{file}, data.test_samples", "found 0", "test points to measure on")
     depths = config.network.allowed_depths()
     for depth in config.grid.depth:
@@ -281,7 +282,9 @@ def _check_together(config: SweepConfig, file: str) -> None:
 def _check_module(training: Training, file: str) -> None:
     """What training needs of theory, or of layers, a module has not."""
     if training.learning_rate_unit != "absolute":
-        found = f"{training.learning_rate_unit}, and a module has no kernel of infinite width to be relative to"
+        found = (
+            f"{training.learning_rate_unit}, and a module has no kernel of infinite width to be relative to"
+        )
         raise InputError(f"{file}, training.learning_rate_unit", found, "write absolute")
     lacks = [name for name in training.measure if not set(MEASUREMENTS[name].needs) <= AVAILABLE]
     if lacks:

@@ -202,7 +202,9 @@ def _train_cells(
     task, data = _task(sweep, block, seeds, rates), _own_copy(sweep, block)
 
     def show(results: dict[str, np.ndarray]) -> None:
-        sweep.writer(block).write_records(block, whole(block_training.records(task, results, data.y.size)))
+        sweep.writer(block).write_records(
+            block, whole(block_training.records(task, results, block_training.lengths(data)))
+        )
 
     stream = Stream(
         permit=sweep.permit_of(block),

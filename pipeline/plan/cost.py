@@ -135,6 +135,7 @@ def variable_values(config: SweepConfig, size: Dimensions) -> list[int]:
         return []
     sizes = {
         "mode": size.samples * size.outputs,
+        "prediction": size.test_samples * size.outputs,
         "step": len(config.training.recorded_steps()),
         "layer": max(config.grid.depth) + 1,
     }

@@ -22,7 +22,15 @@ MEASURED = ("training", "initialization", "parts")
 NOT_MEASURED = ("learning_rate_absolute",)  # has a width and a depth, and is of the template
 
 
-NEVER_ZERO = ("width", "depth", "order", "layer", "mode", "output_scale")  # so that their chunks are stored
+NEVER_ZERO = (
+    "width",
+    "depth",
+    "order",
+    "layer",
+    "mode",
+    "prediction",
+    "output_scale",
+)  # so that their chunks are stored
 ALWAYS_THERE = {"training": "loss", "initialization": "draws", "parts": "draws"}  # of every finished cell
 
 

@@ -54,6 +54,9 @@ COORDINATES = {
         "eigenvector of the kernel over samples and outputs, largest eigenvalue first",
         dtype="int64",
     ),
+    "prediction": Variable(
+        "prediction", ("prediction",), "test point and output, sample-major, from 1", dtype="int64"
+    ),
     "output": Variable("output", ("output",), "output of the network: a class, or its place", dtype="int64"),
     "order": Variable("order", ("order",), "order of the cumulant", dtype="int64"),
     "part": Variable("part", ("part",), "part of the draws, keyed by its number", dtype="int64"),
@@ -126,6 +129,7 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
         values |= {"seed": config.grid.seeds, "learning_rate": config.grid.learning_rates}
         values |= {"step": config.training.recorded_steps(), "layer": range(1, max(config.grid.depth) + 2)}
         values["mode"] = range(1, plan.size.samples * plan.size.outputs + 1)
+        values["prediction"] = range(1, plan.size.test_samples * plan.size.outputs + 1)
         values |= {axis.name: axis.values(config) for axis in config.axes}
     if config.initialization is not None:
         values |= _initialization_values(plan, index)

@@ -37,13 +37,26 @@ def mean_square(name: object) -> float:
     return float(torch.trapezoid(sigma(name)(g) ** 2 * density, g))
 
 
-def function(network: Network, width: int, depth: int) -> Callable[[Parameters, Tensor], Tensor]:
-    """f(parameters, x), outputs sample-major, before output scale and centring; parameters w1, b1, …"""
-    act = sigma(network.activation)
+def function(
+    network: Network, width: int, depth: int, seen: list[Tensor] | None = None
+) -> Callable[[Parameters, Tensor], Tensor]:
+    """f(parameters, x), outputs sample-major, before output scale and centring; parameters w1, b1, …
+
+    Every layer's pre-activations are appended to `seen`, the output's last.
+    """
+    nonlinearity, z_of = sigma(network.activation), [] if seen is None else seen
+
+    def act(z: Tensor) -> Tensor:
+        z_of.append(z)
+        return nonlinearity(z)
+
+    def read_out(z: Tensor) -> Tensor:
+        z_of.append(z)
+        return z.flatten()
 
     def two_layer(p: Parameters, x: Tensor) -> Tensor:
         power = 1.0 if network.parameterization == "mup" else 0.5
-        return (act(x @ p["w1"]) @ p["w2"]).flatten() / width**power
+        return read_out(act(x @ p["w1"]) @ p["w2"] / width**power)
 
     def fully_connected(p: Parameters, x: Tensor) -> Tensor:
         assert isinstance(network, FullyConnected)
@@ -69,16 +82,16 @@ def function(network: Network, width: int, depth: int) -> Callable[[Parameters, 
                 z = z + bias_factor * p[f"b{h}"]
             if h <= depth:
                 z = act(z)
-        return z.flatten()
+        return read_out(z)
 
     def random_features(p: Parameters, x: Tensor) -> Tensor:
-        return (act(x @ p["w1"]) @ p["w2"]).flatten() / width**0.5
+        return read_out(act(x @ p["w1"]) @ p["w2"] / width**0.5)
 
     def resnet(p: Parameters, x: Tensor) -> Tensor:
         x = act(x @ p["w1"]) / (mean_square(network.activation) * width) ** 0.5
         for h in range(2, depth + 1):
             x = x + network.residual_scale / (depth * width**0.5) * act(x @ p[f"w{h}"])
-        return (x @ p[f"w{depth + 1}"]).flatten()
+        return read_out(x @ p[f"w{depth + 1}"])
 
     named = {TwoLayer: two_layer, RandomFeatures: random_features, ResNet: resnet}
     return named.get(type(network), fully_connected)

@@ -57,6 +57,12 @@ def measure(
         "information_rank": (np.sqrt(np.maximum(lk, 0)) >= cutoff * np.sqrt(lk[-1])).sum(),
     }
     g, y = j @ j.T, points.y
+    found["test_prediction"] = points.test.residual(theta) + points.test.y.numpy()
+    found["sharpness"] = np.linalg.eigvalsh(points.train.hessian(theta))[-1]
+    found["pre_activation_change"] = [
+        np.sqrt(np.mean((now - first) ** 2))
+        for now, first in zip(points.train.layers(theta), points.train.layers(start), strict=True)
+    ]
     found["label_alignment"] = (
         np.trace(g @ np.outer(y, y)) / np.linalg.norm(g) / np.linalg.norm(np.outer(y, y))
     )

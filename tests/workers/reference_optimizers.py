@@ -27,7 +27,8 @@ class Model:
         self.shapes = {name: moving[name].shape for name in self.names}
         self.outputs = start[f"w{depth + 1}"].shape[1]
         self.start = torch.cat([moving[name].flatten() for name in self.names]).numpy()
-        f, self.y = reference.function(network, width, depth), y
+        seen: list[Tensor] = []
+        f, self.y, self.seen = reference.function(network, width, depth, seen), y, seen
         offset = f(start, x) if network.centered else 0.0
         self.f = lambda p: network.output_scale * (f({**p, **fixed}, x) - offset)
 
@@ -43,6 +44,16 @@ class Model:
         loss = 0.5 * (torch.as_tensor(weights) * (self.f(self.unflat(flat)) - self.y) ** 2).sum()
         (result,) = torch.autograd.grad(loss, flat)
         return result.numpy()
+
+    def layers(self, theta: Array) -> list[Array]:
+        self.seen.clear()
+        self.f(self.unflat(torch.from_numpy(theta)))
+        return [z.detach().numpy() for z in self.seen]
+
+    def hessian(self, theta: Array) -> Array:
+        loss = lambda t: 0.5 * ((self.f(self.unflat(t)) - self.y) ** 2).sum()  # noqa: E731
+        result: Array = torch.autograd.functional.hessian(loss, torch.from_numpy(theta)).numpy()
+        return result
 
     def kernel(self) -> Array:
         jacobian = torch.autograd.functional.jacobian(

@@ -25,6 +25,7 @@ STEPS, CUTOFF = 5, 0.3
 EVERYTHING = GradientDescent(
     steps=STEPS, records=STEPS + 1, measure=tuple(MEASUREMENTS), information_cutoff=CUTOFF
 )
+BY_DIFFERENCES = 1e-7  # what central differences of gradients leave of a Hessian
 ZERO = 1e-4  # in units of the labels: 1e-10 of it is what rounding leaves of differences of outputs
 DATA = sphere(test_samples=3)
 NEW = {v.name for v in training_variables(tuple(MEASUREMENTS))} - {v.name for v in TRAINING_VARIABLES}
@@ -124,7 +125,8 @@ def disagreeing(cell: xr.Dataset, expected: dict[str, np.ndarray]) -> set[str]:
         if name in groups:
             found, wanted = (together(each, groups[name]) for each in (found, wanted))
         scale = np.nanmax(np.abs(wanted), initial=ZERO)
-        close = np.isclose(found, wanted, rtol=0.0, atol=EXACT * scale, equal_nan=True)
+        tolerance = BY_DIFFERENCES if name == "sharpness" else EXACT
+        close = np.isclose(found, wanted, rtol=0.0, atol=tolerance * scale, equal_nan=True)
         if not close.all():
             wrong.add(name)
     return wrong

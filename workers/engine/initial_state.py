@@ -21,6 +21,7 @@ from widesweep.workers.engine.norms import (
     operator_norm,
     rows_times,
 )
+from widesweep.workers.engine.pre_activations import pre_activations
 from widesweep.workers.engine.tangent_kernels import layer_tangent_kernels, tangent_kernel
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.module import Module
@@ -123,6 +124,11 @@ class InitialState:
     def pattern(self) -> Tensor:
         """z_1(0) > 0, shape (S, n, m)."""
         return self.ensemble.pre_activations[0] > 0
+
+    @cached_property
+    def pre_activations(self) -> list[Tensor]:
+        """z_h(0) of every layer, shape (S, n, fan_out)."""
+        return pre_activations(self.ensemble)
 
     @cached_property
     def frobenius_norms(self) -> list[Tensor]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from widesweep.workers import choices
 from widesweep.workers.measurements import (
     alignment,
+    coordinates,
     drift,
     du_conditions,
     held_out_loss,
@@ -25,7 +26,9 @@ from widesweep.workers.measurements import (
     loss,
     modes,
     patterns,
+    predictions,
     second_order,
+    sharpness,
     spectrum,
     subspaces,
 )
@@ -96,6 +99,9 @@ _MODULES = {
     "linearized_test": linearized_held_out,
     "du_conditions": du_conditions,
     "alignment": alignment,
+    "coordinates": coordinates,
+    "predictions": predictions,
+    "sharpness": sharpness,
 }
 MEASUREMENTS = {name: Measurement(name, m.VARIABLES, m.NEEDS, m.measure) for name, m in _MODULES.items()}
 DEFAULT = ("loss", "kernel", "drift", "patterns")

@@ -25,6 +25,8 @@ READS = {  # attributes of a record and of its initial state, by the quantity of
     "test_kernel": "test_kernel",
     "weight_changes": "weight_changes",
     "pattern": "pattern",
+    "sharpness": "sharpness",
+    "pre_activations": "pre_activations",
     "frobenius_norms": "norms",
     "operator_norms": "norms",
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from widesweep.workers.networks.layers import Layer
 
 LANCZOS_STEPS = 24  # typical of an operator norm
+HESSIAN_PRODUCTS = 32  # for the largest eigenvalue of a Hessian, each of two gradients
 VALUES, PAIRS = 12.0, 30.0  # operations for an n × n spectrum without and with vectors, in units of n³
 
 
@@ -103,6 +104,11 @@ QUANTITIES = {
         lambda s: 4.0 * s.products(s.samples), lambda s: _weights(s) + 3.0 * s.samples * _neurons(s)
     ),
     "linearized": Quantity(lambda s: 4.0 * s.outputs**2, lambda s: 3.0 * s.outputs**2),
+    "pre_activations": Quantity(lambda s: s.products(s.samples), lambda s: 3.0 * s.samples * _neurons(s)),
+    "sharpness": Quantity(
+        lambda s: HESSIAN_PRODUCTS * 6.0 * s.products(s.samples),
+        lambda s: 6.0 * _weights(s) + 3.0 * s.samples * _neurons(s),
+    ),
     "test_outputs": Quantity(
         lambda s: s.products(s.test_samples), lambda s: 3.0 * s.test_samples * _neurons(s)
     ),

@@ -7,10 +7,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from widesweep.workers.engine.curvature import sharpness
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.initial_state import InitialState
 from widesweep.workers.engine.linearized_state import LinearizedState, linearized_state
 from widesweep.workers.engine.norms import eigenpairs
+from widesweep.workers.engine.pre_activations import pre_activations
 from widesweep.workers.engine.tangent_kernels import layer_tangent_kernels, tangent_kernel
 
 
@@ -96,6 +98,16 @@ class Record:
             _difference(w, w0, e.start) if layer.trains else None
             for layer, w, w0 in zip(e.layers, e.weights, e.initial_weights, strict=True)
         ]
+
+    @cached_property
+    def sharpness(self) -> Tensor:
+        """λ_max of the loss's Hessian, shape (B,)."""
+        return sharpness(self.ensemble, self.initial.targets)
+
+    @cached_property
+    def pre_activations(self) -> list[Tensor]:
+        """z_h of every layer, shape (B, n, fan_out)."""
+        return pre_activations(self.ensemble)
 
     @cached_property
     def pattern(self) -> Tensor:

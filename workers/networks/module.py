@@ -36,6 +36,7 @@ AVAILABLE = {  # quantities of a record that any module has
     "spectrum",
     "linearized",
     "output_step",
+    "sharpness",
     "test_outputs",
     "test_kernel",
 }

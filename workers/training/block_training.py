@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -121,7 +121,7 @@ def run(
     began = time.perf_counter()
     device = resolved(block.device)
     torch.backends.cuda.matmul.allow_tf32 = False
-    ledger, states = _ledger(block, data.y.size, flush, checkpoint)
+    ledger, states = _ledger(block, lengths(data), flush, checkpoint)
     batches = list(_batches(block, data, device, ledger.steps, states))
     parallel = max(1, min(block.threads // block.split, len(batches)))
     intra = max(1, block.threads // parallel)
@@ -129,7 +129,7 @@ def run(
     with ThreadPoolExecutor(parallel, initializer=torch.set_num_threads, initargs=(intra,)) as pool:
         train = partial(_train_batch, block, data, device, ledger)
         _finish(ledger, batches, partial(pool.submit, train))
-    measured = records(block, ledger.results, data.y.size)
+    measured = records(block, ledger.results, lengths(data))
     wall_s = time.perf_counter() - began
     return measured.assign_attrs(wall_s=wall_s, device=str(device), threads=block.threads)
 
@@ -149,16 +149,21 @@ def _finish(ledger: Ledger, batches: list[Batch], submit: Callable[[Batch], Futu
         raise
 
 
-def records(block: TrainingBlock, results: Mapping[str, np.ndarray], modes: int) -> xr.Dataset:
+def lengths(data: Data) -> dict[str, int]:
+    """Along the dimensions of a record that the data have."""
+    return {"mode": data.y.size, "prediction": data.test_y.size}
+
+
+def records(block: TrainingBlock, results: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> xr.Dataset:
     """Arrays by cell as variables of a block; of a flush's results, what is not measured yet is fill.
 
     Args:
         block: the cells.
         results: as `Flush.write` is given them: by variable, shape (cells, …).
-        modes: training outputs, samples times outputs.
+        sizes: `lengths` of the data.
     """
     shape = (len(block.seeds), len(block.learning_rates))
-    coords = {
+    coords: dict[str, Sequence[float]] = {
         "seed": list(block.seeds),
         "learning_rate": list(block.learning_rates),
         "step": list(block.steps),
@@ -168,24 +173,27 @@ def records(block: TrainingBlock, results: Mapping[str, np.ndarray], modes: int)
         v.name: (v.dims[2:], results[v.name].reshape(*shape, *results[v.name].shape[1:]))
         for v in block.training.variables
     }
-    if any("mode" in v.dims for v in block.training.variables):
-        coords["mode"] = range(1, modes + 1)
+    present = {dim for variable in block.training.variables for dim in variable.dims}
+    coords |= {dim: range(1, length + 1) for dim, length in sizes.items() if dim in present}
     return xr.Dataset(variables, coords)
 
 
 def _ledger(
-    block: TrainingBlock, modes: int, flush: Flush | None, checkpoint: Mapping[str, np.ndarray] | None
+    block: TrainingBlock,
+    sizes: Mapping[str, int],
+    flush: Flush | None,
+    checkpoint: Mapping[str, np.ndarray] | None,
 ) -> tuple[Ledger, States | None]:
     """What is measured before the first batch starts, and what its cells go on from."""
     cells = len(block.seeds) * len(block.learning_rates)
     if checkpoint is None:
-        return Ledger(_empty(block, cells, modes), np.zeros(cells, dtype=np.int64), flush), None
+        return Ledger(_empty(block, cells, sizes), np.zeros(cells, dtype=np.int64), flush), None
     results, steps, states = checkpoints.opened(checkpoint)
     return Ledger(results, steps, flush), states
 
 
-def _empty(block: TrainingBlock, cells: int, modes: int) -> dict[str, np.ndarray]:
-    sizes = {"step": len(block.steps), "layer": block.depth + 1, "mode": modes}
+def _empty(block: TrainingBlock, cells: int, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    sizes = {"step": len(block.steps), "layer": block.depth + 1, **sizes}
     return {
         v.name: np.full([cells, *(sizes[d] for d in v.dims[4:])], v.fill_value, dtype=v.dtype)
         for v in block.training.variables

@@ -22,7 +22,7 @@ from widesweep.analysis.reading.cell_summary import CellSummary, gather
 from widesweep.analysis.reading.sweep import open_sweep
 
 LAW_NUMBERS = ("slope", "slope_low", "slope_high", "expected", "expected_low", "expected_high", "r_squared")
-_LONG_NAMES = {
+_DESCRIPTIONS = {
     "slope": "fitted slope of the law",
     "slope_low": "lower end of the slope's 95 % interval, bootstrap over seeds",
     "slope_high": "upper end of the slope's 95 % interval, bootstrap over seeds",
@@ -195,7 +195,7 @@ def _number(result: LawResult, name: str) -> float:
 
 
 def _attributes(name: str) -> dict[str, str]:
-    return {"long_name": _LONG_NAMES[name], "units": "1"}
+    return {"long_name": name.replace("_", " "), "units": "1", "description": _DESCRIPTIONS[name]}
 
 
 def _as_json(result: LawResult) -> dict[str, Any]:

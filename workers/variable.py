@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+PROPER = {"ntk": "NTK", "hessian": "Hessian", "du": "Du's"}
 CELL = ("width", "depth", "seed", "learning_rate")
 
 
@@ -17,21 +18,38 @@ class Variable:
     Attributes:
         name: name in the store.
         dims: its dimensions there, outermost first.
-        long_name: meaning, with the convention.
+        description: meaning, with the formula and the convention.
         units: CF units; "1" where there are none.
         dtype: NumPy dtype name in the store.
         attributes: further attributes, such as CF flags.
+        label: what a plot's axis says; default: the name in words.
 
     >>> Variable("loss", CELL + ("step",), "half the sum of squared residuals").fill_value
     nan
+    >>> Variable("ntk_mean_standard_error", ("width",), "jackknife over groups of draws").long_name
+    '± NTK mean'
     """
 
     name: str
     dims: tuple[str, ...]
-    long_name: str
+    description: str
     units: str = "1"
     dtype: str = "float64"
     attributes: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+    @property
+    def long_name(self) -> str:
+        """A few words that fit on one line of a plot's axis together with the units."""
+        name = self.name.removesuffix("_standard_error")
+        words = " ".join(PROPER.get(word, word) for word in name.removesuffix("_s").split("_"))
+        return self.label or (words if name == self.name else f"± {words}")
+
+    @property
+    def stored_attributes(self) -> dict[str, Any]:
+        """What the store says of it, as CF has it; xarray's plots take their labels from there."""
+        texts = {"long_name": self.long_name, "units": self.units, "description": self.description}
+        return texts | self.attributes
 
     @property
     def fill_value(self) -> float | int:

@@ -145,16 +145,24 @@ def _kernel_rate(eta: Array, least: Array, largest: Array, gradient_flow: bool) 
 
 
 def _described(fits: xr.Dataset) -> xr.Dataset:
-    """Long names and units, and CF flags for `rate_flag`."""
+    """Long names, units and descriptions, and CF flags for `rate_flag`."""
     described = {
-        "rate": ("late-time decay rate of the residual norm", "1/step"),
-        "rate_standard_error": ("standard error of rate, settling and autocorrelation included", "1/step"),
-        "rate_window_start": ("first step of the window in which rate is fitted", "step"),
-        "rate_window_stop": ("last step of the window in which rate is fitted", "step"),
-        "rate_flag": ("whether a fit window exists, else why not", "1"),
-        "rate_own_kernel": ("decay rate that the cell's own measured kernel gives in the window", "1/step"),
+        "rate": ("late decay rate", "1/step", "late-time decay rate of the residual norm"),
+        "rate_standard_error": (
+            "± late decay rate",
+            "1/step",
+            "standard error of rate, settling and autocorrelation included",
+        ),
+        "rate_window_start": ("fit window start", "step", "first step of the window in which rate is fitted"),
+        "rate_window_stop": ("fit window stop", "step", "last step of the window in which rate is fitted"),
+        "rate_flag": ("rate flag", "1", "whether a fit window exists, else why not"),
+        "rate_own_kernel": (
+            "rate by own kernel",
+            "1/step",
+            "decay rate that the cell's own measured kernel gives in the window",
+        ),
     }
-    for name, (long_name, units) in described.items():
-        fits[name].attrs = {"long_name": long_name, "units": units}
+    for name, (long_name, units, description) in described.items():
+        fits[name].attrs = {"long_name": long_name, "units": units, "description": description}
     fits["rate_flag"].attrs |= {"flag_values": list(range(len(FLAGS.split()))), "flag_meanings": FLAGS}
     return fits

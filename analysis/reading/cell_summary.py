@@ -147,7 +147,6 @@ def _last_finite(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[An
 
 def _sane(group: xr.Dataset) -> xr.Dataset:
     """`status` as integers, whether or not a reader took its fill value for a gap; without texts."""
-    group = group.drop_vars("failure", errors="ignore")
     if "status" not in group:
         return group
     return group.assign(status=group["status"].fillna(0).astype(np.int8))

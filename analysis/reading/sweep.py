@@ -59,9 +59,9 @@ def open_sweep(url: str | Path) -> xr.DataTree:
 
 
 def _chunked(dataset: xr.Dataset) -> xr.Dataset:
-    """Numbers in Dask's chunks; texts (why a cell failed) are read when they are asked for."""
-    numbers = {n: v for n, v in dataset.data_vars.items() if v.dtype.kind not in "OT"}
-    return dataset.assign({n: v.reset_coords(drop=True).chunk("auto") for n, v in numbers.items()})
+    """In Dask's chunks."""
+    variables = dataset.data_vars.items()
+    return dataset.assign({n: v.reset_coords(drop=True).chunk("auto") for n, v in variables})
 
 
 def _in_order(dataset: xr.Dataset) -> xr.Dataset:

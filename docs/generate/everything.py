@@ -53,7 +53,7 @@ def template() -> xr.DataTree:
 
 def _filled(array: schema.Array) -> xr.Variable:
     variable = array.variable
-    attributes = {"long_name": variable.long_name, "units": variable.units, **variable.attributes}
+    attributes = variable.stored_attributes
     if array.values is not None:
         return xr.Variable(variable.dims, array.values, attributes)
     if variable.dtype == "str":

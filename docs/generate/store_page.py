@@ -49,7 +49,7 @@ def _coordinates() -> str:
     for group in groups().values():
         coordinates |= {str(name): each for name, each in group.coords.items()}
     rows = [
-        (f"`{n}`", str(c.dtype).rstrip("0123456789"), str(c.attrs["long_name"]))
+        (f"`{n}`", str(c.dtype).rstrip("0123456789"), str(c.attrs["description"]))
         for n, c in coordinates.items()
     ]
     return f"## Coordinates\n\n{table(('dimension', 'type', 'meaning'), rows)}"
@@ -71,12 +71,13 @@ def _group(name: str, text: str) -> str:
 
 def _as_variable(name: str, array: xr.DataArray) -> Variable:
     attributes = dict(array.attrs)
-    long_name, units = str(attributes.pop("long_name")), str(attributes.pop("units", "1"))
-    return Variable(name, tuple(map(str, array.dims)), long_name, units, str(array.dtype), attributes)
+    label, units = str(attributes.pop("long_name")), str(attributes.pop("units", "1"))
+    description, dims = str(attributes.pop("description", label)), tuple(map(str, array.dims))
+    return Variable(name, dims, description, units, str(array.dtype), attributes, label)
 
 
 def _row(variable: Variable) -> tuple[str, str, str, str]:
-    meaning, names = variable.long_name, str(variable.attributes.get("flag_meanings", "")).split()
+    meaning, names = variable.description, str(variable.attributes.get("flag_meanings", "")).split()
     if names:
         numbered = zip(variable.attributes["flag_values"], names, strict=True)
         meaning += f": {', '.join(f'{value} {flag}' for value, flag in numbered)}"

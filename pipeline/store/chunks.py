@@ -86,7 +86,7 @@ class ChunkWriter:
 
     def write_failed(self, block: Block, reason: str) -> None:
         """Marks cells of a block that were to be computed failed, with the reason; numbers stay."""
-        array, texts = self.arrays[block.kind]["status"], self.arrays[block.kind].get("failure")
+        array, texts = self.arrays[block.kind]["status"], self.arrays["failures"].get(block.kind)
         region = _region(block, array)
         status = self._read(array, region)
         failed = np.isin(status, block.state.recompute or (PENDING,))
@@ -121,7 +121,7 @@ class ChunkWriter:
 
     def _forget_failures(self, block: Block, status: np.ndarray) -> None:
         """Keeps the reasons of the cells that are still failed, and no others."""
-        texts = self.arrays[block.kind].get("failure")
+        texts = self.arrays["failures"].get(block.kind)
         if texts is None:
             return
         region = _region(block, texts)
@@ -133,8 +133,8 @@ class ChunkWriter:
             self._permit.delete([_key_of(texts, region)])
 
     def _numbers(self, kind: str) -> list[tuple[str, Any]]:
-        """The arrays of a group but for the texts, which failed cells alone have."""
-        return [(name, array) for name, array in self.arrays[kind].items() if name != "failure"]
+        """The arrays of a group that blocks write."""
+        return list(self.arrays[kind].items())
 
     def _put(self, chunks: Iterable[tuple[str, bytes]]) -> None:
         self._permit.put(dict(chunks))
@@ -200,7 +200,7 @@ def _open_arrays(url: str) -> Arrays:
     root: Any = zarr.open_group(address.zarr_store(url), mode="r", use_consolidated=False)
     return {
         kind: {name: array for name, array in root[kind].arrays() if _is_measured(array)}
-        for kind in ("training", "initialization", "parts")
+        for kind in ("training", "initialization", "parts", "failures")
         if kind in root
     }
 

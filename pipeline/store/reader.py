@@ -17,7 +17,7 @@ from widesweep.pipeline.store import address, chunks, metadata_check, objects, r
 from widesweep.pipeline.store import schema as store_schema
 from widesweep.workers.variable import DIVERGED, DONE, FAILED, NOT_REQUESTED, PENDING
 
-STORED = ("run", "training", "initialization", "parts")
+STORED = ("run", "training", "initialization", "parts", "failures")
 GROWING = "growing"  # root attribute while a growth is under way; the same command completes it
 STATES = {"pending": PENDING, "done": DONE, "diverged": DIVERGED, "failed": FAILED}
 
@@ -142,7 +142,7 @@ class Store:
                 *place, k, j = (int(i) for i in np.unravel_index(index, self.plan_shape))
                 s, r = self.seeds_per_block or 1, self.rates_per_block or 1
                 part = (*place, slice(k * s, (k + 1) * s), slice(j * r, (j + 1) * r))
-                reasons = self._read("training", "failure", part)
+                reasons = self._read("failures", "training", part)
             else:
                 reasons = self._part_failures(index - training)
             result[str(index)] = next((str(each) for each in np.ravel(reasons) if each), "")
@@ -171,7 +171,7 @@ class Store:
         """Reasons of the parts of a block, counted from the first block of parts."""
         length, depths = self.parts_per_block or 1, self.plan_shape[1]
         pair, k = divmod(block, math.ceil(draws.parts(self.config) / length))
-        return self._read("parts", "failure", (*divmod(pair, depths), slice(k * length, (k + 1) * length)))
+        return self._read("failures", "parts", (*divmod(pair, depths), slice(k * length, (k + 1) * length)))
 
     def cell_counts(self) -> dict[str, int]:
         """Cells by state: of training where there is any, else of the random networks."""

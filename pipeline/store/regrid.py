@@ -35,7 +35,7 @@ from widesweep.pipeline.store.reader import GROWING, Store
 from widesweep.workers.variable import NOT_REQUESTED, PENDING
 
 JOURNAL = "run/block_attempts/growth.json"  # inside an array's folder, where no reader of Zarr looks
-GROUPS = ("training", "initialization", "parts", "theory", "run")
+GROUPS = ("training", "initialization", "parts", "failures", "theory", "run")
 THREADS = 8  # chunks that are read and written at once
 
 Document = dict[str, Any]

@@ -17,7 +17,14 @@ from widesweep.pipeline.store import address, objects
 from widesweep.pipeline.store.permit import Permit
 from widesweep.workers.variable import DONE
 
-GROUPS = ("training", "initialization", "parts", "theory", "run")  # ours: every chunk ends with its crc32c
+GROUPS = (
+    "training",
+    "initialization",
+    "parts",
+    "failures",
+    "theory",
+    "run",
+)  # ours: every chunk ends with its crc32c
 MEASURED = ("training", "initialization", "parts")
 NOT_MEASURED = ("learning_rate_absolute",)  # has a width and a depth, and is of the template
 
@@ -71,7 +78,7 @@ def _missing(url: str, group: str, keys: list[str], damaged: set[str]) -> list[s
     if not done:
         return []
     axes = len(next(iter(done)))
-    names = {name for name, _ in chunks if name not in ("status", "failure")} | {ALWAYS_THERE[group]}
+    names = {name for name, _ in chunks if name != "status"} | {ALWAYS_THERE[group]}
     names = {name for name in names if _is_of_blocks(url, group, name)}
     rest = len(_dims(url, group, ALWAYS_THERE[group])) - axes
     wanted = defaultdict(set, {block[1]: {(ALWAYS_THERE[group], (0,) * rest)} for block in done})
@@ -152,8 +159,9 @@ def _is_chunk(key: str) -> bool:
 
 def _status_of(url: str, key: str) -> str | None:
     """The status chunk of a measured chunk's block: every array begins with the axes of `status`."""
-    group = key.split("/")[0]
-    name, numbers = _parted(key)
+    group, (name, numbers) = key.split("/")[0], _parted(key)
+    if group == "failures":
+        group, name = name, "status"
     if group not in MEASURED or not _is_of_blocks(url, group, name):
         return None
     return _key(url, group, "status", numbers[: len(_dims(url, group, "status"))])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from widesweep.pipeline.plan.blocks import Plan
 from widesweep.pipeline.predict import prediction as predict
 from widesweep.pipeline.predict.prediction import Prediction
 from widesweep.workers import random_networks
-from widesweep.workers.variable import Variable
+from widesweep.workers.variable import CELL, Variable
 
 SCHEMA_VERSION = 2
 
@@ -20,13 +20,13 @@ LEARNING_RATE_ABSOLUTE = Variable(
     "learning_rate_absolute",
     ("width", "depth", "learning_rate"),
     "step size η on ½ Σ (αf − y)², in absolute units",
+    label="learning rate η",
 )
 FAILURE = "why the cell failed; empty for all others"
-BESIDE = {"coordinates": "failure"}  # a coordinate to xarray: texts stay out of `where`, means and sums
-FAILURES = {
-    "training": Variable("failure", ("width", "depth", "seed", "learning_rate"), FAILURE, dtype="str"),
-    "initialization": Variable("failure", ("width", "depth"), FAILURE, dtype="str"),
-    "parts": Variable("failure", ("width", "depth", "part"), FAILURE, dtype="str"),
+FAILURES = {  # a group of their own: texts stay out of `where`, means, sums and data frames
+    "training": Variable("training", CELL, FAILURE, dtype="str"),
+    "initialization": Variable("initialization", ("width", "depth"), FAILURE, dtype="str"),
+    "parts": Variable("parts", ("width", "depth", "part"), FAILURE, dtype="str"),
 }
 BLOCK_VARIABLES = (
     Variable("block_wall_s", ("block",), "time that a block took in its worker", "s"),
@@ -65,7 +65,11 @@ COORDINATES = {
     "point_other": Variable("point_other", ("point_other",), "row of the other input", dtype="int64"),
     **{
         f"{name}_statistic": Variable(
-            f"{name}_statistic", (f"{name}_statistic",), f"place of a statistic of {name}", dtype="int64"
+            f"{name}_statistic",
+            (f"{name}_statistic",),
+            f"place of a statistic of {name}",
+            dtype="int64",
+            label="statistic",
         )
         for name in random_networks.STATISTICS
     },
@@ -116,6 +120,7 @@ def groups(plan: Plan, prediction: Prediction, index: np.ndarray) -> dict[str, G
     if plan.config.initialization is not None:
         result["initialization"] = _initialization(plan, values)
         result["parts"] = _parts(plan, values)
+    result["failures"] = _failures(plan, values, set(result))
     return result
 
 
@@ -139,12 +144,10 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
 def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
     """Measured arrays in chunks of one block, and η in one chunk."""
     assert plan.config.training is not None
-    one_block = {"width": 1, "depth": 1, "seed": plan.seeds_per_block}
-    one_block |= {axis.name: 1 for axis in plan.config.axes}
-    measured = (*plan.config.training.variables, FAILURES["training"])
-    arrays = [_measured(_on_grid(variable, plan), values, one_block) for variable in measured]
+    measured = [_on_grid(variable, plan) for variable in plan.config.training.variables]
+    arrays = [_measured(variable, values, _one_block(plan)) for variable in measured]
     arrays.append(_written(_on_grid(LEARNING_RATE_ABSOLUTE, plan), prediction.learning_rate_absolute))
-    return Group(_coordinates(arrays, values) + arrays, BESIDE)
+    return Group(_coordinates(arrays, values) + arrays)
 
 
 def _on_grid(variable: Variable, plan: Plan) -> Variable:
@@ -157,18 +160,35 @@ def _on_grid(variable: Variable, plan: Plan) -> Variable:
 def _initialization(plan: Plan, values: dict[str, np.ndarray]) -> Group:
     assert plan.config.initialization is not None
     one_block = {"width": 1, "depth": 1}
-    variables = (*random_networks.variables(plan.config.initialization), FAILURES["initialization"])
+    variables = random_networks.variables(plan.config.initialization)
     arrays = [_measured(variable, values, one_block) for variable in variables]
-    return Group(_coordinates(arrays, values) + arrays, BESIDE)
+    return Group(_coordinates(arrays, values) + arrays)
 
 
 def _parts(plan: Plan, values: dict[str, np.ndarray]) -> Group:
     """Sums over draws, in chunks of one block: what /initialization is made of."""
     assert plan.config.initialization is not None
-    one_block = {"width": 1, "depth": 1, "part": plan.parts_per_block}
-    variables = (*random_networks.part_variables(plan.config.initialization), FAILURES["parts"])
-    arrays = [_measured(variable, values, one_block) for variable in variables]
-    return Group(_coordinates(arrays, values) + arrays, BESIDE)
+    variables = random_networks.part_variables(plan.config.initialization)
+    arrays = [_measured(variable, values, _one_block(plan)) for variable in variables]
+    return Group(_coordinates(arrays, values) + arrays)
+
+
+def _failures(plan: Plan, values: dict[str, np.ndarray], groups: set[str]) -> Group:
+    """Why cells, random networks and parts failed, in the chunks of their groups."""
+    variables = [each for name, each in FAILURES.items() if name in groups]
+    on_grid = [_on_grid(each, plan) if each.dims == CELL else each for each in variables]
+    arrays = [_measured(variable, values, _one_block(plan)) for variable in on_grid]
+    return Group(_coordinates(arrays, values) + arrays)
+
+
+def _one_block(plan: Plan) -> dict[str, int]:
+    """Length of a block along the axes that blocks divide."""
+    lengths = {"width": 1, "depth": 1, **{axis.name: 1 for axis in plan.config.axes}}
+    if plan.config.training is not None:
+        lengths["seed"] = plan.seeds_per_block
+    if plan.config.initialization is not None:
+        lengths["part"] = plan.parts_per_block
+    return lengths
 
 
 def _initialization_values(plan: Plan, index: np.ndarray) -> dict[str, Any]:
@@ -192,7 +212,7 @@ def _theory(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -
                 variable = variable.along("output", after="sample")
             if variable.name in prediction.kinds:
                 attributes = {**variable.attributes, "approximation": prediction.kinds[variable.name]}
-                variable = Variable(variable.name, variable.dims, variable.long_name, attributes=attributes)
+                variable = replace(variable, attributes=attributes)
             arrays.append(_written(variable, prediction.values[variable.name]))
     attributes = {"inputs": plan.size.inputs} if plan.config.data is not None else {}
     return Group(_coordinates(arrays, values) + arrays, attributes)

@@ -108,7 +108,7 @@ def write_group(root: zarr.Group, name: str, group: schema.Group) -> None:
             serializer="auto" if variable.dtype == "str" else SERIALIZER,
             compressors=COMPRESSORS,
             dimension_names=variable.dims,
-            attributes={"long_name": variable.long_name, "units": variable.units, **variable.attributes},
+            attributes=variable.stored_attributes,
         )
         if array.values is not None:
             created[...] = array.values

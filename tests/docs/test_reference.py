@@ -152,3 +152,12 @@ def test_a_variable_without_a_row_would_be_seen() -> None:
     assert "loss" in rows(store_page.page())
     assert "summed" not in rows(store_page.page())
     assert isinstance(Variable("loss", (), ""), Variable)
+
+
+def test_a_plots_label_fits_on_one_line() -> None:
+    """Xarray breaks `long_name [units]` at 30 characters; the formula is in `description`."""
+    for name, group in store_page.groups().items():
+        for variable, array in group.variables.items():
+            label = f"{array.attrs['long_name']} [{array.attrs['units']}]"
+            assert len(label) <= 30, f"{name}/{variable}: {label}"
+            assert array.attrs["description"], f"{name}/{variable}"

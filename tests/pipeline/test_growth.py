@@ -128,9 +128,9 @@ def test_failed_blocks_are_computed_again_when_asked_and_no_others(
     assert last_line(capsys).endswith("2 cores · 12 failed")
     trained.clear()
     assert run_to(path, url).failures(1) == {"2": "ZeroDivisionError: a defect"}
-    tree = xr.open_datatree(url, engine="zarr")["training"]
-    assert (tree["failure"].sel(width=12) == "ZeroDivisionError: a defect").all()
-    assert (tree["failure"].sel(width=8) == "").all()
+    reasons = xr.open_datatree(url, engine="zarr")["failures"]["training"]
+    assert (reasons.sel(width=12) == "ZeroDivisionError: a defect").all()
+    assert (reasons.sel(width=8) == "").all()
     assert not trained
     assert run_to(path, url, retry_failed=True).cell_counts()["done"] == 24
     told = last_line(capsys)

@@ -36,9 +36,9 @@ def lab(tmp_path: Path, write_config: Write) -> Callable[..., Path]:
     return write
 
 
-def measured(url: str, variable: str) -> np.ndarray:
+def measured(url: str, variable: str, group: str = "training") -> np.ndarray:
     with xr.open_datatree(url, engine="zarr") as tree:
-        return np.asarray(tree[f"training/{variable}"].values)
+        return np.asarray(tree[f"{group}/{variable}"].values)
 
 
 def test_an_activation_of_ones_own_is_the_built_in_one(
@@ -184,7 +184,7 @@ def test_one_that_raises_in_training_fails_its_cells(
     )
     url = str(tmp_path / "small.zarr")
     run(configs.load(lab(source, training={"dtype": "float32"})), url)
-    assert {str(reason) for reason in measured(url, "failure").ravel()} == {
+    assert {str(reason) for reason in measured(url, "training", "failures").ravel()} == {
         "RuntimeError: no room for float32"
     }
 

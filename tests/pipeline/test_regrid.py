@@ -23,7 +23,7 @@ from widesweep.pipeline.store.reader import GROWING, Store
 
 Write = Callable[..., Path]
 MORE = ["grid.width=[10, 8, 16, 12]", "grid.learning_rate=[0.5, 0.75, 1.0]", "grid.seed=[0, 1, 2, 7]"]
-GROUPS = ("training", "initialization", "parts", "theory")
+GROUPS = ("training", "initialization", "parts", "failures", "theory")
 
 
 @pytest.fixture

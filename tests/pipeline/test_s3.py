@@ -340,7 +340,7 @@ def test_a_store_grows_within_its_bucket(bucket: str, write_config: Write, tmp_p
     one, other = (
         xr.open_datatree(url, engine="zarr") for url in (f"{bucket}/grown.zarr", str(tmp_path / "fresh.zarr"))
     )
-    for group in ("training", "initialization", "parts", "theory"):
+    for group in ("training", "initialization", "parts", "failures", "theory"):
         xr.testing.assert_identical(one[group].to_dataset().load(), other[group].to_dataset().load())
     keys = objects.keys_below(f"{bucket}/grown.zarr", "training/loss")
     assert keys

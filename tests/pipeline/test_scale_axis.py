@@ -172,7 +172,7 @@ def test_a_failed_block_of_one_scale_is_told_and_tried_again(
         store = run_to(small, url, scaled(SCALES))
     assert store.cell_counts() == {"done": 30, "diverged": 0, "failed": 6, "pending": 0}
     assert store.failures(1) == {"2": "ZeroDivisionError: a defect"}
-    failed = xr.open_datatree(url, engine="zarr")["training"]["failure"] != ""
+    failed = xr.open_datatree(url, engine="zarr")["failures"]["training"] != ""
     assert bool(failed.sel(output_scale=4.0, depth=1).all())
     assert int(failed.sum()) == 6
     trained.clear()

@@ -18,9 +18,15 @@ VARIABLES = (
         "neuron_change_max",
         (*CELL, "step"),
         "largest ‖w_r(k) − w_r(0)‖₂ over first-layer neurons r, in units where w ~ N(0, I)",
+        label="largest neuron drift",
     ),
     Variable("layer_relative_change", (*CELL, "step", "layer"), _LAYER.format("operator")),
-    Variable("layer_relative_change_frobenius", (*CELL, "step", "layer"), _LAYER.format("Frobenius")),
+    Variable(
+        "layer_relative_change_frobenius",
+        (*CELL, "step", "layer"),
+        _LAYER.format("Frobenius"),
+        label="layer change, Frobenius",
+    ),
 )
 NEEDS = ("weight_changes", "norms", "ensemble")
 

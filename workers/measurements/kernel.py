@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 _G = "tangent kernel G(k) = Σ_θ ∂(αf_i)/∂θ ∂(αf_j)/∂θ over the parameters that train"
 VARIABLES = (
-    Variable("ntk_min_eigenvalue", (*CELL, "step"), f"least eigenvalue of the {_G}"),
-    Variable("ntk_max_eigenvalue", (*CELL, "step"), f"largest eigenvalue of the {_G}"),
+    Variable(
+        "ntk_min_eigenvalue", (*CELL, "step"), f"least eigenvalue of the {_G}", label="λ_min of the NTK"
+    ),
+    Variable(
+        "ntk_max_eigenvalue", (*CELL, "step"), f"largest eigenvalue of the {_G}", label="λ_max of the NTK"
+    ),
     Variable("ntk_relative_change", (*CELL, "step"), f"‖G(k) − G(0)‖_F / ‖G(0)‖_F of the {_G}"),
 )
 NEEDS = ("unit_cotangents", "kernel", "extreme_eigenvalues")

@@ -16,6 +16,7 @@ VARIABLES = (
         "pattern_change",
         (*CELL, "step"),
         "share of first-layer (neuron, sample) pairs whose pre-activation changed sign since step 0",
+        label="share of signs flipped",
     ),
 )
 NEEDS = ("pattern",)

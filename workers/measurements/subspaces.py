@@ -20,6 +20,7 @@ VARIABLES = (
             f"{name}_{space}_norm{suffix}",
             (*CELL, "step"),
             f"‖{symbol}‖₂ projected " + _SPLIT.format(space=space, when=when, sign=sign),
+            label=f"‖{symbol}‖ on {space}" + (", now" if suffix else ""),
         )
         for suffix, when in (("", "initial"), ("_current", "current"))
         for name, symbol in _NAMED

@@ -134,7 +134,8 @@ def with_errors(meanings: dict[str, str]) -> tuple[Variable, ...]:
 def predictions(meanings: dict[str, str]) -> tuple[Variable, ...]:
     """What theory says of each of them."""
     return tuple(
-        Variable(f"{n}_predicted", PLACE, f"{meaning}, predicted") for n, meaning in meanings.items()
+        Variable(f"{n}_predicted", PLACE, f"{meaning}, predicted", label=n.replace("_", " "))
+        for n, meaning in meanings.items()
     )
 
 

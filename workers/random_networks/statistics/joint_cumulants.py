@@ -115,7 +115,12 @@ MEASUREMENT = Measurement(
     ),
     predicted=(
         Variable("joint_cumulant_predicted", _DIMS, f"{_WITHIN}, predicted for i = j"),
-        Variable("joint_cumulant_outputs_predicted", _DIMS, f"{_ACROSS}, predicted for i = j"),
+        Variable(
+            "joint_cumulant_outputs_predicted",
+            _DIMS,
+            f"{_ACROSS}, predicted for i = j",
+            label="joint cumulant, 2 outputs",
+        ),
     ),
     statistics=statistics,
     means=means,

@@ -91,8 +91,18 @@ MEASUREMENT = Measurement(
     predicted=(
         Variable("kernel_predicted", PLACE, f"{_KERNEL}: the infinite-width recursion"),
         Variable("kernel_mean_predicted", PLACE, f"{_KERNEL}: the recursion with the mean's 1/m correction"),
-        Variable("kernel_derivative_predicted", PLACE, f"{_DERIVATIVE}: the infinite-width recursion"),
-        Variable("kernel_derivative_mean_predicted", PLACE, f"{_DERIVATIVE}: the same with a 1/m correction"),
+        Variable(
+            "kernel_derivative_predicted",
+            PLACE,
+            f"{_DERIVATIVE}: the infinite-width recursion",
+            label="limiting kernel derivative",
+        ),
+        Variable(
+            "kernel_derivative_mean_predicted",
+            PLACE,
+            f"{_DERIVATIVE}: the same with a 1/m correction",
+            label="kernel derivative mean",
+        ),
     ),
     means=means,
     summary=summary,

@@ -23,6 +23,7 @@ from widesweep.analysis.reading.sweep import open_sweep
 
 LAW_NUMBERS = ("slope", "slope_low", "slope_high", "expected", "expected_low", "expected_high", "r_squared")
 _DESCRIPTIONS = {
+    "law": "name of the law",
     "slope": "fitted slope of the law",
     "slope_low": "lower end of the slope's 95 % interval, bootstrap over seeds",
     "slope_high": "upper end of the slope's 95 % interval, bootstrap over seeds",
@@ -183,9 +184,7 @@ def law_table(law_results: tuple[LawResult, ...]) -> xr.Dataset:
         for name, values in columns.items()
     }
     names = np.array([f.name for f in law_results], dtype=object)
-    return xr.Dataset(
-        variables, coords={"law": ("law", names, {"long_name": "name of the law", "units": "1"})}
-    )
+    return xr.Dataset(variables, coords={"law": ("law", names, _attributes("law"))})
 
 
 def _number(result: LawResult, name: str) -> float:

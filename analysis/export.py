@@ -110,9 +110,7 @@ def tables(group: xr.Dataset, name: str) -> dict[str, xr.Dataset]:
         by_dims.setdefault(tuple(map(str, array.dims)), []).append(str(variable))
     common = set.intersection(*map(set, by_dims)) if by_dims else set()
     return {
-        "_".join([name, *(dim for dim in dims if dim not in common)]): group[names].drop_vars(
-            [c for c in group.coords if not set(group[c].dims) <= set(dims)]
-        )
+        "_".join([name, *(dim for dim in dims if dim not in common)]): group[names]
         for dims, names in by_dims.items()
     }
 

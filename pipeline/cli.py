@@ -12,9 +12,10 @@ from widesweep.pipeline.commands.planning import plan, theory
 from widesweep.pipeline.commands.publishing import gallery
 from widesweep.pipeline.commands.refining import refine
 from widesweep.pipeline.commands.running import run, status
+from widesweep.pipeline.commands.sharing import export
 from widesweep.pipeline.launch import app as submit
 
-COMMANDS = (plan, run, status, theory, analyze, refine, gallery, report)
+COMMANDS = (plan, run, status, theory, analyze, refine, gallery, report, export)
 
 app = typer.Typer(
     name="widesweep",

@@ -68,20 +68,29 @@ class CollectedInputError(InputError):
         return "\n".join([*lines, self.next_step])
 
 
+EXTRAS = {  # of the distribution, by library
+    **dict.fromkeys(("ray", "torch", "numba", "llvmlite", "safetensors"), "run"),
+    **dict.fromkeys(("h5netcdf", "pyarrow"), "export"),
+    "s3fs": "s3",
+}
+
+
 class MissingLibraryError(InputError):
     """A command needs a library that is not there.
 
-    >>> print(MissingLibraryError("dask"))
-    dask: it is not installed; this command needs it. `pip install dask` brings it.
+    >>> print(MissingLibraryError("torch"))
+    torch: it is not installed; this command needs it. `pip install "widesweep[run]"` brings it.
     """
 
     def __init__(self, name: str) -> None:
         """Ray has a substitute, which the next step names."""
         self.name = name.partition(".")[0]
-        wanted, next_step = "this command needs it", f"`pip install {self.name}` brings it."
+        extra = EXTRAS.get(self.name)
+        package = f'"widesweep[{extra}]"' if extra else self.name
+        wanted, next_step = "this command needs it", f"`pip install {package}` brings it."
         if self.name == "ray":
             wanted = "clusters and long sweeps need it"
-            next_step = "`pip install ray` brings it; `--scheduler local` does without. Nothing was started."
+            next_step = f"{next_step[:-1]}; `--scheduler local` does without. Nothing was started."
         super().__init__(self.name, "it is not installed", wanted, next_step)
 
 

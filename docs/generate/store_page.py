@@ -19,6 +19,7 @@ HEADER = ("variable", "dimensions", "meaning", "units")
 GROUPS = {
     "training": "Trained networks: one value for each cell, and for each record where `step` is a dimension.",
     "initialization": "Random networks without training: one value for each width and depth.",
+    "failures": "Why cells, random networks and parts of their draws failed: texts, empty for all others.",
     "theory": "Predictions, written before the first block runs.",
     "fits": "Written by `widesweep analyze`: the late-time rate of every cell.",
     "laws": "Written by `widesweep analyze`: one entry for each law.",

@@ -144,6 +144,10 @@ def _finish(ledger: Ledger, batches: list[Batch], submit: Callable[[Batch], Futu
                 each.result()
     except BaseException as error:
         ledger.stop(flush=isinstance(error, KeyboardInterrupt))
+        while (
+            not ledger.idle
+        ):  # the pool does not know a thread whose start was interrupted, so its end is not enough
+            time.sleep(POLL_S / 10)
         if isinstance(error, RuntimeError) and any(word in str(error) for word in NO_MEMORY):
             raise MemoryError(str(error).splitlines()[0]) from error
         raise
@@ -225,11 +229,14 @@ def _train_batch(
 ) -> None:
     """Trains cells as one batch, from their start or from their states."""
     ledger.begin(batch)
-    rates = len(block.learning_rates)
-    used, start_of = np.unique(batch.cells // rates, return_inverse=True)
-    start = _start(block, data, device, tuple(block.seeds[s] for s in used))
-    ensemble = start.batch(start_of, np.asarray(block.learning_rates_absolute)[batch.cells % rates])
-    ledger.finish(batch, _train(block, ensemble, start, batch, ledger))
+    try:
+        rates = len(block.learning_rates)
+        used, start_of = np.unique(batch.cells // rates, return_inverse=True)
+        start = _start(block, data, device, tuple(block.seeds[s] for s in used))
+        ensemble = start.batch(start_of, np.asarray(block.learning_rates_absolute)[batch.cells % rates])
+        ledger.finish(batch, _train(block, ensemble, start, batch, ledger))
+    finally:
+        ledger.leave(batch)
 
 
 def _start(block: TrainingBlock, data: Data, device: torch.device, seeds: tuple[int, ...]) -> InitialState:

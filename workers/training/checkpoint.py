@@ -101,6 +101,17 @@ class Ledger:
                 raise Stopped
             self._at_work.add(batch)
 
+    def leave(self, batch: Batch) -> None:
+        """A batch's thread is through with it, whichever way it ended."""
+        with self._lock:
+            self._at_work.discard(batch)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no batch is at work, and whatever the last of them left is written."""
+        with self._lock:
+            return not self._at_work
+
     def sync(self, batch: Batch, results: dict[str, np.ndarray], states: Callable[[], States]) -> None:
         """A batch is at a sync step, before anything is done there; it leaves its state if that is due.
 
@@ -112,17 +123,16 @@ class Ledger:
         Raises:
             Stopped: it must go no further.
         """
-        if self.flush is None and not self.stopping:
-            return
-        if self.flush is not None and (self.stopping or self.flush.due()):
+        stopping, flush = self.stopping, self.flush  # once: another thread may set them meanwhile
+        if flush is not None and (stopping or flush.due()):
             with self._lock:
-                if self.stopping or batch not in self._left:
+                if stopping or batch not in self._left:
                     copies = {name: values.copy() for name, values in results.items()}
                     self._left[batch] = (copies, batch.cells, states())
-                if self.stopping:
+                if stopping:
                     self._at_work.discard(batch)
                 self._write_if_all_left()
-        if self.stopping:
+        if stopping:
             raise Stopped
 
     def finish(self, batch: Batch, results: dict[str, np.ndarray]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -161,6 +162,41 @@ def test_an_interrupt_flushes_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     signal.signal(signal.SIGINT, before)
     assert len(kept.flushes) == 1
     assert (kept.flushes[0][1]["steps"] != checkpoint.FINISHED).all()
+    assert_same(run(b, sphere(), checkpoint=kept.flushes[0][1]), calm)
+
+
+def test_an_interrupt_while_a_batch_is_submitted_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may come before the pool knows the thread it started; `run` still ends after the flush."""
+    b = block(FullyConnected(), width=9, training=GradientDescent(steps=3000, records=9))
+    calm, kept = run(b, sphere()), Kept(10**9)
+    record, stop = block_training.Record, block_training.Ledger.stop
+    begun, stopped = threading.Event(), threading.Event()
+
+    class Interrupted(ThreadPoolExecutor):
+        def submit(self, *args: Any, **options: Any) -> Any:
+            super().submit(*args, **options)
+            assert begun.wait(DEADLINE_S)
+            raise KeyboardInterrupt
+
+        def __exit__(self, *error: object) -> None:
+            self.shutdown(wait=False)
+
+    def recording(ensemble: Any, residual: Any, start: Any, step: int, kernel: Any) -> Any:
+        begun.set()
+        assert stopped.wait(DEADLINE_S)
+        return record(ensemble, residual, start, step, kernel)
+
+    def stopping(ledger: block_training.Ledger, *, flush: bool) -> None:
+        stop(ledger, flush=flush)
+        stopped.set()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(block_training, "ThreadPoolExecutor", Interrupted)
+        patch.setattr(block_training, "Record", recording)
+        patch.setattr(block_training.Ledger, "stop", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run(b, sphere(), kept)
+    assert len(kept.flushes) == 1
     assert_same(run(b, sphere(), checkpoint=kept.flushes[0][1]), calm)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+from collections.abc import Iterator
 
 from widesweep.pipeline.errors import InputError
 
@@ -34,6 +36,44 @@ def check_answers(address: str) -> None:
         raise no_cluster(address, str(error), WANTED) from None
 
 
+def check_lets_in(address: str) -> None:
+    """Whether the head takes this user's token: `ray.init` itself would ask for up to a minute.
+
+    Raises:
+        InputError: it does not.
+    """
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # made in Cython
+    from ray.exceptions import AuthenticationError
+
+    if address.startswith("ray://"):
+        return  # its port speaks another protocol, and answers at once
+    found = _of_this_machine(address) if address == "auto" else address
+    try:
+        with _silent():
+            GcsClient(address=found).internal_kv_get(b"widesweep", None, ANSWER_S)
+    except AuthenticationError as error:
+        raise refusal(address, error) from None
+    except Exception as error:
+        raise no_cluster(address, _first_line(error), WANTED) from None
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps what Ray's C++ writes off the terminal: its refusals are told once, by us."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _check_is_grpc(frame: bytes) -> None:
     if len(frame) < 4 or frame[3] != SETTINGS:
         raise OSError("what listens there is no Ray head")
@@ -61,7 +101,13 @@ def option(address: str) -> str:
 
 def refusal(address: str, error: BaseException) -> InputError:
     """What to say of a head that answers and yet does not let this user in."""
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    found = f"what answers there does not let this user in ({reason})"
-    wanted = "wanted: the cluster's token, in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, and its version of Ray"
+    found = f"what answers there does not let this user in ({_first_line(error)})"
+    mode = "" if os.environ.get("RAY_AUTH_MODE") == "token" else "with RAY_AUTH_MODE=token, "
+    wanted = f"wanted: the cluster's token, {mode}in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, and its Ray"
     return InputError(option(address), found, wanted)
+
+
+def _first_line(error: BaseException) -> str:
+    """Its first sentence: Ray's messages go on with advice on every way to set a token."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return first.partition(". ")[0].rstrip(".")[:200]

@@ -28,14 +28,20 @@ def prepare(*, local: bool) -> None:
     A local cluster listens on the loopback address alone, and asks every client for a token; its file is made
     for its owner alone (Ray itself would let everybody on the machine read it). A cluster elsewhere decides
     by itself, and the user's own variables rule in both.
+
+    Raises:
+        InputError: a token is asked for and there is none; Ray itself would abort this process.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if local and "ray" not in sys.modules:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if os.environ.get("RAY_AUTH_MODE") == "token" and not os.environ.get("RAY_AUTH_TOKEN"):
+        if local:
+            keep_token_private(_token_path())
+        token()
     if not local or "ray" in sys.modules:
         return
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if os.environ["RAY_AUTH_MODE"] == "token" and not os.environ.get("RAY_AUTH_TOKEN"):
-        keep_token_private(Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"))
     if CLUSTERS not in os.environ:
         os.environ[CLUSTERS] = "0"
         _one_machine.append(True)
@@ -100,6 +106,30 @@ def _own_folder() -> Path:
     raise InputError(
         "Ray's folder", f"{' and '.join(places) or tempfile.gettempdir()} cannot be used", wanted
     )
+
+
+def token() -> str:
+    """The user's token, as Ray finds it; empty where the user's variables ask for none.
+
+    Raises:
+        InputError: they do, and there is none.
+    """
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        return ""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return os.environ["RAY_AUTH_TOKEN"].strip()
+    path, reason = _token_path(), "it is empty"
+    try:
+        if found := path.read_text(errors="replace").strip():
+            return found
+    except OSError as error:
+        reason = error.strerror or str(error)
+    where = f"RAY_AUTH_TOKEN_PATH={path}" if os.environ.get("RAY_AUTH_TOKEN_PATH") else str(path)
+    raise InputError(where, reason, "RAY_AUTH_MODE=token wants the cluster's token there")
+
+
+def _token_path() -> Path:
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
 
 
 def keep_token_private(path: Path) -> None:

@@ -126,6 +126,7 @@ def _start(address: str | None, cores: int, modules: Sequence[str], folder: str 
         options |= {"address": "local", "num_cpus": cores, "include_dashboard": False, "_temp_dir": folder}
     else:
         cluster_address.check_answers(address)
+        cluster_address.check_lets_in(address)
         options["address"] = address
     if modules:
         options["runtime_env"] = {"py_modules": list(modules)}

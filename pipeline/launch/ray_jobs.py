@@ -19,7 +19,7 @@ import typer
 import widesweep
 from widesweep.pipeline.commands.arguments import Config, Settings
 from widesweep.pipeline.errors import ClusterError, InputError
-from widesweep.pipeline.execution import ray_environment
+from widesweep.pipeline.execution import cluster_address, ray_environment
 from widesweep.pipeline.launch import submission
 from widesweep.pipeline.launch.options import DryRun, Store
 from widesweep.pipeline.launch.submission import Job, Resources
@@ -90,17 +90,20 @@ def _ray_command() -> str:
 
 
 def _check_dashboard(address: str) -> None:
-    """Whether a dashboard answers, with or without this user's token: `ray` itself would print its stack."""
+    """Whether a dashboard answers and takes this user's token: `ray` itself would print its stack."""
     wanted = "wanted: the address of a Ray dashboard, such as http://head:8265"
     reason = "it is not http://HOST:PORT"
     if address.startswith(("http://", "https://")):
         try:
-            urllib.request.urlopen(f"{address.rstrip('/')}/api/version", timeout=ANSWER_S).close()
+            request = urllib.request.Request(f"{address.rstrip('/')}/api/version")
+            if token := ray_environment.token():
+                request.add_header("Authorization", f"Bearer {token}")
+            urllib.request.urlopen(request, timeout=ANSWER_S).close()
             return
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in (401, 403):
-                return
+                raise cluster_address.refusal(address, error) from None
             reason = f"what listens there is none: HTTP {error.code}"
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = str(getattr(error, "reason", error))

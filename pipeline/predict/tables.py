@@ -21,7 +21,8 @@ from widesweep.workers.data import Data
 TOLERANCE = 1e-6  # relative residual that the predicted steps reach
 FAILURE = 0.1  # δ, probability that Du's theorems allow themselves to fail with
 REASONS = {  # why a value may be none
-    "rate_predicted": "λ_min is 0 to rounding, noise ends the decay, or η means another flow at each width",
+    "rate_predicted": "λ_min is 0 to rounding, noise ends the decay, η means another flow at each width, or "
+    "nothing is predicted of this optimiser",
     "steps_predicted": "training never gets there, or η means another flow at each width",
     "condition_number": "λ_min is 0 to rounding",
     "width_required": "not of Du's networks, his λ0 is 0 to rounding, or float64 does not hold it",
@@ -73,11 +74,14 @@ def _numbers(value: Any) -> Any:
     """The same with None for every number that is not finite."""
     if isinstance(value, dict):
         return {key: _numbers(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_numbers(each) for each in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _has_none(value: Any) -> bool:
-    return any(map(_has_none, value.values())) if isinstance(value, dict) else value is None
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(map(_has_none, inside))
 
 
 def _nested(by_variant: dict[str, Any], level: int) -> dict[str, Any]:
@@ -161,8 +165,11 @@ def text(config: SweepConfig, found: dict[str, Any]) -> str:
         found: the object of `theory --json`.
     """
     tables = [_depth_table(found), _legend(config, found)] if "lambda_min" in found else []
-    why = [f"{COLUMNS[name]} none: {reason}." for name, reason in _reasons(found) if name in COLUMNS]
-    return "\n\n".join([*tables, _width_table(config, found), *(["\n".join(why)] if why else [])])
+    shown = (
+        COLUMNS if "width_required" not in found or _has_du(found) else COLUMNS.keys() - {"width_required"}
+    )
+    why = [f"{COLUMNS[name]} none: {reason}." for name, reason in _reasons(found) if name in shown]
+    return "\n\n".join(part for part in [*tables, _width_table(config, found), "\n".join(why)] if part)
 
 
 def _reasons(found: dict[str, Any]) -> Iterable[tuple[str, str]]:

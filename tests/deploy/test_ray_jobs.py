@@ -39,9 +39,12 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Head:
-    """A running cluster: the address of its dashboard, and the environment of a user who has its token."""
+    """A running cluster: the addresses of its dashboard and head, and the environment of a user with its
+    token.
+    """
 
     address: str
+    cluster: str
     environment: dict[str, str]
 
 
@@ -51,7 +54,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
     token.chmod(0o600)
-    dashboard, agent = free_port(), free_port()
+    dashboard, agent, port = free_port(), free_port(), free_port()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     environment |= {
         "RAY_AUTH_MODE": "token",
@@ -60,7 +63,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     }
     environment["PATH"] = f"{BIN}:{environment['PATH']}"  # a cluster's own `python` is the one with Ray
     command = [BIN / "ray", "start", "--head", "--block", "--num-cpus", "2", "--disable-usage-stats"]
-    command += ["--port", str(free_port()), "--ray-client-server-port", str(free_port())]
+    command += ["--port", str(port), "--ray-client-server-port", str(free_port())]
     command += ["--dashboard-host", "127.0.0.1", "--dashboard-port", str(dashboard)]
     command += ["--dashboard-agent-listen-port", str(agent)]
     with (folder / "head.log").open("w") as log:
@@ -68,7 +71,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
         try:
             wait_for(f"http://127.0.0.1:{dashboard}/api/version", process)
             wait_for(f"http://127.0.0.1:{agent}/api/local_raylet_healthz", process)
-            yield Head(f"http://127.0.0.1:{dashboard}", environment)
+            yield Head(f"http://127.0.0.1:{dashboard}", f"127.0.0.1:{port}", environment)
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -140,12 +143,34 @@ def test_a_job_ends_with_the_code_of_the_run(head: Head, tmp_path: Path) -> None
 
 
 def test_without_the_token_the_cluster_takes_no_job(head: Head, tmp_path: Path) -> None:
-    """One message, exit code 1, and nothing was started."""
+    """One message, exit code 2, and nothing was started."""
     other = tmp_path / "token"
     other.write_text(secrets.token_hex(32))
     other.chmod(0o600)
     done = submit(head, tmp_path / "a.zarr", *SMALL, RAY_AUTH_TOKEN_PATH=str(other))
-    assert done.returncode == 1
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
     assert "token" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "a.zarr").exists()
+
+
+@pytest.mark.parametrize("mode", ["token", "disabled"])
+def test_a_wrong_token_is_refused_before_ray_starts(head: Head, mode: str, tmp_path: Path) -> None:
+    """One line, exit 2, nothing written; with `ray.init` out of order, as it would ask for a minute."""
+    (tmp_path / "token").write_text(secrets.token_hex(32))
+    program = "import ray, sys; ray.init = None; from widesweep.pipeline.cli import main; main()"
+    command = ["run", str(DEMO), "--address", head.cluster, "--store", str(tmp_path / "a.zarr")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command],
+        env={**head.environment, "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token"), "RAY_AUTH_MODE": mode},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "does not let this user in" in done.stderr
+    assert ("RAY_AUTH_MODE=token" in done.stderr) == (mode == "disabled")
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "token"]

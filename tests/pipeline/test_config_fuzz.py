@@ -79,6 +79,14 @@ def test_two_thousand_configs_are_answered(part: int, tmp_path: Path) -> None:
     each()
 
 
+def test_a_value_missing_from_a_list_has_its_reason(tmp_path: Path) -> None:
+    """Joint cumulants are a table for each width and depth, in which theory knows only the diagonal."""
+    grid = {"width": [33], "depth": [1]}
+    drawn = {"measure": ["joint_cumulants"], "draws": 1000}
+    network, data = {"kind": "random_features"}, {"source": "sphere"}
+    answered({"network": network, "data": data, "grid": grid, "initialization": drawn}, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("setting", "told"),
     [

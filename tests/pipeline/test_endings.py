@@ -25,7 +25,8 @@ from tests.pipeline.conftest import ROOT
 from widesweep.pipeline import cli
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import sweep_config
-from widesweep.pipeline.execution import cluster_address
+from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.execution import cluster_address, ray_environment
 from widesweep.pipeline.execution.driver import run
 
 Write = Callable[..., Path]
@@ -221,6 +222,11 @@ def test_a_job_for_a_dashboard_that_is_not_there_is_one_line(write_config: Write
             assert done.exit_code == 2, done.output
             assert "no Ray dashboard answers" in done.stderr
             assert len(done.stderr.splitlines()) == 1
+    with web_server(401) as closed:
+        done = CliRunner().invoke(app, [*submit, f"http://{closed}"])
+        assert done.exit_code == 2, done.output
+        assert "does not let this user in (HTTP Error 401" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_refused_token_is_no_absent_cluster() -> None:
@@ -228,3 +234,23 @@ def test_a_refused_token_is_no_absent_cluster() -> None:
     told = str(cluster_address.refusal("10.0.0.1:6379", ConnectionError("Failed to connect\nlater")))
     assert "token" in told
     assert "no Ray cluster answers" not in told
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n"])
+@pytest.mark.parametrize("address", ["10.0.0.1:6379", None])
+def test_a_token_file_without_a_token_is_told(
+    content: bytes | None, address: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing where a cluster is named, or empty: Ray would abort the process with a stack of C++."""
+    path = tmp_path / "token"
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    if content is not None:
+        path.write_bytes(content)
+    if content is None and address is None:
+        ray_environment.prepare(local=True)  # which makes one
+        assert path.read_text()
+        return
+    with pytest.raises(InputError, match=r"RAY_AUTH_TOKEN_PATH=.*RAY_AUTH_MODE=token wants"):
+        ray_environment.prepare(local=address is None)

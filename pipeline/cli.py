@@ -7,27 +7,43 @@ from typing import Annotated
 import typer
 
 from widesweep.pipeline.commands.analyzing import analyze, report
+from widesweep.pipeline.commands.configs import config, init
 from widesweep.pipeline.commands.endings import leave_lost_cluster, print_anywhere, report_defect
+from widesweep.pipeline.commands.examples import SHORT, epilogue
 from widesweep.pipeline.commands.planning import plan, theory
 from widesweep.pipeline.commands.publishing import gallery
 from widesweep.pipeline.commands.refining import refine
 from widesweep.pipeline.commands.running import run, status
-from widesweep.pipeline.commands.sharing import export
+from widesweep.pipeline.commands.sharing import compare, export, listed
 from widesweep.pipeline.launch import app as submit
 
-COMMANDS = (plan, run, status, theory, analyze, refine, gallery, report, export)
+COMMANDS = {
+    "init": init,
+    "config": config,
+    "plan": plan,
+    "theory": theory,
+    "run": run,
+    "status": status,
+    "list": listed,
+    "analyze": analyze,
+    "report": report,
+    "compare": compare,
+    "export": export,
+    "refine": refine,
+    "gallery": gallery,
+}
 
 app = typer.Typer(
     name="widesweep",
     help="Test the scaling laws of wide neural networks: plan, run, analyse and report a sweep.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-for _command in COMMANDS:
-    app.command()(_command)
+for _name, _command in COMMANDS.items():
+    app.command(_name, short_help=SHORT[_name], epilog=epilogue(_name))(_command)
 app.add_typer(submit, name="submit")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from widesweep.analysis.laws.kinds.law_result import LawResult
+    from widesweep.pipeline.config.shipped import example
     from widesweep.pipeline.public import Sweep, analyze, open, plan, refine, register, report, run
     from widesweep.workers.networks.custom_activation import activation
 
@@ -18,6 +19,7 @@ _HOMES = {
         ("Sweep", "analyze", "open", "plan", "refine", "register", "report", "run"), "pipeline.public"
     ),
     "LawResult": "analysis.laws.kinds.law_result",
+    "example": "pipeline.config.shipped",
     "activation": "workers.networks.custom_activation",
 }
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Sweep",
     "activation",
     "analyze",
+    "example",
     "open",
     "plan",
     "refine",

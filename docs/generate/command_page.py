@@ -37,7 +37,10 @@ def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def _section(name: str, command: Any) -> str:
     rows = [_row(parameter) for parameter in command.params if parameter.name != "help"]
-    return f"## `{name}`\n\n{command.help}\n\n{table(HEADER, rows)}"
+    examples = (command.epilog or "").partition("Examples:\n")[2]
+    lines = "\n".join(line.strip() for line in examples.splitlines())
+    shown = f"\n\n```bash\n{lines}\n```" if lines else ""
+    return f"## `{name}`\n\n{command.help}{shown}\n\n{table(HEADER, rows)}"
 
 
 def _row(parameter: Any) -> tuple[str, str]:

@@ -16,7 +16,11 @@ StoreUrl = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, such as grid.seed=4. May be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a value, such as grid.seed=4, or all those in a file: @FILE. Repeatable.",
+    ),
 ]
 Address = Annotated[
     str | None,

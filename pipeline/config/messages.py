@@ -42,7 +42,7 @@ def translate(
         raw: the parsed config that it was given.
         model: the config's model, for the valid keys and the words of its fields.
         file: the config's name in messages.
-        origins: key paths set by `--set`, with the assignment.
+        origins: key paths set by `--set` or by a base, with the assignment or the place.
     """
     schema = _schema(model)
     found: dict[str, list[dict[str, Any]]] = {}
@@ -111,7 +111,7 @@ def _message(
 def _where(path: str, file: str, origins: dict[str, str]) -> str:
     for key, origin in origins.items():
         if path == key or path.startswith((f"{key}.", f"{key}[")):
-            return origin if path == key else f"{origin}, {path}"
+            return origin if path == key else f"{origin.removesuffix(f', {key}')}, {path}"
     return f"{file}, {path}" if path else file
 
 

@@ -1,12 +1,13 @@
-"""`--set KEY=VALUE`: one value of the config, replaced from the command line."""
+"""`--set KEY=VALUE`: one value of the config, replaced from the command line; `@FILE`: those of a file."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from widesweep.pipeline.config import yaml_text
+from widesweep.pipeline.config import merging, yaml_text
 from widesweep.pipeline.errors import InputError
 
 _KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+|\[\d+\])*")
@@ -18,13 +19,15 @@ def apply(raw: dict[str, Any], assignments: Sequence[str]) -> dict[str, str]:
 
     Args:
         raw: the config as `yaml_text.read` returns it.
-        assignments: such as `training.steps=100`, `grid.width=[64, 128]` or `grid.width[1]=256`.
+        assignments: such as `training.steps=100`, `grid.width=[64, 128]` or `grid.width[1]=256`; `@file.yaml`
+            for all values of a file.
 
     Returns:
         For each key path that was set, the assignment it came from.
 
     Raises:
-        InputError: no `=`, a malformed key, a list index past the end, or a value that is not YAML.
+        InputError: no `=`, a malformed key, a list index past the end, a value that is not YAML, or a file
+            that cannot be read.
 
     >>> config = {"grid": {"width": [8, 16]}}
     >>> apply(config, ["grid.width[1]=32", "training.steps=10"])
@@ -34,6 +37,9 @@ def apply(raw: dict[str, Any], assignments: Sequence[str]) -> dict[str, str]:
     """
     origins: dict[str, str] = {}
     for assignment in assignments:
+        if assignment.startswith("@"):
+            origins |= _from_file(raw, Path(assignment[1:]))
+            continue
         key, equals, text = assignment.partition("=")
         where = f"--set {assignment}"
         key = key.strip()
@@ -42,6 +48,15 @@ def apply(raw: dict[str, Any], assignments: Sequence[str]) -> dict[str, str]:
         path = _assign(raw, _PART.findall(key), yaml_text.parse(text, where), where)
         origins[path] = where
     return origins
+
+
+def _from_file(raw: dict[str, Any], file: Path) -> dict[str, str]:
+    """Merges a file's mapping into the config."""
+    changes = yaml_text.read(file)
+    merged = merging.merged_with(raw, changes)
+    raw.clear()
+    raw.update(merged)
+    return {key: f"{file}, {key}" for key in merging.leaves(changes)}
 
 
 def _assign(raw: dict[str, Any], parts: list[str], value: Any, where: str) -> str:

@@ -6,14 +6,14 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from widesweep.pipeline.config import messages, overrides, plug_ins, yaml_text
+from widesweep.pipeline.config import inheritance, messages, overrides, plug_ins
 from widesweep.pipeline.config.axes import AXES
 from widesweep.pipeline.config.axes.axis import Axis
 from widesweep.pipeline.config.compute import ComputeConfig
@@ -153,12 +153,13 @@ class SweepFile:
 
 
 def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:
-    """Reads a config file, applies `--set` assignments, and checks the result.
+    """Reads a config file and its bases, applies `--set` assignments, and checks the result.
 
     Raises:
         InputError: with the file, the key, what was found, what was wanted, and the next step.
     """
-    return _checked(yaml_text.read(path), assignments, str(path), path.resolve().parent, path.stem)
+    raw, origins = inheritance.read(path)
+    return _checked(raw, assignments, str(path), path.resolve().parent, path.stem, origins)
 
 
 def of_sections(raw: dict[str, Any], assignments: Sequence[str] = ()) -> SweepFile:
@@ -166,8 +167,15 @@ def of_sections(raw: dict[str, Any], assignments: Sequence[str] = ()) -> SweepFi
     return _checked(raw, assignments, "the config", Path.cwd(), "sweep")
 
 
-def _checked(raw: dict[str, Any], assignments: Sequence[str], file: str, base: Path, name: str) -> SweepFile:
-    origins = overrides.apply(raw, assignments)
+def _checked(
+    raw: dict[str, Any],
+    assignments: Sequence[str],
+    file: str,
+    base: Path,
+    name: str,
+    origins: Mapping[str, str] | None = None,
+) -> SweepFile:
+    origins = {**overrides.apply(raw, assignments), **(origins or {})}
     raw.setdefault("name", name)
     if isinstance(raw["name"], str):
         raw.setdefault("store", f"results/{raw['name']}.zarr")

@@ -52,21 +52,17 @@ def lines(state: dict[str, Any]) -> str:
     a: not running
       cells   1 done, 0 diverged, 0 failed, 1 pending
       blocks  1 of 2
-      time    3 s so far
+      time    3.0 s so far
+    >>> print(lines({"name": "a", "cells": {"done": 2}, "blocks": {"done": 2, "total": 2}, "running": False,
+    ...     "elapsed_s": 70.4, "remaining_s": 0.0}).splitlines()[-1])
+      time    finished in 70 s
     """
     cells = ", ".join(f"{count} {name}" for name, count in state["cells"].items())
-    done = state["blocks"]["done"] == state["blocks"]["total"]
-    word = "running" if state["running"] else "finished" if done else "not running"
-    left = (
-        f", about {state['remaining_s']:.0f} s left"
-        if state["running"] and state["remaining_s"] is not None
-        else ""
-    )
     text = [
-        f"{state['name']}: {word}",
+        f"{state['name']}: {word(state)}",
         f"  cells   {cells}",
         f"  blocks  {state['blocks']['done']} of {state['blocks']['total']}",
-        f"  time    {state['elapsed_s']:.0f} s so far{left}",
+        f"  time    {_time(state)}",
     ]
     if "initialization" in state:
         text.insert(
@@ -74,6 +70,37 @@ def lines(state: dict[str, Any]) -> str:
         )
     text += [f"  block {block} failed: {reason}" for block, reason in state.get("failures", {}).items()]
     return "\n".join(map(printable, text))  # a name or a reason may be a stranger's
+
+
+def word(state: dict[str, Any]) -> str:
+    """Whether the sweep of such an object is running, finished or not running."""
+    if state["running"]:
+        return "running"
+    return "finished" if state["blocks"]["done"] == state["blocks"]["total"] else "not running"
+
+
+def _time(state: dict[str, Any]) -> str:
+    elapsed = duration(state["elapsed_s"])
+    if word(state) == "finished":
+        return f"finished in {elapsed}"
+    known = state["running"] and state["remaining_s"] is not None
+    return f"{elapsed} so far" + (f", about {duration(state['remaining_s'])} left" if known else "")
+
+
+def duration(seconds: float) -> str:
+    """A time that has passed, or is left, to the second.
+
+    >>> duration(0.4), duration(70.4), duration(276), duration(7300)
+    ('0.4 s', '70 s', '4 min 36 s', '2 h 1 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    return (
+        f"{whole // 60} min {whole % 60} s" if whole < 7200 else f"{whole // 3600} h {whole // 60 % 60} min"
+    )
 
 
 def _elapsed_s(run: dict[str, Any], running: bool) -> float:

@@ -16,6 +16,7 @@ from docs.generate.command_page import commands
 from tests.docs.blocks import ALL, LANGUAGES, PAGES, ROOT, Block, blocks, changed
 from tests.docs.sandbox import Sandbox
 from widesweep.pipeline.cli import app
+from widesweep.pipeline.commands.examples import EXAMPLES
 from widesweep.pipeline.config import sweep_config as configs
 
 BASE: dict[str, Any] = {
@@ -78,6 +79,14 @@ def test_every_widesweep_line_is_a_command_with_these_options() -> None:
             configs.load(ROOT / config, params["settings"] or ())
 
 
+def test_every_example_in_a_commands_help_is_a_command() -> None:
+    """Each command but those of `submit` has some, and all parse."""
+    assert {f"widesweep {name}" for name in EXAMPLES} >= {each for each in COMMANDS if "submit" not in each}
+    for lines in EXAMPLES.values():
+        for line in lines:
+            parse(line)
+
+
 def test_every_command_named_in_a_sentence_exists() -> None:
     """`widesweep WORD` in backticks names a command, on every page."""
     words = {name.split()[1] for name in COMMANDS}
@@ -103,9 +112,10 @@ def test_every_python_block_compiles() -> None:
 def test_every_yaml_block_is_a_config_or_sections_of_one(tmp_path: Path) -> None:
     """A page shows no key that a config would refuse."""
     for block in (b for b in ALL if b.language == "yaml" and b.page not in OF_ONES_OWN):
-        file = tmp_path / "block.yaml"
+        file = tmp_path / Path(block.detail if block.word == "file" else "block.yaml").name
         content = yaml.safe_load(block.text)
-        file.write_text(yaml.safe_dump(content if "name" in content else {**BASE, **content}))
+        whole = "name" in content or "base" in content
+        file.write_text(yaml.safe_dump(content if whole else {**BASE, **content}))
         configs.load(file)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ from widesweep.pipeline.commands.running import run, status
 from widesweep.pipeline.commands.sharing import compare, export, listed
 from widesweep.pipeline.launch import app as submit
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "init": init,
     "config": config,
     "plan": plan,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,8 @@ def operations(url: Path, path: Path, dies_at: int, monkeypatch: pytest.MonkeyPa
     reading, writing = os.pipe()
 
     def counted(*arguments: Any, **options: Any) -> Any:
+        if threading.current_thread().name == "claim":  # the heartbeat, whose number depends on the clock
+            return real(*arguments, **options)
         count[0] += 1
         if count[0] == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -18,8 +18,10 @@ CHILD = "import signal; print(signal.SIGHUP in signal.pthread_sigmask(signal.SIG
 
 
 @pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
+def a_terminal_that_may_close() -> Iterator[None]:
+    """Whatever the tests were started from: under `nohup` the signal is ignored."""
     before = signal.getsignal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 

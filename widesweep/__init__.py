@@ -12,18 +12,21 @@ if TYPE_CHECKING:
     from widesweep.analysis.laws.kinds.law_result import LawResult
     from widesweep.pipeline.config.shipped import example
     from widesweep.pipeline.public import Sweep, analyze, open, plan, refine, register, report, run
+    from widesweep.workers.losses.loss_function import Loss
     from widesweep.workers.networks.custom_activation import activation
 
 _HOMES = {
     **dict.fromkeys(
         ("Sweep", "analyze", "open", "plan", "refine", "register", "report", "run"), "pipeline.public"
     ),
+    "Loss": "workers.losses.loss_function",
     "LawResult": "analysis.laws.kinds.law_result",
     "example": "pipeline.config.shipped",
     "activation": "workers.networks.custom_activation",
 }
 __all__ = [
     "LawResult",
+    "Loss",
     "Sweep",
     "activation",
     "analyze",

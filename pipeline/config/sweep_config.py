@@ -24,7 +24,7 @@ from widesweep.pipeline.config.store_path import expanded
 from widesweep.pipeline.errors import InputError
 from widesweep.theory.registry import last_line
 from widesweep.workers.data import DataConfig
-from widesweep.workers.measurements import MEASUREMENTS
+from widesweep.workers.measurements import MEASUREMENTS, needs
 from widesweep.workers.networks import FullyConnected, Module, NetworkConfig
 from widesweep.workers.networks.module import AVAILABLE
 from widesweep.workers.networks.network import OWN
@@ -80,6 +80,8 @@ class SweepConfig(BaseModel):
             found.append(Named("network.activation", "activation", self.network.activation))
         if isinstance(self.training, CustomOptimizer):
             found.append(Named("training.optimizer", "optimizer", self.training.optimizer))
+        if self.training is not None and isinstance(self.training.loss, str):
+            found.append(Named("training.loss", "loss", self.training.loss))
         return found
 
     @property
@@ -276,8 +278,7 @@ def _check_together(config: SweepConfig, file: str) -> None:
             raise InputError(
                 f"{file}, training.batch_size", found, f"at most data.samples, {config.data.samples}"
             )
-        on_test_points = {"test_loss", "linearized_test", "predictions"} & set(config.training.measure)
-        if not config.data.test_samples and on_test_points:
+        if not config.data.test_samples and "test_outputs" in needs(config.training.measure):
             raise InputError(f"{file}, data.test_samples", "found 0", "test points to measure on")
     depths = config.network.allowed_depths()
     for depth in config.grid.depth:

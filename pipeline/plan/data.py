@@ -28,9 +28,25 @@ def load_data(sweep: SweepFile) -> Data | None:
         return None
     try:
         _check_size(sweep)
-        return load(sweep.config.data, sweep.base)
+        data = load(sweep.config.data, sweep.base)
     except DataError as error:
         raise input_error(error, sweep.file) from None
+    _check_labels(sweep, data)
+    return data
+
+
+def _check_labels(sweep: SweepFile, data: Data) -> None:
+    """Refuses labels that the loss does not take."""
+    training, settings = sweep.config.training, sweep.config.data
+    if training is None or settings is None or training.loss == "squared":
+        return
+    try:
+        found = training.loss_function.objection(data.y)
+    except Exception as error:
+        found = last_line(error)
+    if found:
+        wanted = f"other labels than `{settings.label_rule}`, or another loss"
+        raise InputError(f"{sweep.file}, training.loss", found, wanted, "Nothing was started.")
 
 
 def _check_size(sweep: SweepFile) -> None:

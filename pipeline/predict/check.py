@@ -96,7 +96,7 @@ def _check_rates(sweep: SweepFile, config: SweepConfig, lambda_max: np.ndarray) 
                 config.training.rate_per_step(np.array([largest]), float(eta))
                 for largest, eta in zip(lambda_max, effective[:, k], strict=True)
             ]
-        if max(decays) < 0.0:
+        if max(decays) < 0.0 and not config.training.unpredicted:
             found = f"grid.learning_rate: {rate:g} makes wide networks diverge at every depth"
             warnings.append(f"{sweep.file}, {found}; η λ_max is {products[:, k].min():.3g} or more.")
     return warnings

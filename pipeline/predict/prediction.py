@@ -214,7 +214,7 @@ def _trajectories(
         limit = limits.of(config.network, depth)
         eigenvalues = limit.spectrum.eigenvalues
         power = dynamics.mean_initial_power(limit.spectrum, limit.nngp, data.y)
-        for k in np.flatnonzero(same[d]):
+        for k in np.flatnonzero(same[d] & (not training.unpredicted)):
             eta = float(effective[d, k])
             if eigenvalues[0] > limit.spectrum.error:  # else it cannot be told from 0: no rate is quoted
                 per_step[d, k] = training.rate_per_step(eigenvalues, eta)

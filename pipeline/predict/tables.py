@@ -25,7 +25,7 @@ REASONS = {  # why a value may be none
     "nothing is predicted of this optimiser",
     "steps_predicted": "training never gets there, or η means another flow at each width",
     "condition_number": "λ_min is 0 to rounding",
-    "width_required": "not of Du's networks, his λ0 is 0 to rounding, or float64 does not hold it",
+    "width_required": "not of Du's networks or loss, his λ0 is 0 to rounding, or float64 does not hold it",
     "fourth_cumulant": "no law is known for this kind of network, or float64 does not hold its value",
 }
 NO_VALUE = "no law is known here, or float64 does not hold its value"
@@ -47,8 +47,15 @@ def predictions(config: SweepConfig, data: Data | None) -> dict[str, Any]:
     """
     found = _of_axes(config, data, None if data is None else Limits(data.x))
     found = {name: _numbers(value) for name, value in found.items()}
-    reasons = {name: REASONS.get(name, NO_VALUE) for name, value in found.items() if _has_none(value)}
+    known = REASONS | _unpredicted(config)
+    reasons = {name: known.get(name, NO_VALUE) for name, value in found.items() if _has_none(value)}
     return found | ({"reasons": reasons} if reasons else {})
+
+
+def _unpredicted(config: SweepConfig) -> dict[str, str]:
+    """Reasons of what theory does not say of any such training."""
+    reason = config.training.unpredicted if config.training is not None else ""
+    return dict.fromkeys(("rate_predicted", "steps_predicted"), reason) if reason else {}
 
 
 def _of_axes(config: SweepConfig, data: Data | None, limits: Limits | None) -> dict[str, Any]:
@@ -134,6 +141,8 @@ def _required(config: SweepConfig, samples: int, limits: Limits, depth: int) -> 
     network = config.network
     if network.kind not in DU_KINDS or network.trains == "last":
         return None
+    if config.training is not None and config.training.loss != "squared":
+        return None
     least, error = limits.lambda_zero(network.activation_object(), depth)
     if least <= error:
         return None
@@ -150,7 +159,7 @@ def _steps(
     for d, depth in enumerate(config.grid.depth):
         for k, rate in enumerate(config.grid.learning_rates):
             needed = np.inf
-            if same[d, k] and np.any(data.y):
+            if same[d, k] and np.any(data.y) and not _unpredicted(config):
                 spectrum = limits.of(config.network, depth).spectrum
                 needed = optimizers.steps_to_tolerance(spectrum, -data.y, float(rates[d, k]), TOLERANCE)
             steps.setdefault(str(depth), {})[f"{rate:g}"] = float(needed) if np.isfinite(needed) else None

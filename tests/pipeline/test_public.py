@@ -25,6 +25,7 @@ SIGNATURES = {
     "register": "(kind, name, thing)",
     "report": "(sweep, output=None, laws=())",
     "run": "(config=None, *, set=None, store=None, address=None, scheduler=None, **sections)",
+    "Loss": "(value, derivative=None, refuse=None, name='')",
     "activation": "(tensor, *, value=None, derivative=None, slopes=None, name='')",
 }
 LAW = '''

@@ -56,6 +56,8 @@ def measure(
         "residual_mode_current": np.abs(vk.T @ r)[::-1],
         "information_rank": (np.sqrt(np.maximum(lk, 0)) >= cutoff * np.sqrt(lk[-1])).sum(),
     }
+    for name, model in (("accuracy", points.train), ("test_accuracy", points.test)):
+        found[name] = _right(model.residual(theta) + model.y.numpy(), model.y.numpy(), model.outputs)
     g, y = j @ j.T, points.y
     found["test_prediction"] = points.test.residual(theta) + points.test.y.numpy()
     found["sharpness"] = np.linalg.eigvalsh(points.train.hessian(theta))[-1]
@@ -74,6 +76,12 @@ def measure(
             found[f"{name}_nuisance_norm{suffix}"] = np.linalg.norm(vector - inside)
     found |= _linearized(points, theta, eta, step, j0, r0)
     return found | _layers(points, theta, eta, step, (j, r, r0, n, limit))
+
+
+def _right(f: Array, y: Array, outputs: int) -> float:
+    """The share of samples whose largest output, or sign, is the label's."""
+    rows = zip(f.reshape(-1, outputs), y.reshape(-1, outputs), strict=True)
+    return float(np.mean([a.argmax() == b.argmax() if outputs > 1 else a[0] * b[0] > 0 for a, b in rows]))
 
 
 def _linearized(

@@ -80,7 +80,8 @@ def test_a_wrong_learning_rate_is_seen_in_every_measurement_of_the_path() -> Non
     b, measured = measured_block(NETWORKS[0], 3)
     wrong = disagreeing(measured.isel(seed=0, learning_rate=0), second_route(b, 0, 0.05 * 1.0001, 3))
     conditions = {v.name for v in MEASUREMENTS["du_conditions"].variables}
-    assert wrong == NEW - conditions - {"information_rank"} - {
+    counts = {"information_rank", "accuracy", "test_accuracy"}
+    assert wrong == NEW - conditions - counts - {
         f"label_{space}_norm" for space in ("information", "nuisance")
     }
 

@@ -100,7 +100,7 @@ def test_what_is_no_rule_is_refused(name: str, told: str) -> None:
 
 def test_what_is_not_linear_has_no_linearised_model() -> None:
     """Adam says so for the config; momentum, which is linear, does not."""
-    with pytest.raises(ValueError, match="under adam, which is not linear"):
+    with pytest.raises(ValueError, match="an update by adam is not linear"):
         Adam(steps=3, measure=("loss", "linearized"))
     assert Momentum(steps=3, measure=("loss", "linearized")).measure
     assert np.isnan(Adam(steps=3).rate_per_step(np.ones(2), 0.1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,8 +16,8 @@ STEPS = 32  # of Lanczos' method, the same for every cell, so that no cell's bit
 VANISHED = 1e-10  # share of the matrix's size below which the Krylov space is exhausted
 
 
-def sharpness(ensemble: Ensemble, targets: Tensor) -> Tensor:
-    """λ_max of ∇²L(θ), L = ½ Σ (αf − y)², over the parameters that train, shape (B,).
+def sharpness(ensemble: Ensemble, residual_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """λ_max of ∇²L(θ), L the loss, over the parameters that train, shape (B,).
 
     Lanczos' method without reorthogonalisation, whose extreme eigenvalues converge all the same, from a
     combination of the gradients of the outputs. A product with the Hessian is a central difference of two
@@ -24,12 +26,12 @@ def sharpness(ensemble: Ensemble, targets: Tensor) -> Tensor:
 
     Args:
         ensemble: the batch; it does not move.
-        targets: y, shape (n·K,).
+        residual_of: ∂L/∂(αf) of outputs αf, both of shape (B, n·K).
 
     Source: Golub & Van Loan, Matrix Computations, 4th ed., chapter 10; Cohen et al. 2021, arXiv:2103.00065,
     who call this eigenvalue the sharpness.
     """
-    hessian = _Hessian(ensemble, targets)
+    hessian = _Hessian(ensemble, residual_of)
     v, before = hessian.start(), hessian.zeros()
     diagonal: list[Tensor] = []
     beside: list[Tensor] = []
@@ -59,11 +61,11 @@ def _largest(diagonal: Tensor, beside: Tensor) -> Tensor:
 class _Hessian:
     """∇²L of a batch, times vectors: lists of (B, …) like what trains."""
 
-    def __init__(self, ensemble: Ensemble, targets: Tensor) -> None:
+    def __init__(self, ensemble: Ensemble, residual_of: Callable[[Tensor], Tensor]) -> None:
         self.origin = ensemble.trained.tensors
-        self.probe, self.offset, self.targets = ensemble.copied(), ensemble.offset, targets
+        self.probe, self.offset, self.residual_of = ensemble.copied(), ensemble.offset, residual_of
         self.moved: Parameters = self.probe.trained
-        self.epsilon = float(torch.finfo(targets.dtype).eps) ** (1.0 / 3.0)
+        self.epsilon = float(torch.finfo(ensemble.x.dtype).eps) ** (1.0 / 3.0)
 
     def zeros(self) -> list[Tensor]:
         return [torch.zeros_like(each) for each in self.origin]
@@ -71,7 +73,7 @@ class _Hessian:
     def start(self) -> list[Tensor]:
         """Σ_i c_i ∇(αf_i), normalised, with the same random c for every batch."""
         random = np.random.default_rng(0).standard_normal(self.probe.width_of_outputs)
-        weights = torch.as_tensor(random).to(self.targets)
+        weights = torch.as_tensor(random).to(self.probe.x)
         self._to(0.0, self.origin)
         self.probe.forward()
         along = self._gradient(weights.expand(len(self.probe), -1).contiguous())
@@ -86,7 +88,7 @@ class _Hessian:
         """∇L(θ + distance · v)."""
         self._to(distance, v)
         outputs = self.probe.forward()
-        return self._gradient(outputs - (self.targets if self.offset is None else self.targets + self.offset))
+        return self._gradient(self.residual_of(outputs if self.offset is None else outputs - self.offset))
 
     def _to(self, distance: float, v: list[Tensor]) -> None:
         for moved, origin, along in zip(self.moved.tensors, self.origin, v, strict=True):

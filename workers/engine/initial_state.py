@@ -23,6 +23,7 @@ from widesweep.workers.engine.norms import (
 )
 from widesweep.workers.engine.pre_activations import pre_activations
 from widesweep.workers.engine.tangent_kernels import layer_tangent_kernels, tangent_kernel
+from widesweep.workers.losses.loss_function import Loss
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.module import Module
 from widesweep.workers.networks.network import Network
@@ -38,8 +39,12 @@ class Points:
     test_y: Tensor
 
 
-class LinearModel(Protocol):
-    """The part of an optimiser's config that measurements read."""
+class Settings(Protocol):
+    """The part of an optimiser's config that the loss and measurements read."""
+
+    @property
+    def loss_function(self) -> Loss:
+        """What training makes small."""
 
     @property
     def information_cutoff(self) -> float:
@@ -58,13 +63,14 @@ class InitialState:
         coordinates: (config seed, width, depth, cell seed) of each start.
         points: what the networks are trained and tested on.
         targets: y, shape (n·K,), sample-major as all outputs are.
+        loss: what training makes small.
         ensemble: the networks at step 0, after their forward pass; never moved.
     """
 
     def __init__(
         self,
         network: Network,
-        training: LinearModel,
+        training: Settings,
         layers: Sequence[Layer],
         coordinates: Sequence[tuple[int, ...]],
         parameters: Sequence[tuple[list[Tensor], list[Tensor | None]]],
@@ -85,6 +91,7 @@ class InitialState:
         self.network, self.training = network, training
         self.layers, self.parameters, self.backend = layers, parameters, backend
         self.coordinates, self.points, self.targets = coordinates, points, points.y
+        self.loss = training.loss_function
         self.ensemble = self.batch(np.arange(len(parameters)), np.ones(len(parameters)))
         self.ensemble.forward()
 
@@ -105,10 +112,26 @@ class InitialState:
             self.network, self.layers, self.parameters, start, learning_rates, self.points.x, self.backend
         )
 
+    def residual_of(self, outputs: Tensor, targets: Tensor | None = None) -> Tensor:
+        """r = ∂L/∂(αf): αf − y under the squared loss, shape (B, n·K).
+
+        Args:
+            outputs: αf, shape (B, n·K).
+            targets: their labels; default: those of the training points.
+        """
+        return self.loss.residual(
+            outputs, self.targets if targets is None else targets, self.layers[-1].fan_out
+        )
+
+    @property
+    def capture_device(self) -> torch.device:
+        """Where steps may be captured as a graph: not where the loss is differentiated by autograd."""
+        return self.ensemble.capture_device if self.loss.derivative is not None else torch.device("cpu")
+
     @cached_property
     def residual(self) -> Tensor:
-        """r(0) = αf − y, shape (S, n·K)."""
-        return self.ensemble.outputs - self.targets
+        """r(0), shape (S, n·K)."""
+        return self.residual_of(self.ensemble.outputs)
 
     @cached_property
     def kernel(self) -> Tensor:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from widesweep.workers import choices
 from widesweep.workers.measurements import (
+    accuracy,
     alignment,
     coordinates,
     drift,
     du_conditions,
+    held_out_accuracy,
     held_out_loss,
     kernel,
     last_hidden_kernel,
@@ -50,12 +52,14 @@ class Measurement:
         variables: name, dimensions and meaning of each.
         needs: names of the quantities that it reads, as `quantities` counts them.
         compute: a record to one tensor for each variable, shape (B,) or (B, layers).
+        any_loss: whether it means something under other losses than the squared one.
     """
 
     name: str
     variables: tuple[Variable, ...]
     needs: tuple[str, ...]
     compute: Callable[[Record], tuple[Tensor, ...]]
+    any_loss: bool = True
 
     def measure(self, record: Record) -> tuple[Tensor, ...]:
         """Its values at a record, one tensor for each variable.
@@ -102,8 +106,14 @@ _MODULES = {
     "coordinates": coordinates,
     "predictions": predictions,
     "sharpness": sharpness,
+    "accuracy": accuracy,
+    "test_accuracy": held_out_accuracy,
 }
-MEASUREMENTS = {name: Measurement(name, m.VARIABLES, m.NEEDS, m.measure) for name, m in _MODULES.items()}
+OF_THE_SQUARED_LOSS = ("linearized", "linearized_test", "du_conditions")
+MEASUREMENTS = {
+    name: Measurement(name, m.VARIABLES, m.NEEDS, m.measure, name not in OF_THE_SQUARED_LOSS)
+    for name, m in _MODULES.items()
+}
 DEFAULT = ("loss", "kernel", "drift", "patterns")
 
 STATUS = Variable("status", CELL, "state of the cell", dtype="int8", attributes=STATUS_FLAGS)

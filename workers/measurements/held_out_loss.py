@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from widesweep.workers.measurements.record import Record
 
 VARIABLES = (
-    Variable("test_loss", (*CELL, "step"), "½ Σ_i (αf(x_i) − y_i)², summed over test points and outputs"),
+    Variable(
+        "test_loss",
+        (*CELL, "step"),
+        "loss Σ_i l(αf(x_i), y_i) over test points; ½ Σ_i (αf(x_i) − y_i)² if squared",
+    ),
 )
 NEEDS = ("test_outputs",)
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:
-    """½‖αf(X_test) − y_test‖²."""
-    return (0.5 * (record.test_outputs - record.initial.points.test_y).square().sum(1),)
+    """L on the test points."""
+    initial = record.initial
+    return (initial.loss.total(record.test_outputs, initial.points.test_y, record.output_count),)

@@ -12,13 +12,20 @@ if TYPE_CHECKING:
     from widesweep.workers.measurements.record import Record
 
 VARIABLES = (
-    Variable("loss", (*CELL, "step"), "loss ½ Σ_i (αf(x_i) − y_i)², summed over training points and outputs"),
-    Variable("residual_norm", (*CELL, "step"), "residual ‖r‖₂, r = αf − y on the training points"),
+    Variable(
+        "loss",
+        (*CELL, "step"),
+        "loss Σ_i l(αf(x_i), y_i) over training points; ½ Σ_i (αf(x_i) − y_i)² if squared",
+    ),
+    Variable(
+        "residual_norm",
+        (*CELL, "step"),
+        "residual ‖r‖₂ on the training points, r = ∂l/∂(αf); αf − y if squared",
+    ),
 )
 NEEDS: tuple[str, ...] = ()
 
 
 def measure(record: Record) -> tuple[Tensor, ...]:
-    """½‖r‖² and ‖r‖."""
-    squared = record.residual.square().sum(1)
-    return 0.5 * squared, squared.sqrt()
+    """L and ‖r‖."""
+    return record.loss, record.residual.square().sum(1).sqrt()

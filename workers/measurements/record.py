@@ -21,7 +21,7 @@ class Record:
 
     Attributes:
         step: k.
-        residual: r = αf − y, shape (B, n·K).
+        residual: r = ∂L/∂(αf), αf − y under the squared loss, shape (B, n·K).
         initial: the initial state of its cells.
         start_of_cell: which initial network a cell began from, shape (B,).
         learning_rates: η of each cell, shape (B,).
@@ -40,7 +40,7 @@ class Record:
 
         Args:
             ensemble: the batch, after its forward pass; where the kernel is given, at any step.
-            residual: r = αf − y at the step, shape (B, n·K).
+            residual: r at the step, shape (B, n·K).
             initial: where its cells began.
             step: the step.
             kernel: G there, if it is known; then nothing but r and G may be measured.
@@ -51,6 +51,25 @@ class Record:
         self.residual = residual
         self.initial = initial
         self.start_of_cell, self.learning_rates = ensemble.start, ensemble.learning_rates.flatten()
+
+    @cached_property
+    def outputs(self) -> Tensor:
+        """αf, shape (B, n·K)."""
+        if self.initial.loss.is_squared:  # of which the batch may have moved on
+            return self.residual + self.initial.targets
+        return self.ensemble.outputs
+
+    @property
+    def loss(self) -> Tensor:
+        """L, shape (B,)."""
+        if self.initial.loss.is_squared:
+            return 0.5 * self.residual.square().sum(1)
+        return self.initial.loss.total(self.outputs, self.initial.targets, self.output_count)
+
+    @property
+    def output_count(self) -> int:
+        """K."""
+        return self.initial.layers[-1].fan_out
 
     @cached_property
     def kernel(self) -> Tensor:
@@ -102,7 +121,7 @@ class Record:
     @cached_property
     def sharpness(self) -> Tensor:
         """λ_max of the loss's Hessian, shape (B,)."""
-        return sharpness(self.ensemble, self.initial.targets)
+        return sharpness(self.ensemble, self.initial.residual_of)
 
     @cached_property
     def pre_activations(self) -> list[Tensor]:

@@ -15,7 +15,7 @@ VARIABLES = (
     Variable(
         "sharpness",
         (*CELL, "step"),
-        "λ_max of the Hessian ∇²L(θ(k)) over the parameters that train, L = ½ Σ (αf − y)²",
+        "λ_max of the Hessian ∇²L(θ(k)) over the parameters that train, L the loss",
     ),
 )
 NEEDS = ("sharpness",)

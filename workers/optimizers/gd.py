@@ -47,10 +47,10 @@ class _Descent(Stepper):
 
     def __init__(self, ensemble: Ensemble, start: InitialState) -> None:
         super().__init__(ensemble, start)
-        self.replay = Replay(self._step, ensemble.capture_device)
+        self.replay = Replay(self._step, start.capture_device)
 
     def _step(self) -> None:
-        self.ensemble.descend_from(self.ensemble.forward() - self.start.targets)
+        self.ensemble.descend_from(self.start.residual_of(self.ensemble.forward()))
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
         from widesweep.workers.engine.compiled import segment
@@ -61,7 +61,7 @@ class _Descent(Stepper):
             ensemble.step(residual)
             return
         with in_input_space(ensemble, last - first):
-            if ensemble.is_compiled:
+            if self.has_loops:
                 segment.descend(ensemble, self.start.targets, last - first)
                 return
             ensemble.descend_from(residual)
@@ -70,15 +70,20 @@ class _Descent(Stepper):
             )  # a captured step is in an input-space update throughout, or not at all
 
     @property
+    def has_loops(self) -> bool:
+        """Whether several steps are one compiled call, which knows the squared loss alone."""
+        return self.ensemble.is_compiled and self.start.loss.is_squared
+
+    @property
     def keeps_step_arrays(self) -> bool:
         return self.ensemble.output_count == 1 and self.ensemble.keeps_step_arrays
 
     @property
     def records_kernels(self) -> bool:
-        return self.ensemble.is_compiled and self.ensemble.output_count == 1
+        return self.has_loops and self.ensemble.output_count == 1
 
     def advance_recording(self, steps: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
         return self.ensemble.steps(self.start.targets, steps, kernels=kernels)
 
     def keep(self, chosen: Tensor) -> None:
-        self.replay = Replay(self._step, self.ensemble.capture_device)
+        self.replay = Replay(self._step, self.start.capture_device)

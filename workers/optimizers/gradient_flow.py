@@ -116,7 +116,7 @@ class _Flow(Stepper):
                     if coefficient:
                         w.add_(self.stages[j].tensors[i], alpha=coefficient)
                 w.mul_(taken).add_(self.origin.tensors[i])
-            residual = self.ensemble.forward() - self.start.targets
+            residual = self.start.residual_of(self.ensemble.forward())
             self.ensemble.backward(residual)
             self._slope(s)
         return residual

@@ -72,7 +72,7 @@ class _Noisy(Stepper):
     def advance(self, residual: Tensor, first: int, last: int) -> None:
         for step in range(first, last):
             if step > first:
-                residual = self.ensemble.forward() - self.start.targets
+                residual = self.start.residual_of(self.ensemble.forward())
             self.ensemble.step(residual)
             self._heat(step)
 

@@ -93,7 +93,7 @@ class _Accelerated(Stepper):
         super().__init__(ensemble, start)
         self.momenta = momenta
         self.movement = ensemble.zeros()
-        self.replay = Replay(self._step, ensemble.capture_device)
+        self.replay = Replay(self._step, start.capture_device)
 
     def advance(self, residual: Tensor, first: int, last: int) -> None:
         self.replay.repeat(last - first)
@@ -102,7 +102,7 @@ class _Accelerated(Stepper):
         ensemble, movement = self.ensemble, self.movement
         for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
             theta.add_(v.mul_(self.momenta))
-        ensemble.backward(ensemble.forward() - self.start.targets)
+        ensemble.backward(self.start.residual_of(ensemble.forward()))
         for theta, v in zip(ensemble.trained.tensors, movement.tensors, strict=True):
             theta.sub_(v)
         ensemble.subtract_gradient(ensemble.learning_rates, movement)
@@ -112,7 +112,7 @@ class _Accelerated(Stepper):
     def keep(self, chosen: Tensor) -> None:
         self.momenta = self.momenta[chosen]
         self.movement = self.movement.chosen(chosen)
-        self.replay = Replay(self._step, self.ensemble.capture_device)
+        self.replay = Replay(self._step, self.start.capture_device)
 
     @property
     def state(self) -> list[Tensor]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.functional_validators import BeforeValidator
 
 from widesweep.theory.linearised import dynamics
 from widesweep.workers import measurements
 from widesweep.workers.choices import listed
+from widesweep.workers.losses import Loss, LossConfig, loss
 from widesweep.workers.variable import Variable
 
 if TYPE_CHECKING:
@@ -81,6 +82,10 @@ class Training(BaseModel, ABC):
     """Settings that all optimisers share.
 
     Attributes:
+        loss: L = Σ_i l(αf(x_i), y_i), summed over points and never averaged: `squared`, ½(αf − y)²;
+            `logistic`, log(1 + e^{−yαf}) of labels ±1; `cross_entropy` of classes; `huber`, squared up to a
+            distance 1 (`{huber: δ}`: δ) and linear beyond; or `package.module:name`, a function l(f, y) of
+            tensors (…, n, K).
         learning_rate_unit: `relative` is in units of 1/λ_max of the infinite-width tangent kernel of that
             depth, `stability` in units of 2/λ_max, at which gradient descent on the linearised model stops
             converging, `absolute` is η itself.
@@ -94,7 +99,10 @@ class Training(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    linear: ClassVar[bool] = True  # whether its updates are linear in the residual, noise aside
+
     optimizer: str
+    loss: LossConfig = "squared"
     learning_rate_unit: Literal["relative", "stability", "absolute"] = "relative"
     steps: Steps
     records: Records = 64
@@ -106,6 +114,42 @@ class Training(BaseModel, ABC):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return measurements.chosen(names)
+
+    @model_validator(mode="after")
+    def _measured_where_it_means_something(self) -> Self:
+        """No measurement of the linearised model where it has no closed form."""
+        if self.unpredicted:
+            wrong = [name for name in self.measure if not self._means_something(name)]
+            if wrong:
+                names = ", ".join(wrong)
+                raise ValueError(f"{names} of a training in which {self.unpredicted}; leave it out")
+        return self
+
+    def _means_something(self, name: str) -> bool:
+        measurement = measurements.MEASUREMENTS[name]
+        linear = self.linear or "linearized" not in measurement.needs
+        return linear and (measurement.any_loss or self.loss == "squared")
+
+    @property
+    def loss_function(self) -> Loss:
+        """The loss; a plug-in is imported here.
+
+        Raises:
+            PlugInError: the plug-in cannot be imported, or is no loss.
+        """
+        return loss(self.loss)
+
+    @property
+    def unpredicted(self) -> str:
+        """Why theory gives neither trajectory nor rate, as a clause; empty where it does.
+
+        >>> from widesweep.workers.optimizers import GradientDescent
+        >>> GradientDescent(steps=1, loss="logistic").unpredicted
+        "the loss is not squared, whose residual alone is linear in the network's outputs"
+        """
+        if self.loss != "squared":
+            return "the loss is not squared, whose residual alone is linear in the network's outputs"
+        return "" if self.linear else f"an update by {self.optimizer} is not linear in the residual"
 
     @property
     def rates_per_limit(self) -> float | None:

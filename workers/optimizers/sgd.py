@@ -80,9 +80,11 @@ class _MiniBatches(Stepper):
         view = self.view
         rows = self.order[:, place * self.size : (place + 1) * self.size]
         view.x.copy_(self.ensemble.x[0][rows])
-        residual = view.forward() - self._of_samples(self.start.targets.expand(len(view), -1), rows)
+        outputs = view.forward()
         if self.ensemble.offset is not None:
-            residual -= self._of_samples(self.ensemble.offset, rows)
+            outputs = outputs - self._of_samples(self.ensemble.offset, rows)
+        targets = self._of_samples(self.start.targets.expand(len(view), -1), rows)
+        residual = self.start.residual_of(outputs, targets)
         present = min(self.size, self.samples - place * self.size)
         residual[:, present * view.output_count :] = 0.0
         view.step(residual.mul_(self.samples / present))

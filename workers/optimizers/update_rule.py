@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-from pydantic import model_validator
 
-from widesweep.workers.measurements import MEASUREMENTS
 from widesweep.workers.optimizers.optimizer import Stepper, Training
 
 if TYPE_CHECKING:
@@ -53,16 +51,6 @@ class RuleTraining(Training):
     def rule(self) -> UpdateRule:
         """How an array moves."""
 
-    @model_validator(mode="after")
-    def _linearised_only_where_linear(self) -> Self:
-        """No measurement of the linearised model, which an update that is not linear in r has not."""
-        if not self.linear:
-            wrong = [name for name in self.measure if "linearized" in MEASUREMENTS[name].needs]
-            if wrong:
-                names = ", ".join(wrong)
-                raise ValueError(f"{names} under {self.optimizer}, which is not linear; leave it out")
-        return self
-
     def stepper(self, ensemble: Ensemble, start: InitialState) -> Stepper:
         """The rule on every array of a batch."""
         return _ByRule(ensemble, start, self.rule)
@@ -99,7 +87,7 @@ class _ByRule(Stepper):
         ensemble = self.ensemble
         for step in range(first, last):
             if step > first:
-                residual = ensemble.forward() - self.start.targets
+                residual = self.start.residual_of(ensemble.forward())
             for gradient in self.gradient.tensors:
                 gradient.zero_()
             ensemble.backward(residual)

@@ -35,7 +35,7 @@ from widesweep.workers.training.checkpoint import FINISHED, Batch, Flush, Ledger
 from widesweep.workers.training.step_window import StepWindow, group_size
 from widesweep.workers.variable import DIVERGED, DONE
 
-DIVERGENCE = 1e6  # ‖r‖ / ‖r(0)‖ from which a cell counts as diverged
+DIVERGENCE = 1e6  # ‖αf − y‖ over that at the start, from which a cell counts as diverged
 BATCH_BYTES = 4 * 2**20  # weights of a batch that stay near the core; a batch holds at least one cell
 POLL_S = 0.1  # longest time without a check for an interrupt
 NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")  # how torch and CUDA report it
@@ -292,13 +292,13 @@ def _train(
     for group in sync_groups(block.steps, batch.step, group_size(block.training, ensemble, stepper)):
         first = group.pairs[0][0]
         ledger.sync(batch, results, partial(_states, ensemble, stepper, batch.cells[place], initial, first))
-        window = StepWindow(ensemble, stepper, start.targets, group, kernels=kernels)
+        window = StepWindow(ensemble, stepper, start, group, kernels=kernels)
         for k, (step, following) in enumerate(group.pairs):
-            norm = window.residuals[k].square().sum(1).sqrt().to("cpu", torch.float64).numpy()
-            initial = norm if step == 0 else initial
-            sound = norm <= DIVERGENCE * initial
+            sizes = window.sizes(k)
+            initial = sizes if step == 0 else initial
+            sound = sizes[:, 0] <= DIVERGENCE * initial[:, 0]
             results["status"][place[~sound]] = DIVERGED
-            place, initial, norm = place[sound], initial[sound], norm[sound]
+            place, initial, sizes = place[sound], initial[sound], sizes[sound]
             window.keep(sound)
             if step in recorded and len(place):
                 record = Record(ensemble, window.residuals[k], start, step, window.kernel(k))
@@ -306,7 +306,7 @@ def _train(
                 if following == step + 1 and stepper.keeps_step_arrays:
                     window.advance(step, following)
                 _record(names, record, results, place, recorded[step], reads_weights=False)
-                moving = norm > block.training.rounding_floor * initial
+                moving = sizes[:, 1] > block.training.rounding_floor * initial[:, 1]
                 _repeat_last(results, place[~moving], recorded[step])
                 place, initial = place[moving], initial[moving]
                 window.keep(moving)
@@ -327,9 +327,9 @@ def _states(
 
 
 def _restored(ensemble: Ensemble, stepper: Stepper, batch: Batch) -> np.ndarray:
-    """Puts a batch and its optimiser where its states say; ‖r(0)‖ of its cells, inf where unknown yet."""
+    """Puts a batch and its optimiser where its states say; the cells' sizes at step 0, inf: unknown yet."""
     if batch.states is None:
-        return np.full(len(ensemble), np.inf)
+        return np.full((len(ensemble), 2), np.inf)
     for name, tensor in _moving(ensemble, stepper):
         tensor.copy_(torch.from_numpy(np.array(batch.states.arrays[name])))
     return np.array(batch.states.arrays["initial"])

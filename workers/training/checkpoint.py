@@ -33,7 +33,8 @@ class States:
 
     Attributes:
         cells: their numbers in the block, learning rates fastest, shape (C,).
-        arrays: by name, shape (C, …): `step`, `initial` (‖r(0)‖), trained parameters, the optimiser's own.
+        arrays: by name, shape (C, …): `step`, `initial` (sizes at step 0), trained parameters, the
+            optimiser's own.
     """
 
     cells: np.ndarray

@@ -92,7 +92,8 @@ def has_compiled_passes(network: Network, width: int, depth: int, size: Dimensio
 
 def is_compiled(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> bool:
     """Whether a CPU takes its steps between two sync steps in machine code, as `compiled.segment` does."""
-    return training.skips_between_sync_steps and has_compiled_passes(network, width, depth, size)
+    squared = training.loss == "squared"
+    return squared and training.skips_between_sync_steps and has_compiled_passes(network, width, depth, size)
 
 
 def memory_bytes(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> int:

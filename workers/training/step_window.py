@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.initial_state import InitialState
 from widesweep.workers.engine.sync_steps import CHECK_STEPS, SyncGroup
 from widesweep.workers.measurements import MEASUREMENTS
 from widesweep.workers.optimizers.optimizer import Stepper, Training
@@ -35,21 +36,29 @@ class StepWindow:
     """
 
     def __init__(
-        self, ensemble: Ensemble, stepper: Stepper, targets: Tensor, group: SyncGroup, *, kernels: bool
+        self, ensemble: Ensemble, stepper: Stepper, start: InitialState, group: SyncGroup, *, kernels: bool
     ) -> None:
         """Evaluates a batch once before it moves or, if the group says so, before each of its steps."""
-        self._ensemble = ensemble
+        self._ensemble, self._start = ensemble, start
         self._stepper = stepper
         self._kernels: Tensor | None = None
         self._has_moved = group.moves
         if group.moves:
             self.residuals, self._kernels = stepper.advance_recording(len(group.pairs), kernels=kernels)
         else:
-            self.residuals = (ensemble.forward() - targets)[None]
+            self.residuals = start.residual_of(ensemble.forward())[None]
 
     def kernel(self, place: int) -> Tensor | None:
         """G at a sync step that the batch has moved on from, shape (B, n, n); None: a record can form it."""
         return None if self._kernels is None else self._kernels[place]
+
+    def sizes(self, place: int) -> np.ndarray:
+        """‖αf − y‖ and ‖r‖ of each cell at a sync step, shape (B, 2); one number under the squared loss."""
+        found = [self.residuals[place]]
+        if not self._start.loss.is_squared:
+            found.insert(0, self._ensemble.outputs - self._start.targets)
+        norms = [each.square().sum(1).sqrt().to("cpu", torch.float64).numpy() for each in found]
+        return np.stack([norms[0], norms[-1]], 1)
 
     def advance(self, first: int, last: int) -> None:
         """Moves the batch from one sync step to the next, unless it has moved already."""

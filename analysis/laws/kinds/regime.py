@@ -187,11 +187,20 @@ def trained_by(names: tuple[str, ...], why: str) -> Limit:
 
     def outside(summary: CellSummary) -> Outside | None:
         section = settings(summary)
+        if (other := _other_loss(summary)) is not None:
+            return other
         found = str(section.get("optimizer", "gd"))
         frozen = found == "langevin" and not section.get("temperature")
         return None if found in names or frozen else Outside(f"{found}: {why}")
 
-    return Limit(f"trained by {_one_of(names)}", outside)
+    return Limit(f"trained by {_one_of(names)} on the squared loss", outside)
+
+
+def _other_loss(summary: CellSummary) -> Outside | None:
+    """All cells of a training on another loss, whose linearised model has no closed form."""
+    loss = settings(summary).get("loss", "squared")
+    name = next(iter(loss)) if isinstance(loss, dict) else loss
+    return None if name == "squared" else Outside(f"{name}: the law is of the squared loss")
 
 
 def _one_of(words: Sequence[str]) -> str:
@@ -231,4 +240,5 @@ PLAIN = trained_by(
     ("gd", "gradient_flow"),
     "momentum and noise change the rate, or end the decay (iterations speaks of nesterov)",
 )
+SQUARED = Limit("trained on the squared loss", _other_loss)
 STABLE = Limit("at ηλ_max(G(0)) ≤ 2 (Nesterov 4/3)", _unstable)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
 from widesweep.analysis.laws.kinds.points import cell_axes, coordinates
-from widesweep.analysis.laws.kinds.regime import NTK, STABLE, STANDARD, Regime, scaled
+from widesweep.analysis.laws.kinds.regime import NTK, SQUARED, STABLE, STANDARD, Regime, scaled
 from widesweep.analysis.laws.own_kernel import FEWEST_NETWORKS, median_interval
 from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.analysis.reading.derived import SOURCES
@@ -51,7 +51,7 @@ class SubspaceDecay:
     @property
     def regime(self) -> Regime:
         """Lazy training; `derived` gives the decays of gradient descent alone."""
-        return Regime((scaled((NTK, STANDARD), ""), STABLE))
+        return Regime((scaled((NTK, STANDARD), ""), SQUARED, STABLE))
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from widesweep.analysis.laws.kinds.points import constant, coordinates
 from widesweep.analysis.laws.kinds.regime import STABLE, Regime, stability_of_one, trained_by
 from widesweep.analysis.laws.kinds.width_law import geometric_bars
 from widesweep.analysis.reading.cell_summary import CellSummary
+from widesweep.analysis.reading.sweep import section
 
 Array = NDArray[np.float64]
 
@@ -46,8 +47,7 @@ def find(summary: CellSummary) -> list[LawResult]:
     >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    section = summary.config.get("training")
-    settings = section if isinstance(section, dict) else {}
+    settings = section(summary.config, "training")
     optimizer = str(settings.get("optimizer", "gd"))
     relative = stability_of_one(summary) is not None
     if summary.fits is None or summary.cells is None or optimizer not in EXPECTED or not relative:

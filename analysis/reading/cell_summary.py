@@ -12,8 +12,8 @@ from dask.base import compute
 
 from widesweep.analysis.fitting import rates
 from widesweep.analysis.fitting.cell_fits import cell_fits
-from widesweep.analysis.reading.derived import derived
-from widesweep.analysis.reading.sweep import cell_counts, configuration
+from widesweep.analysis.reading.derived import derived, per_cell
+from widesweep.analysis.reading.sweep import cell_counts, configuration, section
 
 DONE, NOT_REQUESTED = 1, 4
 CELL = ("width", "depth", "seed", "learning_rate")
@@ -41,19 +41,17 @@ class CellSummary:
     @property
     def network(self) -> dict[str, Any]:
         """The config's section `network`."""
-        section = self.config.get("network")
-        return section if isinstance(section, dict) else {}
+        return section(self.config, "network")
 
     @property
     def inputs(self) -> int | None:
         """Input dimension: from the theory group or the config; None where neither says."""
         if "inputs" in self.theory.attrs:
             return int(self.theory.attrs["inputs"])
-        data = self.config.get("data")
-        section = data if isinstance(data, dict) else {}
-        if section.get("inputs"):
-            return int(section["inputs"])
-        return 64 if section.get("source") == "digits" else None
+        data = section(self.config, "data")
+        if data.get("inputs"):
+            return int(data["inputs"])
+        return 64 if data.get("source") == "digits" else None
 
     def counts(self) -> dict[str, int]:
         """How many cells are done, diverged, failed, pending."""
@@ -94,11 +92,9 @@ def gather(tree: xr.DataTree, variables: Iterable[str]) -> CellSummary:
 
 def fitted(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) -> xr.Dataset:
     """`cell_fits` with the precision, the optimiser and, of plain lazy descent, the prediction; lazily."""
-    section = config.get("training")
-    settings = section if isinstance(section, dict) else {}
+    settings, scaling = section(config, "training"), section(config, "network").get("parameterization")
     floor = rates.ROUNDING_FLOOR.get(str(settings.get("dtype", "float64")), rates.ROUNDING_FLOOR["float64"])
-    optimizer, network = settings.get("optimizer", "gd"), config.get("network")
-    scaling = network.get("parameterization") if isinstance(network, dict) else None
+    optimizer = settings.get("optimizer", "gd")
     names = ["residual_norm_predicted", "rate_predicted"]
     curve = None
     lazy = optimizer in ("gd", "gradient_flow") and scaling not in ("mup", "mean_field")
@@ -118,27 +114,17 @@ def last_records(training: xr.Dataset, variables: Iterable[str]) -> xr.Dataset:
     ([1.0, nan], [0.5, nan])
     """
     done = training["status"] == DONE
-    last = {name: _last(training[name]).where(done) for name in variables if name in training}
+    last = {
+        name: per_cell(_last_finite, training[name]).where(done) for name in variables if name in training
+    }
     norm = training["residual_norm"]  # divided first: Dask would fuse away a law's own last ‖r‖
-    last["residual_left"] = _last(norm / norm.isel(step=0)).where(done)
+    last["residual_left"] = per_cell(_last_finite, norm / norm.isel(step=0)).where(done)
     given = {name: training[name] for name in ("status", "learning_rate_absolute") if name in training}
     return xr.Dataset({**last, **given})
 
 
-def _last(values: xr.DataArray) -> xr.DataArray:
-    """The last finite record; NaN where there is none."""
-    last: xr.DataArray = xr.apply_ufunc(
-        _last_finite,
-        values,
-        input_core_dims=[["step"]],
-        dask="parallelized",
-        output_dtypes=[np.float64],
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    return last
-
-
 def _last_finite(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The last finite record; NaN where there is none."""
     finite = np.isfinite(values)
     last = values.shape[-1] - 1 - np.argmax(finite[..., ::-1], axis=-1)
     taken = np.take_along_axis(values, last[..., None], axis=-1)[..., 0]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+
+from widesweep.analysis.reading.sweep import section
 
 Array = NDArray[np.float64]
 
@@ -43,8 +46,7 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
     >>> float(derived({}, records, xr.Dataset())["linearized_distance_largest"])
     2.0
     """
-    section = config.get("training")
-    settings = section if isinstance(section, dict) else {}
+    settings = section(config, "training")
     found = {f"{name}_largest": training[name].max("step") for name in LARGEST if name in training}
     if "residual_norm" in training:
         rounding = EXACT[str(settings.get("dtype", "float64"))] * training["residual_norm"].isel(
@@ -54,35 +56,39 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
     if "ntk_max_eigenvalue" in training:
         largest = training["ntk_max_eigenvalue"].isel(step=0, drop=True)
         found["first_stability"] = training["learning_rate_absolute"] * largest
-    network = config.get("network")
-    centered = bool(network.get("centered", False)) if isinstance(network, dict) else False
-    if centered and "residual_norm_predicted" in theory:
+    if section(config, "network").get("centered", False) and "residual_norm_predicted" in theory:
         norm, limit = training["residual_norm"], theory["residual_norm_predicted"]
         found["trajectory_gap"] = (abs(norm - limit) / norm.isel(step=0)).max("step")
         if "corrupted_fraction" in training.dims:
-            found |= {"steps_to_fit": _steps_to_fit(norm), "steps_to_fit_predicted": _steps_to_fit(limit)}
+            found |= {
+                name: per_cell(_steps_to_fit, each, each["step"])
+                for name, each in (("steps_to_fit", norm), ("steps_to_fit_predicted", limit))
+            }
     if settings.get("optimizer", "gd") == "gd" and "residual_information_norm" in training:
         cutoff = float(settings.get("information_cutoff", CUTOFF))
         found |= {f"{space}_decay": _decay(training, space, cutoff) for space in SPACES}
     return xr.Dataset(found)
 
 
-def _steps_to_fit(norm: xr.DataArray) -> xr.DataArray:
-    """The step at which 1 % of the first residual is left, log ‖r‖ linear between records."""
-    steps: xr.DataArray = xr.apply_ufunc(
-        _steps_of_cells,
-        norm,
-        norm["step"],
-        input_core_dims=[["step"], ["step"]],
+def per_cell(function: Callable[..., Array], *values: xr.DataArray) -> xr.DataArray:
+    """A function of each cell's records, along the last axis, and of its single numbers; lazily.
+
+    >>> float(per_cell(lambda records: records.max(-1), xr.DataArray([1.0, 3.0], dims="step")))
+    3.0
+    """
+    found: xr.DataArray = xr.apply_ufunc(
+        function,
+        *values,
+        input_core_dims=[["step"] if "step" in each.dims else [] for each in values],
         dask="parallelized",
         output_dtypes=[np.float64],
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
-    return steps
+    return found
 
 
-def _steps_of_cells(norm: Array, step: Array) -> Array:
-    """`_steps_to_fit` of cells of any shape, the records along the last axis."""
+def _steps_to_fit(norm: Array, step: Array) -> Array:
+    """The step at which 1 % of the first residual is left, log ‖r‖ linear between records."""
     with np.errstate(divide="ignore", invalid="ignore"):
         left = np.log(norm / norm[..., :1]) - np.log(FITTED)
         below = left <= 0.0
@@ -100,21 +106,10 @@ def _decay(training: xr.Dataset, space: str, cutoff: float) -> xr.DataArray:
     least as fast as λ_c's, which gives 1 or more, and every mode of the nuisance space at most, which gives 1
     or less.
     """
-    part = training[f"residual_{space}_norm"]
     eta = training["learning_rate_absolute"]
     least = cutoff**2 * training["ntk_max_eigenvalue"].isel(step=0)
-    pace = -np.log1p(-(eta * least).clip(max=1.0 - 1e-12))
-    decay: xr.DataArray = xr.apply_ufunc(
-        _decay_of_cells,
-        part,
-        pace,
-        training["step"],
-        input_core_dims=[["step"], [], ["step"]],
-        dask="parallelized",
-        output_dtypes=[np.float64],
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    return decay
+    pace = xr.DataArray(-np.log1p(-(eta * least).clip(max=1.0 - 1e-12)))
+    return per_cell(_decay_of_cells, training[f"residual_{space}_norm"], pace, training["step"])
 
 
 def _decay_of_cells(part: Array, pace: Array, step: Array) -> Array:

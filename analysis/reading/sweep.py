@@ -53,8 +53,6 @@ def open_sweep(url: str | Path) -> xr.DataTree:
         for name in ("training", "initialization", "fits"):
             if name in tree.children:
                 tree[name].dataset = _chunked(tree[name].to_dataset())
-    for name in tree.children:
-        tree[name].dataset = _in_order(tree[name].to_dataset())
     return tree
 
 
@@ -62,16 +60,6 @@ def _chunked(dataset: xr.Dataset) -> xr.Dataset:
     """In Dask's chunks."""
     variables = dataset.data_vars.items()
     return dataset.assign({n: v.reset_coords(drop=True).chunk("auto") for n, v in variables})
-
-
-def _in_order(dataset: xr.Dataset) -> xr.Dataset:
-    """Axes of the grid in ascending order: a sweep that has grown has them in order of arrival."""
-    unsorted = [axis for axis in AXES if axis in dataset.indexes and not _ascends(dataset, axis)]
-    return dataset.sortby(unsorted) if unsorted else dataset
-
-
-def _ascends(dataset: xr.Dataset, axis: str) -> bool:
-    return bool(dataset.indexes[axis].is_monotonic_increasing)
 
 
 def _check(address: str, tree: xr.DataTree) -> None:
@@ -108,6 +96,16 @@ def configuration(tree: xr.DataTree) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise NotASweep("the store's root attribute `config` is no JSON object.")
     return config
+
+
+def section(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """A section of a config; empty where it has none.
+
+    >>> section({"training": None}, "training")
+    {}
+    """
+    found = config.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def cell_counts(status: np.ndarray[Any, Any]) -> dict[str, int]:

@@ -22,6 +22,7 @@ from widesweep.analysis.laws.kinds.width_law import WidthLaw, finite_size_bend
 from widesweep.analysis.laws.tables import WIDTH_LAWS
 from widesweep.analysis.reading.axes import pooled
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
+from widesweep.analysis.reading.sweep import section
 from widesweep.analysis.refine import draws, obstacles, spread
 from widesweep.analysis.refine.candidates import Candidates
 from widesweep.analysis.refine.law_forecast import LawForecast, LimitForecast, PowerLawForecast
@@ -239,8 +240,7 @@ def _slope_to_come(log_y: Array, own_kappa: Array, estimate: Estimate) -> float:
 
 def _steps(summary: CellSummary) -> float:
     """Of each training; endless where the config does not say."""
-    section = summary.config.get("training")
-    return float(section.get("steps", np.inf)) if isinstance(section, dict) else float("inf")
+    return float(section(summary.config, "training").get("steps", np.inf))
 
 
 def shift_along_depth(shift: Array, own: Array, depths: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 
 from widesweep.analysis.reading.cell_summary import DONE, NOT_REQUESTED, CellSummary
+from widesweep.analysis.reading.sweep import section
 
 NTK, STANDARD, MUP = "ntk", "standard", "mup"  # how weights, outputs and rates scale with the width
 MODULE = "module"  # whose author has not said how
@@ -111,8 +112,7 @@ def settings(summary: CellSummary) -> dict[str, Any]:
     >>> settings(CellSummary({"training": None}, None, None, None, xr.Dataset()))
     {}
     """
-    section = summary.config.get("training")
-    return section if isinstance(section, dict) else {}
+    return section(summary.config, "training")
 
 
 def scaling(summary: CellSummary) -> str:

@@ -14,6 +14,7 @@ from widesweep.analysis.laws.kinds.regime import BY_DESCENT, Limit, Regime, stab
 from widesweep.analysis.laws.kinds.width_law import fitted_curve, point_series, shortfall
 from widesweep.analysis.reading.axes import SCALE
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
+from widesweep.analysis.reading.sweep import section
 
 Array = NDArray[np.float64]
 
@@ -161,8 +162,7 @@ class _Line:
 
 def _on_equal_paths(summary: CellSummary, cells: xr.Dataset, values: Array) -> tuple[Array, str]:
     """Cells whose movements can be compared: at the same stable ηα²λ, else those that have converged."""
-    section = summary.config.get("training")
-    settings = section if isinstance(section, dict) else {}
+    settings = section(summary.config, "training")
     unit = stability_of_one(summary)
     if unit is not None:
         stable = unit * np.asarray(cells["learning_rate"].values) < STABLE

@@ -14,7 +14,7 @@ import torch
 from benchmarks.rows import Row, table
 from widesweep.workers.networks import FullyConnected
 from widesweep.workers.random_networks.conditional_covariance import sample_points
-from widesweep.workers.random_networks.conditional_variance import sample_any
+from widesweep.workers.random_networks.conditional_variance import sample
 
 WIDTH, DEPTH = 1024, 16
 PAIRS, THEIR_DRAWS = 5, 6
@@ -38,7 +38,7 @@ def ours(network: FullyConnected, gram: np.ndarray, draws: int, seed: int) -> np
     """The same, without a matrix."""
     random = np.random.default_rng(seed)
     if len(gram) == 1:
-        return sample_any(network, WIDTH, DEPTH, draws, random)[:, None, None]
+        return sample(network, WIDTH, DEPTH, draws, random)[:, None, None]
     return sample_points(network, WIDTH, DEPTH, gram, draws, random)
 
 

@@ -15,19 +15,20 @@ from widesweep.theory.activations import Activation
 from widesweep.workers.jackknife import cumulants_from_moments
 from widesweep.workers.networks.fully_connected import FullyConnected
 from widesweep.workers.networks.network import Network
-from widesweep.workers.random_networks.measurement import Case, mean_of_chunks
-from widesweep.workers.random_networks.speed import FEW_DRAWS, MANY_DRAWS, SCALE_INVARIANT_S, neuron_s
+from widesweep.workers.random_networks.measurement import (
+    FEW_DRAWS,
+    MANY_DRAWS,
+    SCALE_INVARIANT_S,
+    Case,
+    mean_of_chunks,
+)
 
 
-def power_means(
-    network: Network, width: int, depth: int, draws: int, highest: int, random: np.random.Generator
-) -> np.ndarray:
+def power_means(case: Case, draws: int, highest: int, random: np.random.Generator) -> np.ndarray:
     """Means of (q/K − 1)^k over draws, k = 0 … highest, K the infinite-width variance.
 
     Args:
-        network: fully connected.
-        width: m.
-        depth: hidden layers.
+        case: of a fully connected network.
         draws: random networks, at least 1.
         highest: largest power.
         random: where the numbers come from.
@@ -35,17 +36,16 @@ def power_means(
     Returns:
         Shape (highest + 1,).
     """
-    assert isinstance(network, FullyConnected)
-    centre = limit(network, depth)
+    centre = limit(case.network, case.depth)
 
     def powers(count: int) -> np.ndarray:
-        x = sample(network, width, depth, count, random) / centre - 1.0
+        x = sample(case.network, case.width, case.depth, count, random) / centre - 1.0
         table = np.ones((highest + 1, count))
         for k in range(1, highest + 1):
             np.multiply(table[k - 1], x, out=table[k])
         return table
 
-    return mean_of_chunks(powers, draws, _numbers(network, width))
+    return mean_of_chunks(powers, draws, numbers(case))
 
 
 @lru_cache(maxsize=64)
@@ -56,16 +56,12 @@ def limit(network: Network, depth: int) -> float:
 
 def numbers(case: Case) -> int:
     """Random numbers that one draw holds at a time."""
-    return _numbers(case.network, case.width)
-
-
-def _numbers(network: Network, width: int) -> int:
-    return 4 if _is_cheap(network) else width
+    return 4 if _is_cheap(case.network) else case.width
 
 
 def draw_s(case: Case) -> float:
     """Seconds of one draw of q on one core."""
-    per_layer = SCALE_INVARIANT_S if _is_cheap(case.network) else neuron_s(case.network) * case.width
+    per_layer = SCALE_INVARIANT_S if _is_cheap(case.network) else case.neuron_s * case.width
     return case.depth * per_layer
 
 
@@ -79,15 +75,6 @@ def _is_cheap(network: Network) -> bool:
     return isinstance(network, FullyConnected) and network.activation_object().slopes is not None
 
 
-def sample_any(
-    network: Network, width: int, depth: int, draws: int, random: np.random.Generator
-) -> np.ndarray:
-    """Draws of the output's variance given the hidden layers, fully connected or two-layer; (draws,)."""
-    if isinstance(network, FullyConnected):
-        return sample(network, width, depth, draws, random)
-    return _mean_square(network.activation_object(), np.ones(draws), width, random)
-
-
 def normalised_cumulants(means: np.ndarray) -> np.ndarray:
     """κ_{2k}/K^k = (2k−1)!! c_k(q)/E[q]^k from means of (q/K^∞ − 1)^k; along the last axis, index k."""
     cumulants = cumulants_from_moments(means)
@@ -98,13 +85,20 @@ def normalised_cumulants(means: np.ndarray) -> np.ndarray:
     return cumulants
 
 
-def sample(
-    network: FullyConnected, width: int, depth: int, draws: int, random: np.random.Generator
-) -> np.ndarray:
+def sample(network: Network, width: int, depth: int, draws: int, random: np.random.Generator) -> np.ndarray:
     """Draws of q, the output's variance given the hidden layers, for one input of unit norm; shape (draws,).
+
+    Args:
+        network: fully connected or two-layer.
+        width: m.
+        depth: hidden layers.
+        draws: random networks.
+        random: where the numbers come from.
 
     Source: Hanin 2022, arXiv:2204.01058: the output is N(0, q) given q.
     """
+    if not isinstance(network, FullyConnected):
+        return _mean_square(network.activation_object(), np.ones(draws), width, random)
     first, variance = network.variances()
     bias = network.bias_variance
     activation = network.activation_object()

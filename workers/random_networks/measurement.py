@@ -15,11 +15,15 @@ import numpy as np
 from widesweep.workers.networks.fully_connected import FullyConnected
 from widesweep.workers.networks.network import Network
 from widesweep.workers.networks.two_layer import TwoLayer
-from widesweep.workers.random_networks.speed import FEW_DRAWS
 from widesweep.workers.variable import Variable
 
 PLACE = ("width", "depth")
 EXACT, LEADING, LIMIT, NONE = "exact", "leading order", "infinite width", "none"
+# What a draw costs on one CPU core: stated constants, measured once with NumPy's own generators.
+SCALE_INVARIANT_S = 110e-9  # a binomial and a gamma number: one layer of one draw, at any width
+NEURON_S = {"tanh": 18e-9, "erf": 28e-9, "gelu": 50e-9}  # a normal number and σ of it
+PIECEWISE_LINEAR_S, OWN_S = 15e-9, 50e-9  # one's own: as the slowest
+FEW_DRAWS, MANY_DRAWS = 2**16, 2**22  # draws of a part: seconds of work, and few parts at 10⁹ draws
 CHUNK_NUMBERS = 2**18  # random numbers held at a time: they stay in cache
 
 Prediction = tuple[np.ndarray | float, str]
@@ -71,6 +75,12 @@ class Case:
         return self.network
 
     @property
+    def neuron_s(self) -> float:
+        """Seconds of one neuron of one draw."""
+        other = PIECEWISE_LINEAR_S if self.network.activation_object().slopes is not None else OWN_S
+        return NEURON_S.get(str(self.network.activation), other)
+
+    @property
     def scale_invariant(self) -> bool:
         """Whether exact laws hold: σ(ct) = cσ(t) for c > 0, and no biases."""
         invariant = self.network.activation_object().slopes is not None
@@ -90,6 +100,7 @@ class Measurement:
         statistics: how many means it keeps.
         store: (case, values (j,), standard errors (j,)) to the variables' values; None: they are pairs of a
             value and its error.
+        shape: (settings) to the shape of each value that is stored so.
         predicted: what theory says beside it, in /theory.
         predict: (case) to predictions by name, with the kind of each.
         draws: (settings) to how many draws it makes.
@@ -104,6 +115,7 @@ class Measurement:
     part_draws: Callable[[Case], int] = lambda case: FEW_DRAWS
     statistics: Callable[[Settings], int] = lambda settings: 2
     store: Callable[[Case, np.ndarray, np.ndarray], Result] | None = None
+    shape: Callable[[Settings], tuple[int, ...]] = lambda settings: ()
     predicted: tuple[Variable, ...] = ()
     predict: Callable[[Case], dict[str, Prediction]] = lambda case: {}
     draws: Callable[[Settings], int] = lambda settings: settings.draws
@@ -114,19 +126,20 @@ class Measurement:
         """The variables' values."""
         if self.store is not None:
             return self.store(case, values, errors)
-        both = (np.asarray(each) for pair in zip(values, errors, strict=True) for each in pair)
+        tables = [each.reshape(-1, *self.shape(case.settings)) for each in (values, errors)]
+        both = (np.asarray(each) for pair in zip(*tables, strict=True) for each in pair)
         return dict(zip((variable.name for variable in self.variables), both, strict=True))
 
 
-def with_errors(meanings: dict[str, str]) -> tuple[Variable, ...]:
-    """Variables over (width, depth), each followed by its standard error."""
+def with_errors(meanings: dict[str, str], dims: tuple[str, ...] = PLACE) -> tuple[Variable, ...]:
+    """Variables, each followed by its standard error."""
     error = "standard error of {}, jackknife over groups of draws"
     return tuple(
         variable
         for name, meaning in meanings.items()
         for variable in (
-            Variable(name, PLACE, meaning),
-            Variable(f"{name}_standard_error", PLACE, error.format(name)),
+            Variable(name, dims, meaning),
+            Variable(f"{name}_standard_error", dims, error.format(name)),
         )
     )
 

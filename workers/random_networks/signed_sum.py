@@ -11,19 +11,14 @@ import math
 import numpy as np
 
 from widesweep.workers.jackknife import cumulants_from_moments
-from widesweep.workers.networks.network import Network
-from widesweep.workers.random_networks.measurement import mean_of_chunks
+from widesweep.workers.random_networks.measurement import Case, mean_of_chunks
 
 
-def power_means(
-    network: Network, width: int, depth: int, draws: int, highest: int, random: np.random.Generator
-) -> np.ndarray:
+def power_means(case: Case, draws: int, highest: int, random: np.random.Generator) -> np.ndarray:
     """Means of E[f^{2k} | hidden layer] over draws, k = 0 … highest, under the 1/√m scaling.
 
     Args:
-        network: two_layer.
-        width: m.
-        depth: 1.
+        case: of a two-layer network.
         draws: random networks, at least 1.
         highest: largest k.
         random: where the numbers come from.
@@ -31,7 +26,7 @@ def power_means(
     Returns:
         Shape (highest + 1,).
     """
-    activation = network.activation_object()
+    activation, width = case.network.activation_object(), case.width
 
     def moments(count: int) -> np.ndarray:
         s = activation.value(random.standard_normal((count, width))) / math.sqrt(width)

@@ -27,7 +27,7 @@ def means(case: Case, draws: int, random: np.random.Generator) -> np.ndarray:
     """Means of powers over draws (Rao–Blackwell: given the hidden layers the output's moments are known)."""
     sampler = signed_sum if isinstance(case.network, TwoLayer) else conditional_variance
     highest = statistics(case.settings) - 1
-    return np.asarray(sampler.power_means(case.network, case.width, case.depth, draws, highest, random))
+    return np.asarray(sampler.power_means(case, draws, highest, random))
 
 
 def summary(case: Case) -> Callable[[np.ndarray], np.ndarray]:

@@ -10,6 +10,7 @@ from widesweep.theory.finite_width import fluctuations
 from widesweep.workers.random_networks import backward, conditional_variance
 from widesweep.workers.random_networks.measurement import (
     EXACT,
+    FEW_DRAWS,
     NONE,
     Case,
     Measurement,
@@ -18,7 +19,6 @@ from widesweep.workers.random_networks.measurement import (
     predictions,
     with_errors,
 )
-from widesweep.workers.random_networks.speed import FEW_DRAWS, neuron_s
 
 
 def means(case: Case, draws: int, random: np.random.Generator) -> np.ndarray:
@@ -89,7 +89,7 @@ def draw_s(case: Case) -> float:
     """As a draw of q where that will do; else a forward and a backward pass."""
     if case.scale_invariant:
         return conditional_variance.draw_s(case)
-    return case.depth * case.width * (2.0 * neuron_s(case.network) + 30e-9)
+    return case.depth * case.width * (2.0 * case.neuron_s + 30e-9)
 
 
 _MEANINGS = {

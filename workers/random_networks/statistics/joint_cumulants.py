@@ -17,10 +17,9 @@ from widesweep.workers.random_networks.measurement import (
     Case,
     Measurement,
     Prediction,
-    Result,
     mean_of_chunks,
+    with_errors,
 )
-from widesweep.workers.random_networks.speed import neuron_s
 from widesweep.workers.variable import Variable
 
 if TYPE_CHECKING:
@@ -76,18 +75,6 @@ def summary(case: Case) -> Callable[[np.ndarray], np.ndarray]:
     return ratio
 
 
-def store(case: Case, values: np.ndarray, errors: np.ndarray) -> Result:
-    """Two k × k tables with their errors."""
-    k = len(case.settings.points)
-    (within, across), (within_error, across_error) = (each.reshape(2, k, k) for each in (values, errors))
-    return {
-        "joint_cumulant": within,
-        "joint_cumulant_standard_error": within_error,
-        "joint_cumulant_outputs": across,
-        "joint_cumulant_outputs_standard_error": across_error,
-    }
-
-
 def predict(case: Case) -> dict[str, Prediction]:
     """The diagonal is κ4 of one output, and Cov(z_1², z_2²) of two; NaN elsewhere."""
     fourth, kind = case.network.predicted_cumulants(case.width, case.depth, (4,))
@@ -101,18 +88,7 @@ def predict(case: Case) -> dict[str, Prediction]:
 _WITHIN = "κ(z_i, z_i, z_j, z_j) / (K_ii K_jj) of one output on points i and j"
 _ACROSS = "κ(z_1i, z_1i, z_2j, z_2j) / (K_ii K_jj) of two outputs, on points i and j"
 MEASUREMENT = Measurement(
-    variables=(
-        Variable("joint_cumulant", _DIMS, _WITHIN),
-        Variable(
-            "joint_cumulant_standard_error", _DIMS, "its standard error, jackknife over groups of draws"
-        ),
-        Variable("joint_cumulant_outputs", _DIMS, _ACROSS),
-        Variable(
-            "joint_cumulant_outputs_standard_error",
-            _DIMS,
-            "its standard error, jackknife over groups of draws",
-        ),
-    ),
+    variables=with_errors({"joint_cumulant": _WITHIN, "joint_cumulant_outputs": _ACROSS}, _DIMS),
     predicted=(
         Variable("joint_cumulant_predicted", _DIMS, f"{_WITHIN}, predicted for i = j"),
         Variable(
@@ -125,8 +101,8 @@ MEASUREMENT = Measurement(
     statistics=statistics,
     means=means,
     summary=summary,
-    store=store,
+    shape=lambda settings: (len(settings.points),) * 2,
     predict=predict,
-    draw_s=lambda case: case.depth * case.width * len(case.settings.points) * (neuron_s(case.network) + 5e-9),
+    draw_s=lambda case: case.depth * case.width * len(case.settings.points) * (case.neuron_s + 5e-9),
     needs_points=True,
 )

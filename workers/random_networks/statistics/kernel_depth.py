@@ -21,7 +21,6 @@ from widesweep.workers.random_networks.measurement import (
     mean_of_chunks,
     with_errors,
 )
-from widesweep.workers.random_networks.speed import neuron_s
 from widesweep.workers.variable import Variable
 
 
@@ -32,15 +31,17 @@ def _limits(case: Case) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _recursion(network: FullyConnected, depth: int) -> tuple[float, float]:
-    first, others = network.variances()
-    found = kernel_by_depth(
-        depth,
-        network.activation_object(),
-        weight_variance=others,
-        bias_variance=network.bias_variance,
-        first_weight_variance=first,
-    )
+    found = kernel_by_depth(depth, network.activation_object(), **_variances(network))
     return float(found.kernel[-1]), float(found.derivative[-1])
+
+
+def _variances(network: FullyConnected) -> dict[str, float]:
+    first, others = network.variances()
+    return {
+        "weight_variance": others,
+        "bias_variance": network.bias_variance,
+        "first_weight_variance": first,
+    }
 
 
 def means(case: Case, draws: int, random: np.random.Generator) -> np.ndarray:
@@ -66,15 +67,7 @@ def predict(case: Case) -> dict[str, Prediction]:
     """The recursions without and with the means' 1/m corrections: exact for scale-invariant activations."""
     kernel, derivative = _limits(case)
     network = case.fully_connected
-    first, others = network.variances()
-    corrected = finite_width_means(
-        case.width,
-        case.depth,
-        network.activation_object(),
-        weight_variance=others,
-        bias_variance=network.bias_variance,
-        first_weight_variance=first,
-    )
+    corrected = finite_width_means(case.width, case.depth, network.activation_object(), **_variances(network))
     exact = case.scale_invariant
     return {
         "kernel_predicted": (float(kernel), EXACT if exact else LIMIT),
@@ -107,5 +100,5 @@ MEASUREMENT = Measurement(
     means=means,
     summary=summary,
     predict=predict,
-    draw_s=lambda case: case.depth * case.width * (2.0 * neuron_s(case.network) + 15e-9),
+    draw_s=lambda case: case.depth * case.width * (2.0 * case.neuron_s + 15e-9),
 )

@@ -21,7 +21,6 @@ from widesweep.workers.random_networks.measurement import (
     predictions,
     with_errors,
 )
-from widesweep.workers.random_networks.speed import neuron_s
 
 
 def limit(case: Case) -> float:
@@ -81,5 +80,5 @@ MEASUREMENT = Measurement(
     means=means,
     summary=summary,
     predict=predict,
-    draw_s=lambda case: case.depth * case.width * (2.0 * neuron_s(case.network) + 30e-9),
+    draw_s=lambda case: case.depth * case.width * (2.0 * case.neuron_s + 30e-9),
 )

@@ -24,7 +24,7 @@ def means(case: Case, draws: int, random: np.random.Generator) -> np.ndarray:
     limit = conditional_variance.limit(case.network, case.depth)
 
     def sample(count: int) -> np.ndarray:
-        x = conditional_variance.sample_any(case.network, case.width, case.depth, count, random) / limit - 1.0
+        x = conditional_variance.sample(case.network, case.width, case.depth, count, random) / limit - 1.0
         return np.stack([x, x * x])
 
     return mean_of_chunks(sample, draws, conditional_variance.numbers(case))

@@ -9,12 +9,15 @@ from typing import cast
 
 from widesweep.analysis.laws import (
     convergence,
+    coordinate_check,
     cumulants,
     depth_criticality,
     iterations,
     label_corruption,
     layer_drift,
+    learning_rate_transfer,
     own_kernel,
+    seed_variance,
     weight_drift,
 )
 from widesweep.analysis.laws.kinds.law_result import LawResult, not_applicable
@@ -44,11 +47,14 @@ LAWS: tuple[Law, ...] = (  # these see an axis of variants as more learning rate
     weight_drift.LAW.find,
     *(law.find for law in WIDTH_LAWS.values()),
     layer_drift.find,
+    coordinate_check.find,
+    seed_variance.find,
     cumulants.find,
     *(law.find for law in RATIO_LAWS.values()),
     depth_criticality.find,
     *(law.find for law in SUBSPACE_LAWS.values()),
     iterations.find,
+    learning_rate_transfer.find,
 )
 EACH_VARIANT = (own_kernel.find, *(law.find for law in SUBSPACE_LAWS.values()))  # of LAWS: a result for each
 BY_VARIANT: tuple[Law, ...] = (*(law.find for law in SCALE_LAWS.values()), label_corruption.find)
@@ -62,6 +68,8 @@ VARIABLES = (
     "parameter_change",
     "ntk_min_eigenvalue",
     "ntk_max_eigenvalue",
+    "pre_activation_change",
+    "sharpness",
 )
 
 

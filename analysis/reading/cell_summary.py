@@ -12,6 +12,7 @@ from dask.base import compute
 
 from widesweep.analysis.fitting import rates
 from widesweep.analysis.fitting.cell_fits import cell_fits
+from widesweep.analysis.reading.across_rates import last_finite
 from widesweep.analysis.reading.derived import derived, per_cell
 from widesweep.analysis.reading.sweep import cell_counts, configuration, section
 
@@ -115,20 +116,12 @@ def last_records(training: xr.Dataset, variables: Iterable[str]) -> xr.Dataset:
     """
     done = training["status"] == DONE
     last = {
-        name: per_cell(_last_finite, training[name]).where(done) for name in variables if name in training
+        name: per_cell(last_finite, training[name]).where(done) for name in variables if name in training
     }
     norm = training["residual_norm"]  # divided first: Dask would fuse away a law's own last ‖r‖
-    last["residual_left"] = per_cell(_last_finite, norm / norm.isel(step=0)).where(done)
+    last["residual_left"] = per_cell(last_finite, norm / norm.isel(step=0)).where(done)
     given = {name: training[name] for name in ("status", "learning_rate_absolute") if name in training}
     return xr.Dataset({**last, **given})
-
-
-def _last_finite(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The last finite record; NaN where there is none."""
-    finite = np.isfinite(values)
-    last = values.shape[-1] - 1 - np.argmax(finite[..., ::-1], axis=-1)
-    taken = np.take_along_axis(values, last[..., None], axis=-1)[..., 0]
-    return np.where(finite.any(-1), taken, np.nan)
 
 
 def _sane(group: xr.Dataset) -> xr.Dataset:

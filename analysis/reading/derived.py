@@ -9,7 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from widesweep.analysis.reading.across_rates import ACROSS, across
 from widesweep.analysis.reading.sweep import section
+from widesweep.analysis.reading.sharpening import SHARPENING, sharpening
 
 Array = NDArray[np.float64]
 
@@ -23,6 +25,8 @@ SOURCES = {  # the variables of the store that each is derived of
     **{f"{name}_largest": (f"training/{name}",) for name in LARGEST},
     "trajectory_gap": ("training/residual_norm", "theory/residual_norm_predicted"),
     **{f"{s}_decay": (f"training/residual_{s}_norm", "training/ntk_max_eigenvalue") for s in SPACES},
+    **ACROSS,
+    **SHARPENING,
 }
 
 
@@ -35,7 +39,7 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
     - `steps_to_fit`, `steps_to_fit_predicted`: the step at which 1 % of ‖r(0)‖ is left, of the centred model
       where `corrupted_fraction` is an axis, and in the limit; NaN where training ends before.
     - `first_stability`: ηλ_max(G(0)), above 2 of which the linearised model diverges.
-    - `information_decay`, `nuisance_decay`: see `_decay`.
+    - `information_decay`, `nuisance_decay`: see `_decay`; all of `across` and of `sharpening`.
 
     Args:
         config: the resolved config.
@@ -67,6 +71,8 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
     if settings.get("optimizer", "gd") == "gd" and "residual_information_norm" in training:
         cutoff = float(settings.get("information_cutoff", CUTOFF))
         found |= {f"{space}_decay": _decay(training, space, cutoff) for space in SPACES}
+    if "status" in training:
+        found |= across(training) | sharpening(training)
     return xr.Dataset(found)
 
 

@@ -20,16 +20,17 @@ from widesweep.pipeline.execution.driver import run
 
 Write = Callable[..., Path]
 DRIFTS = ("weight_drift", "kernel_drift", "layer_drift_operator_1", "layer_drift_frobenius_2")
+MEASURED = ["loss", "kernel", "drift", "linearized", "coordinates", "predictions"]
+FEATURES = ("coordinate_check_1", "coordinate_check_2", "seed_variance")
 
 
 def trained(write_config: Write, url: Path, network: dict[str, Any], **settings: Any) -> dict[str, Any]:
     """The laws of a sweep of tanh networks with two hidden layers, trained in this process."""
     path = write_config(
         network={"kind": "fully_connected", "activation": "tanh"} | network,
-        data={"samples": 8, "inputs": 6, "labels": "random"},
+        data={"samples": 8, "inputs": 6, "labels": "random", "test_samples": 16},
         grid={"width": [32, 64, 128, 256], "depth": [2], "seed": 8, "learning_rate": [1.0]},
-        training={"steps": 300, "records": 32, "measure": ["loss", "kernel", "drift", "linearized"]}
-        | settings,
+        training={"steps": 300, "records": 32, "measure": MEASURED} | settings,
         initialization=None,
     )
     run(sweep_config.load(path, ()), str(url))
@@ -56,9 +57,12 @@ def test_mup_learns_features_at_every_width(write_config: Write, in_process: Non
     assert {name: laws[name]["verdict"] for name in DRIFTS} == dict.fromkeys(DRIFTS, "consistent")
     assert [laws[name]["expected"] for name in DRIFTS] == [0.0, 0.0, 0.0, -0.5]
     assert laws["linearization"]["verdict"] == laws["convergence_rate"]["verdict"] == "not_applicable"
+    assert {name: laws[name]["verdict"] for name in FEATURES} == dict.fromkeys(FEATURES, "consistent")
+    assert [laws[name]["expected"] for name in FEATURES] == [0.0, 0.0, -0.5]
     lazy = claimed(url, parameterization="ntk")
     assert {name: lazy[name]["verdict"] for name in DRIFTS} == dict.fromkeys(DRIFTS, "inconsistent")
     assert lazy["linearization"]["verdict"] == "inconsistent"
+    assert {lazy[name]["verdict"] for name in FEATURES[:2]} == {"inconsistent"}
 
 
 @pytest.mark.slow
@@ -67,8 +71,10 @@ def test_lazy_training_is_not_mup(write_config: Write, in_process: None, tmp_pat
     url = tmp_path / "ntk.zarr"
     laws = trained(write_config, url, {"parameterization": "ntk"})
     assert {name: laws[name]["verdict"] for name in DRIFTS} == dict.fromkeys(DRIFTS, "consistent")
+    assert {name: laws[name]["verdict"] for name in FEATURES} == dict.fromkeys(FEATURES, "consistent")
     rich = claimed(url, parameterization="mup")
     assert {name: rich[name]["verdict"] for name in DRIFTS} == dict.fromkeys(DRIFTS, "inconsistent")
+    assert {name: rich[name]["verdict"] for name in FEATURES} == dict.fromkeys(FEATURES, "inconsistent")
 
 
 @pytest.mark.slow

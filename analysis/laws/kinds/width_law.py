@@ -131,9 +131,10 @@ class WidthLaw:
 
     def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding; none where the quantity was not measured or cannot move."""
-        return self.at(summary)._find(summary)  # noqa: SLF001  (its own kind)
+        return self.at(summary).of_cells(summary)
 
-    def _find(self, summary: CellSummary) -> list[LawResult]:
+    def of_cells(self, summary: CellSummary) -> list[LawResult]:
+        """The same with this law's own exponent, whatever the scaling."""
         values = self._values(summary)
         if values is None:
             return []

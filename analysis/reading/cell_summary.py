@@ -115,9 +115,7 @@ def last_records(training: xr.Dataset, variables: Iterable[str]) -> xr.Dataset:
     ([1.0, nan], [0.5, nan])
     """
     done = training["status"] == DONE
-    last = {
-        name: per_cell(last_finite, training[name]).where(done) for name in variables if name in training
-    }
+    last = {name: per_cell(last_finite, training[name]).where(done) for name in variables if name in training}
     norm = training["residual_norm"]  # divided first: Dask would fuse away a law's own last ‖r‖
     last["residual_left"] = per_cell(last_finite, norm / norm.isel(step=0)).where(done)
     given = {name: training[name] for name in ("status", "learning_rate_absolute") if name in training}

@@ -10,8 +10,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from widesweep.analysis.reading.across_rates import ACROSS, across
-from widesweep.analysis.reading.sweep import section
 from widesweep.analysis.reading.sharpening import SHARPENING, sharpening
+from widesweep.analysis.reading.sweep import section
 
 Array = NDArray[np.float64]
 

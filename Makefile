@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Rebuilds all pages each time, because generated pages change with the code.
 SITE := $(BIN)/python -m sphinx --fresh-env --write-all --fail-on-warning --keep-going --quiet docs site
 
-.PHONY: help setup demo gallery test test-slow test-drills test-notebooks test-slurm test-components test-compose check docs bench clean
+.PHONY: help setup demo gallery test test-slow test-drills test-base test-notebooks test-slurm test-components test-compose check docs bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test    set up if needed, run the default tests"
 	@echo "make test-slow, test-notebooks    the long tests; only those of the notebooks"
 	@echo "make test-drills    faults done to real processes (some as root: host names, clocks)"
+	@echo "make test-base    the package without torch and Ray, on Python 3.12 and 3.13"
 	@echo "make test-slurm, test-compose    tests on a real Slurm of two nodes; on real containers"
 	@echo "make test-components    tests on a real S3 server, Slurm and several hosts"
 	@echo "make check   format, lint, types, and the site without a warning"
@@ -23,6 +24,7 @@ help:
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "setting up $(VENV) with torch, Ray and the tools of the tests, pinned by constraints.txt; about two minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
@@ -43,6 +45,9 @@ test-slow: setup
 
 test-drills: setup
 	$(BIN)/python -m pytest -q -m slow tests/drills
+
+test-base: setup
+	tests/deploy/base.sh
 
 # Runs every notebook from top to bottom, each with its own small sweep.
 test-notebooks: setup

@@ -1,4 +1,4 @@
-"""Prints the dependencies that a pyproject.toml names, one a line: `dependencies.py pyproject.toml`."""
+"""Prints what a pyproject.toml names for the package and its extra `run`, one a line."""
 
 from __future__ import annotations
 
@@ -6,4 +6,5 @@ import sys
 import tomllib
 from pathlib import Path
 
-print(*tomllib.loads(Path(sys.argv[1]).read_text())["project"]["dependencies"], sep="\n")
+project = tomllib.loads(Path(sys.argv[1]).read_text())["project"]
+print(*project["dependencies"], *project["optional-dependencies"]["run"], sep="\n")

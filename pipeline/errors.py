@@ -69,7 +69,7 @@ class CollectedInputError(InputError):
 
 
 EXTRAS = {  # of the distribution, by library
-    **dict.fromkeys(("ray", "torch", "numba", "llvmlite", "safetensors"), "run"),
+    **dict.fromkeys(("ray", "torch", "numba", "llvmlite", "safetensors", "distributed"), "run"),
     **dict.fromkeys(("h5netcdf", "pyarrow"), "export"),
     "s3fs": "s3",
 }

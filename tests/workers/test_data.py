@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tests.tolerances import EXACT, MONTE_CARLO_SE
 from widesweep.workers.data import DataConfig, DataError, dimensions, load
+from widesweep.workers.data.sources import DIGITS
 
 
 def test_digits_are_centred_over_the_source_and_have_unit_norm() -> None:
@@ -184,3 +185,13 @@ def test_a_damaged_or_missing_file_and_too_many_rows_are_refused(tmp_path: Path)
     for read in (load, dimensions):
         with pytest.raises(DataError, match="1797"):
             read(DataConfig(samples=1790, test_samples=8))
+
+
+def test_the_digits_that_ship_are_scikit_learns_to_the_last_bit() -> None:
+    """The package needs no scikit-learn, and stores that were made with it are the same."""
+    from sklearn.datasets import load_digits
+
+    pixels, digit = load_digits(return_X_y=True)
+    table = np.loadtxt(DIGITS, delimiter=",")
+    assert table[:, :-1].tobytes() == np.ascontiguousarray(pixels).tobytes()
+    np.testing.assert_array_equal(table[:, -1], digit)

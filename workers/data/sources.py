@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from widesweep.workers.data.classes import output_count, rows_of_classes
 from widesweep.workers.data.data_config import DataConfig, DataError
 from widesweep.workers.seeds import generator
 
-DIGITS, DIGITS_SHAPE = "sklearn/datasets/data/digits.csv.gz", (1797, 64)
+DIGITS, DIGITS_SHAPE = Path(__file__).with_name("digits.csv.gz"), (1797, 64)  # see digits.LICENSE.txt
 SPHERE_INPUTS = 10
 PAIRS = (  # names under which libraries write inputs and labels
     ("x", "y"),
@@ -109,8 +108,8 @@ def _labels(y: np.ndarray) -> np.ndarray:
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
-    """The table that scikit-learn ships, 64 pixels and the digit in a row; to import it takes a second."""
-    table = np.loadtxt(str(distribution("scikit-learn").locate_file(DIGITS)), delimiter=",")
+    """The table that scikit-learn ships too, 64 pixels and the digit in a row."""
+    table = np.loadtxt(DIGITS, delimiter=",")
     return table[:, :-1], table[:, -1]
 
 

@@ -207,20 +207,37 @@ def keys_below(url: str, folder: str) -> list[str]:
     return sorted(str(key).removeprefix(f"{path}/") for key in found)
 
 
-def move_into_place(built: Path, url: str) -> None:
-    """Makes a folder the store, in one step; remotely the root's metadata come last.
+def put_hierarchy(url: str, files: Mapping[str, bytes]) -> None:
+    """Puts a whole new store: a folder appears in one step, an object store gets the root's metadata last.
 
     Raises:
-        OSError: the place was taken meanwhile.
+        InputError: the folder that holds it cannot be made.
+        OSError: the place was taken meanwhile, or the disk refused.
     """
-    if not address.is_remote(url):
-        built.rename(address.local_path(url))
+    if address.is_remote(url):
+        put(url, {key: content for key, content in files.items() if key != "zarr.json"})
+        put(url, {"zarr.json": files["zarr.json"]})
         return
-    files = {str(file.relative_to(built)): file.read_bytes() for file in built.rglob("*") if file.is_file()}
-    root = files.pop("zarr.json")
-    put(url, files)
-    put(url, {"zarr.json": root})
-    shutil.rmtree(built)
+    target = address.local_path(url)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"its folder cannot be made ({error.strerror})"
+        raise InputError(url, reason, "a store needs a place to write") from None
+    built = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        for folder in {(built / key).parent for key in files}:
+            folder.mkdir(parents=True, exist_ok=True)
+        for key, content in files.items():
+            write_file(built / key, content)
+        move_into_place(built, target)
+    finally:
+        shutil.rmtree(built, ignore_errors=True)
+
+
+def move_into_place(built: Path, target: Path) -> None:
+    """Makes a folder the store."""
+    built.rename(target)
 
 
 def _read(url: str, key: str) -> bytes:

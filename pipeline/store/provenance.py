@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import platform
@@ -40,6 +41,7 @@ def changes(run: Mapping[str, Any]) -> list[str]:
     return found + [f"{name} {old} is now {new}" for name, old, new in pairs if old != new]
 
 
+@functools.cache
 def _libraries() -> dict[str, str]:
     versions = {}
     for name in _LIBRARIES:

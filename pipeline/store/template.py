@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import datetime
 import json
-import shutil
-import tempfile
-import uuid
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.abc.buffer import Buffer
 from zarr.errors import ZarrUserWarning
+from zarr.storage import MemoryStore
 
 from widesweep.pipeline.config.plug_ins import PlugIn
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan.blocks import Plan
 from widesweep.pipeline.predict.prediction import Prediction
-from widesweep.pipeline.store import address, objects, provenance, schema
+from widesweep.pipeline.store import objects, provenance, schema
 from widesweep.pipeline.store.chunks import COMPRESSORS, SERIALIZER
 
 
@@ -32,7 +30,7 @@ def create(
     data_hash: str,
     plug_ins: Sequence[PlugIn] = (),
 ) -> None:
-    """Builds the whole template beside its place and moves it there in one step.
+    """Builds the whole template in memory and puts it in its place in one step.
 
     Args:
         url: where the store will be; nothing may be there yet but an empty folder.
@@ -48,20 +46,17 @@ def create(
     if not objects.is_free(url):
         wanted = "a new store needs a path where nothing is"
         raise InputError(url, "something else than a sweep's store is there", wanted)
-    built = _workplace(url)
+    files: dict[str, Buffer] = {}
+    built, attributes = MemoryStore(files), _root_attributes(plan, data_hash, plug_ins)
+    root = zarr.open_group(built, mode="w", zarr_format=3, attributes=attributes)
+    for name, group in schema.groups(plan, prediction, index).items():
+        write_group(root, name, group)
+    consolidate(built)
     try:
-        attributes = _root_attributes(plan, data_hash, plug_ins)
-        root = zarr.open_group(built, mode="w", zarr_format=3, attributes=attributes)
-        for name, group in schema.groups(plan, prediction, index).items():
-            write_group(root, name, group)
-        consolidate(built)
-        objects.move_into_place(built, url)
+        objects.put_hierarchy(url, {key: content.to_bytes() for key, content in files.items()})
     except OSError as error:
-        raise InputError(
-            url, f"it cannot be written ({error.strerror or error})", "a store needs a place to write"
-        ) from None
-    finally:
-        shutil.rmtree(built, ignore_errors=True)
+        reason = f"it cannot be written ({error.strerror or error})"
+        raise InputError(url, reason, "a store needs a place to write") from None
 
 
 def consolidate(store: Any) -> None:
@@ -78,20 +73,6 @@ def consolidate(store: Any) -> None:
         for name in sorted(root.group_keys()):
             zarr.consolidate_metadata(store, path=name)
         zarr.consolidate_metadata(store)
-
-
-def _workplace(url: str) -> Path:
-    """A folder beside the store, from where a rename is one step."""
-    if address.is_remote(url):
-        return Path(tempfile.mkdtemp(prefix="widesweep-"))
-    target = address.local_path(url)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            url, f"its folder cannot be made ({error.strerror})", "a store needs a place to write"
-        ) from None
-    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
 
 
 def write_group(root: zarr.Group, name: str, group: schema.Group) -> None:

@@ -2,50 +2,54 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 
+from tests.pipeline.conftest import SMALL, compute_here
+from tests.pipeline.killed_growth import MORE, grow, operations
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.plan import blocks as plan
-from widesweep.pipeline.plan import data as data_source
-from widesweep.pipeline.predict import prediction as predict
-from widesweep.pipeline.store import claim, growth, objects, regrid
+from widesweep.pipeline.store import claim, growth, regrid
 from widesweep.pipeline.store.reader import GROWING, Store
 
-Write = Callable[..., Path]
-MORE = ["grid.width=[10, 8, 16, 12]", "grid.learning_rate=[0.5, 0.75, 1.0]", "grid.seed=[0, 1, 2, 7]"]
+SECTIONS: dict[str, Any] = {  # of each kind of array a few
+    "grid": {"width": [8, 12], "depth": [1], "seed": 3, "learning_rate": [0.5, 1.0]},
+    "training": {"steps": 9, "records": 4, "measure": ["loss", "spectrum"]},
+    "initialization": {"draws": 1000, "orders": [4]},
+}
 GROUPS = ("training", "initialization", "parts", "failures", "theory")
 
 
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished sweep in chunks of two seeds."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "small.yaml").write_text(yaml.safe_dump({**SMALL, **SECTIONS, "store": "small.zarr"}))
+    with pytest.MonkeyPatch.context() as patch:
+        compute_here(patch)
+        patch.setattr(plan, "balanced_seeds", lambda *_: 2)
+        run(sweep_config.load(folder / "small.yaml"), str(folder / "small.zarr"))
+    return folder
+
+
 @pytest.fixture
-def finished(write_config: Write, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A finished sweep in chunks of two seeds."""
-    monkeypatch.setattr(plan, "balanced_seeds", lambda *_: 2)
-    run(sweep_config.load(write_config()), str(tmp_path / "small.zarr"))
-    return tmp_path / "small.zarr"
+def path(finished_once: Path, tmp_path: Path, in_process: None) -> Path:
+    """Its config, in a copy of the folder."""
+    shutil.copytree(finished_once, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "small.yaml"
 
 
-def grow(path: Path, url: str) -> None:
-    """Room for the cells of MORE, and no cell computed."""
-    store = Store(url)
-    sweep = growth.merge(sweep_config.load(path, MORE), store, "")
-    lengths = store.seeds_per_block, store.rates_per_block, store.parts_per_block
-    made = data_source.make_plan(sweep, 2, *lengths)
-    data = data_source.load_data(sweep)
-    assert data is not None
-    with claim.take(url) as mine:
-        regrid.finish(mine.permit)
-        regrid.grow(store, mine.permit, made, predict.predict(sweep.config, data), data.index)
+@pytest.fixture
+def finished(path: Path) -> Path:
+    """Its store."""
+    return path.with_name("small.zarr")
 
 
 def tree(url: Path) -> dict[str, xr.Dataset]:
@@ -64,12 +68,10 @@ def files(url: Path) -> set[str]:
     return {name for name in found if "/claims/" not in name and "/writers/" not in name}
 
 
-def test_a_slice_of_a_grown_store_is_that_of_a_fresh_one(
-    finished: Path, write_config: Write, tmp_path: Path
-) -> None:
+def test_a_slice_of_a_grown_store_is_that_of_a_fresh_one(finished: Path, path: Path, tmp_path: Path) -> None:
     """`sel(width=slice(…))` by plain xarray: the widths of the slice, with the bits of a whole sweep."""
-    run(sweep_config.load(write_config(), MORE), str(finished))
-    run(sweep_config.load(write_config(), MORE), str(tmp_path / "fresh.zarr"))
+    run(sweep_config.load(path, MORE), str(finished))
+    run(sweep_config.load(path, MORE), str(tmp_path / "fresh.zarr"))
     for axis, part in {"width": slice(9, 12), "learning_rate": slice(0.6, 1.0), "seed": slice(1, 8)}.items():
         grown, fresh = (
             xr.open_zarr(url, group="training").sel({axis: part}).load()
@@ -83,70 +85,40 @@ def test_a_slice_of_a_grown_store_is_that_of_a_fresh_one(
         assert all(index.is_monotonic_increasing for index in node.indexes.values())
 
 
-def test_a_store_grows_again_and_again(finished: Path, write_config: Write, tmp_path: Path) -> None:
+def test_a_store_grows_again_and_again(finished: Path, path: Path, tmp_path: Path) -> None:
     """A second growth puts values between those of the first; nothing of an earlier layout stays behind."""
-    steps = (["grid.width=[8, 10, 12]"], ["grid.width=[8, 9, 10, 12]", "grid.depth=[1, 2, 3]"], MORE)
+    steps = (["grid.width=[8, 10, 12]"], ["grid.width=[8, 9, 10, 12]", "grid.depth=[1, 2]"], MORE)
     for settings in steps:
-        run(sweep_config.load(write_config(), settings), str(finished))
+        run(sweep_config.load(path, settings), str(finished))
     store = Store(str(finished))
-    assert store.config.grid.width == (8, 9, 10, 12, 16)
-    assert store.cell_counts() == {"done": 5 * 3 * 4 * 3, "diverged": 0, "failed": 0, "pending": 0}
-    whole = ["grid.width=[8, 9, 10, 12, 16]", "grid.depth=[1, 2, 3]", *MORE[1:]]
-    run(sweep_config.load(write_config(), whole), str(tmp_path / "fresh.zarr"))
+    assert store.config.grid.width == (8, 9, 10, 12)
+    assert store.cell_counts() == {"done": 4 * 2 * 4 * 3, "diverged": 0, "failed": 0, "pending": 0}
+    whole = ["grid.width=[8, 9, 10, 12]", "grid.depth=[1, 2]", *MORE[1:]]
+    run(sweep_config.load(path, whole), str(tmp_path / "fresh.zarr"))
     assert is_same(tree(finished), tree(tmp_path / "fresh.zarr"))
     chunks = [name.split("/", 2) for name in files(finished) if "/c/" in name or "/c." in name]
     layouts = {(group, array, chunk[:2]) for group, array, chunk in chunks}
     assert len(layouts) == len({(group, array) for group, array, _ in chunks})
 
 
-def operations(url: Path, path: Path, dies_at: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Grows in a process of its own, killed by a signal at an operation on the store; how many there were."""
-    real, count = objects.with_retries, [0]
-    reading, writing = os.pipe()
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        if threading.current_thread().name == "claim":  # the heartbeat, whose number depends on the clock
-            return real(*arguments, **options)
-        count[0] += 1
-        if count[0] == dies_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **options)
-
-    child = os.fork()
-    if child == 0:
-        monkeypatch.setattr(objects, "with_retries", counted)
-        code = 1
-        try:
-            grow(path, str(url))
-            os.write(writing, str(count[0]).encode())
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    os.close(writing)
-    told = os.read(reading, 100)
-    os.close(reading)
-    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
-    return int(told or 0)
-
-
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_grower_killed_anywhere_leaves_the_old_store_or_the_new_one(
-    finished: Path, write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kills: int, finished: Path, path: Path, tmp_path: Path
 ) -> None:
     """A real kill at operations from the first to the last: readers see one grid; the same growth ends it."""
-    path, calm = write_config(), tmp_path / "calm.zarr"
+    calm = tmp_path / "calm.zarr"
     shutil.copytree(finished, calm)
-    total = operations(calm, path, 0, monkeypatch)
+    total = operations(calm, path, 0)
     before, after, left = tree(finished), tree(calm), files(calm)
     assert not is_same(before, after)
     seen = set()
-    for dies_at in sorted({*np.linspace(1, total, 9, dtype=int).tolist(), total - 1}):
+    for dies_at in {*np.linspace(1, total, kills, dtype=int).tolist(), total // 2, int(0.95 * total)}:
         url = tmp_path / f"killed-{dies_at}.zarr"
         shutil.copytree(finished, url)
-        assert operations(url, path, dies_at, monkeypatch) == 0
+        assert operations(url, path, dies_at) == 0
         found, store = tree(url), Store(str(url))
         assert is_same(found, before) or is_same(found, after)
-        assert store.cell_counts()["done"] == 24
+        assert store.cell_counts()["done"] == 12
         seen.add((is_same(found, after), bool(store.attributes.get(GROWING))))
         with claim.take(str(url)) as mine:
             regrid.finish(mine.permit)
@@ -164,17 +136,16 @@ def test_another_growth_after_a_killed_one_finds_nothing_half_done(
     share: float,
     completed: bool,
     finished: Path,
-    write_config: Write,
+    path: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Chunks staged for one grid are not those of another; a growth that counts is completed first."""
-    path, other = write_config(), ["grid.width=[8, 11, 12]", "grid.depth=[1, 2, 3]"]
+    other = ["grid.width=[8, 11, 12]", "grid.depth=[1, 2]"]
     calm, killed = tmp_path / "calm.zarr", tmp_path / "killed.zarr"
     for url in (calm, killed):
         shutil.copytree(finished, url)
-    total = operations(calm, path, 0, monkeypatch)
-    assert operations(killed, path, int(share * total), monkeypatch) == 0
+    total = operations(calm, path, 0)
+    assert operations(killed, path, int(share * total)) == 0
     assert Store(str(killed)).attributes[GROWING]
     for url in (calm if completed else finished, killed):
         run(sweep_config.load(path, other), str(url))
@@ -182,13 +153,12 @@ def test_another_growth_after_a_killed_one_finds_nothing_half_done(
     assert files(calm if completed else finished) == files(killed)
 
 
-@pytest.mark.usefixtures("in_process")
-def test_a_remote_store_grows_by_copies_within_it(write_config: Write, tmp_path: Path) -> None:
+def test_a_remote_store_grows_by_copies_within_it(path: Path, tmp_path: Path) -> None:
     """An object store, where nothing can be renamed or linked: the same values as on a disk."""
     url = f"memory://{tmp_path.name}/small.zarr"
     for settings in ([], MORE):
-        run(sweep_config.load(write_config(), settings), url)
-    run(sweep_config.load(write_config(), MORE), str(tmp_path / "fresh.zarr"))
+        run(sweep_config.load(path, settings), url)
+    run(sweep_config.load(path, MORE), str(tmp_path / "fresh.zarr"))
     found = xr.open_datatree(url, engine="zarr")
     assert is_same({name: found[name].to_dataset().load() for name in GROUPS}, tree(tmp_path / "fresh.zarr"))
     assert Store(url).attributes.get(GROWING) is None

@@ -36,7 +36,7 @@ def name_of(page: Path) -> str:
 def is_long(page: Path) -> bool:
     """Whether a page trains something, here."""
     return any(
-        re.search(r"widesweep run|make demo", block.text)
+        re.search(r"widesweep (run|gallery)|make demo", block.text)
         for block in blocks(page)
         if block.language == "bash" and not block.word
     )

@@ -57,6 +57,7 @@ def session_cluster() -> Iterator[Any]:
     """One local Ray cluster of two cores."""
     from widesweep.pipeline.execution import ray_environment
 
+    os.environ.pop(ray_environment.CLUSTERS, None)
     ray_environment.prepare(local=True)
     from widesweep.pipeline.execution import ray_scheduler
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 DEADLINE_S = 240.0
+LOOK_S = 0.5
 SOURCE = """
 import pathlib, time, torch
 
@@ -71,12 +72,15 @@ class Gate:
 
     def step_until(self, condition: Callable[[], Any], *, what: str) -> Any:
         """Lets through one call after another until a condition holds, and leaves the gate closed."""
-        end, calls = time.monotonic() + DEADLINE_S, 0
+        end, calls, looked = time.monotonic() + DEADLINE_S, 0, 0.0
         self.close(calls)
-        while time.monotonic() < end:
-            if found := condition():
-                return found
-            if self.is_reached:
+        while (now := time.monotonic()) < end:
+            waits = self.is_reached
+            if waits or now > looked + LOOK_S:  # a process that waits changes nothing; one that runs may end
+                looked = now
+                if found := condition():
+                    return found
+            if waits:
                 calls += 1
                 self.close(calls)
             time.sleep(0.002)

@@ -56,20 +56,19 @@ def sweep(write_config: Write, grid: dict[str, Any], **network: Any) -> sweep_co
 
 
 def test_each_of_its_values_is_a_sweep_of_its_own(write_config: Write, tmp_path: Path) -> None:
-    """Beside an axis of output scales: every point has the bits of the sweep with these two numbers."""
+    """Beside an axis of output scales: points have the bits of the sweeps with their two numbers."""
     whole = sweep(write_config, {NAME: [0.0, 0.1]}, output_scale=[1.0, 2.0])
     store = run(whole, str(tmp_path / "whole.zarr"))
     assert store.cell_counts() == {"done": 16, "diverged": 0, "failed": 0, "pending": 0}
     tree = xr.open_datatree(tmp_path / "whole.zarr", engine="zarr")
     assert tree["training"]["loss"].dims[:4] == ("width", "depth", "output_scale", NAME)
-    for bias in (0.0, 0.1):
-        for scale in (1.0, 2.0):
-            place = tmp_path / f"{bias}-{scale}.zarr"
-            run(sweep(write_config, {}, bias_variance=bias, output_scale=scale), str(place))
-            one = xr.open_datatree(place, engine="zarr")
-            for group in ("training", "theory"):
-                here = tree[group].to_dataset().sel({NAME: bias, "output_scale": scale}, drop=True)
-                xr.testing.assert_equal(here, one[group].to_dataset())
+    for bias, scale in ((0.0, 2.0), (0.1, 1.0)):
+        place = tmp_path / f"{bias}-{scale}.zarr"
+        run(sweep(write_config, {}, bias_variance=bias, output_scale=scale), str(place))
+        one = xr.open_datatree(place, engine="zarr")
+        for group in ("training", "theory"):
+            here = tree[group].to_dataset().sel({NAME: bias, "output_scale": scale}, drop=True)
+            xr.testing.assert_equal(here, one[group].to_dataset())
 
 
 def test_it_grows(write_config: Write, tmp_path: Path) -> None:

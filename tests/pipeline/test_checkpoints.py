@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 
-from tests.pipeline.conftest import measured_bytes
+from tests.pipeline.conftest import SMALL, compute_here, measured_bytes
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.store import checkpoints, objects, stream
@@ -87,6 +89,7 @@ def test_a_block_goes_on_from_its_last_flush(
     assert not checkpoints.names(str(url))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_a_block_that_is_partly_stored_goes_on_too(
     write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -113,21 +116,34 @@ def test_a_block_that_is_partly_stored_goes_on_too(
     assert not checkpoints.names(str(url))
 
 
+@pytest.fixture(scope="module")
+def died(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a config of one block, the store of a run that died in it, and that of a calm run."""
+    folder = tmp_path_factory.mktemp("died")
+    sections = {
+        "training": TRAINING,
+        "compute": {**SMALL["compute"], "flush_s": 1e-9},
+        "grid": {**SMALL["grid"], "width": [8], "depth": [1]},
+    }
+    content = {name: section for name, section in SMALL.items() if name != "initialization"}
+    (folder / "small.yaml").write_text(yaml.safe_dump({**content, **sections, "store": "small.zarr"}))
+    with pytest.MonkeyPatch.context() as patch:
+        compute_here(patch)
+        run(sweep_config.load(folder / "small.yaml"), str(folder / "calm.zarr"))
+        dies_after(8, patch)
+        with pytest.raises(Died):
+            run(sweep_config.load(folder / "small.yaml"), str(folder / "small.zarr"))
+    return folder
+
+
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("harm", ["flip", "cut", "empty", "another cell's"])
 def test_a_checkpoint_that_is_not_sound_is_not_used(
-    harm: str, write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    harm: str, died: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Damaged or of other cells: training begins anew, and the bits are the same."""
-    path = write_config(
-        training=TRAINING, initialization=None, compute={"flush_s": 1e-9}, grid={"width": [8], "depth": [1]}
-    )
-    calm, url = tmp_path / "calm.zarr", tmp_path / "small.zarr"
-    run(sweep_config.load(path), str(calm))
-    with monkeypatch.context() as patch:
-        dies_after(8, patch)
-        with pytest.raises(Died):
-            run(sweep_config.load(path), str(url))
+    shutil.copytree(died, tmp_path, dirs_exist_ok=True)
+    path, calm, url = (tmp_path / name for name in ("small.yaml", "calm.zarr", "small.zarr"))
     (name,) = checkpoints.names(str(url))
     key = f"{checkpoints.PLACE}/{name}"
     content = bytearray(objects.get(str(url), key) or b"")

@@ -80,7 +80,7 @@ def test_an_error_that_nobody_foresaw_is_one_line_and_a_log(
     assert "in fail" in log.read_text()
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.slow)])
 def test_a_terminal_without_our_letters_gets_others(encoding: str, write_config: Write) -> None:
     """λ and κ are spelled out where they cannot be printed, and ² stays where it can."""
     done = command("theory", str(write_config(initialization=None)), PYTHONIOENCODING=encoding)
@@ -90,7 +90,13 @@ def test_a_terminal_without_our_letters_gets_others(encoding: str, write_config:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(errno.EROFS, 0), (errno.EACCES, 0), (errno.ENOSPC, 1), (errno.EIO, 1)]
+    ("number", "code"),
+    [
+        (errno.EROFS, 0),
+        (errno.ENOSPC, 1),
+        pytest.param(errno.EACCES, 0, marks=pytest.mark.slow),
+        pytest.param(errno.EIO, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_a_store_that_cannot_be_written_is_analysed_all_the_same(
     number: int, code: int, finished: Path, monkeypatch: pytest.MonkeyPatch
@@ -108,7 +114,7 @@ def test_a_store_that_cannot_be_written_is_analysed_all_the_same(
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["analyze", "report"])
+@pytest.mark.parametrize("command", ["analyze", pytest.param("report", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", ["zero residuals", "a rate of 1e308"])
 def test_odd_numbers_in_a_store_are_findings_and_no_warnings(
     command: str, case: str, finished: Path, tmp_path: Path
@@ -136,8 +142,12 @@ def test_odd_numbers_in_a_store_are_findings_and_no_warnings(
     ("library", "arguments"),
     [
         ("ray", ["run", "CONFIG", "--scheduler", "ray"]),
-        ("distributed", ["analyze", "STORE", "--scheduler", "tcp://127.0.0.1:9"]),
-        ("matplotlib", ["report", "STORE"]),
+        pytest.param(
+            "distributed",
+            ["analyze", "STORE", "--scheduler", "tcp://127.0.0.1:9"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("matplotlib", ["report", "STORE"], marks=pytest.mark.slow),
     ],
 )
 def test_a_library_that_is_not_installed_is_named(

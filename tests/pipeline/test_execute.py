@@ -37,9 +37,8 @@ FIRST_BLOCK = """
 """
 
 
-@pytest.mark.parametrize(
-    ("load", "is_there"), [("loaded", True), pytest.param("as it is", False, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("load", "is_there"), [("loaded", True), ("as it is", False)])
 def test_a_block_waits_for_no_library(
     write_config: Callable[..., Path], tmp_path: Path, load: str, is_there: bool
 ) -> None:

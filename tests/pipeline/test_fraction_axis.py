@@ -43,7 +43,7 @@ def small(write_config: Write) -> Path:
     )
 
 
-@pytest.mark.parametrize("labels", ["parity", "class"])
+@pytest.mark.parametrize("labels", ["class", pytest.param("parity", marks=pytest.mark.slow)])
 def test_each_fraction_holds_the_numbers_of_a_sweep_of_its_own(
     labels: str, small: Path, tmp_path: Path, trained: list[Any]
 ) -> None:

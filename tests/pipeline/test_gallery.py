@@ -101,6 +101,7 @@ def test_distances_count_from_the_nearest_slope_allowed() -> None:
     )
 
 
+@pytest.mark.slow
 def test_pages_show_the_numbers_and_the_control(quick: Reproduction, tmp_path: Path) -> None:
     """One page a result with its numbers, figures and config; an index with the comparison."""
     path = page.write([quick], tmp_path)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from tests.pipeline.conftest import start, wait_until
 from tests.pipeline.gate import Gate
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.execution.ray_environment import CLUSTERS
 
 Write = Callable[..., Path]
@@ -29,17 +33,33 @@ def listening(pid: int) -> set[tuple[str, str]]:
     return found
 
 
+def enough(seen: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """What listens, once gcs_server, raylet, agents and driver do."""
+    return seen if len(seen) >= LISTENERS else set()
+
+
 def is_loopback(address: str) -> bool:
     """IPv4 within IPv6 counts as what it is."""
     parsed = ipaddress.ip_address(address)
     return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
 
 
-@pytest.mark.parametrize("requested", [None, pytest.param("1", marks=pytest.mark.slow)])
 def test_a_local_sweep_listens_on_the_loopback_address_alone(
+    write_config: Write, tmp_path: Path, cluster: Any
+) -> None:
+    """Every socket of the driver, of Ray and of a worker that has computed."""
+    path = write_config(training=None, data=None, grid={"width": [8], "depth": [1]})
+    run(sweep_config.load(path), str(tmp_path / "a.zarr"))
+    seen = wait_until(lambda: enough(listening(os.getpid())), what="Ray's listeners")
+    assert all(is_loopback(address) for _, address in seen), seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("requested", [None, "1"])
+def test_only_rays_own_variable_opens_other_addresses(
     requested: str | None, write_config: Write, tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every socket of the driver, of Ray and of the workers; with Ray's own variable others too (control)."""
+    """The same of a driver of its own, and the control: with the variable set, others can reach it."""
     monkeypatch.delenv(CLUSTERS, raising=False)
     if requested is not None:
         monkeypatch.setenv(CLUSTERS, requested)
@@ -48,10 +68,9 @@ def test_a_local_sweep_listens_on_the_loopback_address_alone(
     driver = start("run", str(path), "--scheduler", "ray", "--store", str(tmp_path / "a.zarr"))
     try:
         wait_until(lambda: gate.is_reached or driver.poll() is not None, what="the first cell")
-        seen = listening(driver.pid)
+        seen = wait_until(lambda: enough(listening(driver.pid)), what="Ray's listeners")
     finally:
         driver.terminate()
         gate.open()
         driver.communicate()
-    assert len(seen) >= LISTENERS, seen
     assert all(is_loopback(address) for _, address in seen) is (requested is None), seen

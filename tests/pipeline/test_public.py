@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 import widesweep as ws
+from tests.pipeline.conftest import SMALL, compute_here
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.errors import InputError
 from widesweep.theory.registry import PlugInError
@@ -51,12 +53,23 @@ number = 3
 Write = Callable[..., Path]
 
 
+@pytest.fixture(scope="module")
+def swept_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a finished sweep, made from Python; never changed."""
+    folder = tmp_path_factory.mktemp("swept")
+    sections = {**SMALL, "initialization": None, "store": str(folder / "py.zarr")}
+    with pytest.MonkeyPatch.context() as patch:
+        compute_here(patch)
+        found = ws.run(set={"grid.seed": 2}, **{k: v for k, v in sections.items() if v is not None})
+    return Path(found.url)
+
+
 @pytest.fixture
-def swept(write_config: Write, tmp_path: Path, in_process: None, monkeypatch: pytest.MonkeyPatch) -> ws.Sweep:
-    """A finished sweep, made from Python, and a law beside it."""
+def swept(swept_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ws.Sweep:
+    """A copy of it, and a law beside it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_lab.py").write_text(LAW)
-    return ws.run(write_config(initialization=None), set={"grid.seed": 2}, store=tmp_path / "py.zarr")
+    return ws.open(shutil.copytree(swept_once, tmp_path / "py.zarr"))
 
 
 def test_names_and_signatures_stay() -> None:

@@ -51,7 +51,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the config and the store of a finished sweep of three widths."""
     folder = tmp_path_factory.mktemp("finished")
     grid = {"width": [8, 16, 32], "depth": [1, 2], "seed": 4, "learning_rate": [0.5, 1.0]}
-    content = {**SMALL, "grid": grid, "store": "a.zarr"}
+    training = {"steps": 20, "records": 6, "measure": ["loss", "drift"]}
+    content = {**SMALL, "grid": grid, "training": training, "store": "a.zarr"}
     del content["initialization"]
     (folder / "small.yaml").write_text(yaml.safe_dump(content))
     run(sweep_config.load(folder / "small.yaml"), str(folder / "a.zarr"), scheduler="local")
@@ -326,6 +327,7 @@ def test_a_dry_run_writes_nothing(sweep: tuple[Path, str], trained: list[Cell]) 
     assert before == (measured_bytes(Path(url)), sorted(str(f) for f in Path(url).rglob("*")))
 
 
+@pytest.mark.slow
 def test_a_budget_is_kept(sweep: tuple[Path, str]) -> None:
     """The forecast of every round lies within what is left of the budget."""
     _, url = sweep

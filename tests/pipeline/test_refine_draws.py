@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 
+from tests.pipeline.conftest import SMALL, compute_here
 from tests.pipeline.test_refine import interval
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.errors import InputError
@@ -21,7 +24,7 @@ from widesweep.pipeline.refine.goal import Goal
 from widesweep.pipeline.store.reader import Store
 from widesweep.workers import random_networks
 
-Write = Callable[..., Path]
+Part = tuple[int, int, int]  # width, depth, number
 SWEEP: dict[str, Any] = {
     "training": None,
     "data": None,
@@ -30,12 +33,9 @@ SWEEP: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
-    """Every part that is drawn: width, depth, number; parts are of 1,024 draws."""
-    from dataclasses import replace
-
-    parts: list[tuple[int, int, int]] = []
+def count_drawn(monkeypatch: pytest.MonkeyPatch) -> list[Part]:
+    """Every part that is drawn from now on; parts are of 1,024 draws."""
+    parts: list[Part] = []
     cumulants = replace(random_networks.STATISTICS["cumulants"], part_draws=lambda case: 1024)
     monkeypatch.setitem(random_networks.STATISTICS, "cumulants", cumulants)
     real = random_networks.sample
@@ -49,17 +49,59 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
 
 
 @pytest.fixture
-def sweep(
-    write_config: Write,
-    tmp_path: Path,
-    in_process: None,
-    drawn: list[Any],
-) -> tuple[Path, str]:
-    """Finished draws of six pairs: the config and its store."""
-    path, url = write_config(**SWEEP), str(tmp_path / "a.zarr")
-    run(sweep_config.load(path), url)
-    drawn.clear()
-    return path, url
+def drawn(monkeypatch: pytest.MonkeyPatch, in_process: None) -> list[Part]:
+    """Every part that the test draws."""
+    return count_drawn(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the config and the store of finished draws of six pairs."""
+    folder = tmp_path_factory.mktemp("finished")
+    content = {**SMALL, **SWEEP, "store": "a.zarr"}
+    content = {name: section for name, section in content.items() if section is not None}
+    (folder / "small.yaml").write_text(yaml.safe_dump(content))
+    with pytest.MonkeyPatch.context() as patch:
+        compute_here(patch)
+        count_drawn(patch)
+        run(sweep_config.load(folder / "small.yaml"), str(folder / "a.zarr"))
+    return folder
+
+
+@pytest.fixture
+def sweep(finished: Path, tmp_path: Path, drawn: list[Part]) -> tuple[Path, str]:
+    """A copy of it: its config and its store."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "small.yaml", str(tmp_path / "a.zarr")
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The sweep after a refinement to six tenths of its interval, what that found, and what it drew."""
+
+    folder: Path
+    wanted: float
+    found: dict[str, Any]
+    parts: list[Part]
+
+
+@pytest.fixture(scope="module")
+def refined_once(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Refined:
+    folder = tmp_path_factory.mktemp("refined")
+    shutil.copytree(finished, folder, dirs_exist_ok=True)
+    url = str(folder / "a.zarr")
+    wanted = 0.6 * interval(url, "cumulant_4")
+    with pytest.MonkeyPatch.context() as patch:
+        compute_here(patch)
+        parts = count_drawn(patch)
+        return Refined(folder, wanted, refine(url, Goal(("cumulant_4",), interval=wanted)), parts)
+
+
+@pytest.fixture
+def refined(refined_once: Refined, tmp_path: Path, drawn: list[Part]) -> Refined:
+    """A copy of it."""
+    shutil.copytree(refined_once.folder, tmp_path, dirs_exist_ok=True)
+    return replace(refined_once, folder=tmp_path)
 
 
 def initialization(url: str) -> xr.Dataset:
@@ -67,14 +109,12 @@ def initialization(url: str) -> xr.Dataset:
 
 
 def test_pairs_get_draws_of_their_own_with_the_bits_of_so_many(
-    sweep: tuple[Path, str], drawn: list[tuple[int, int, int]]
+    refined: Refined,
 ) -> None:
     """An interval is reached; each pair is what a store with its number of draws would hold."""
-    path, url = sweep
-    wanted = 0.6 * interval(url, "cumulant_4")
-    found = refine(url, Goal(("cumulant_4",), interval=wanted))
-    assert found["stopped"] == "reached"
-    assert interval(url, "cumulant_4") <= wanted
+    path, url = refined.folder / "small.yaml", str(refined.folder / "a.zarr")
+    assert refined.found["stopped"] == "reached"
+    assert interval(url, "cumulant_4") <= refined.wanted
     store, group = Store(url), initialization(url)
     draws = store.pair_draws
     assert len(np.unique(draws[draws > 0])) > 1
@@ -90,23 +130,17 @@ def test_pairs_get_draws_of_their_own_with_the_bits_of_so_many(
         assert all(group["draws"] > 0 and group["why"] for group in each["proposed"])
 
 
-def test_no_full_part_is_drawn_twice(sweep: tuple[Path, str], drawn: list[tuple[int, int, int]]) -> None:
+def test_no_full_part_is_drawn_twice(refined_once: Refined) -> None:
     """3,000 draws are two full parts and a rest: of pairs there, parts 0 and 1 stay."""
-    _, url = sweep
-    refine(url, Goal(("cumulant_4",), interval=0.6 * interval(url, "cumulant_4")))
     old = {(w, d) for w in (8, 16, 32) for d in (1, 2)}
-    assert drawn
-    assert not [part for part in drawn if part[:2] in old and part[2] < 2]
+    assert refined_once.parts
+    assert not [part for part in refined_once.parts if part[:2] in old and part[2] < 2]
 
 
-def test_the_config_of_refined_draws_still_runs_and_grows(
-    sweep: tuple[Path, str], drawn: list[tuple[int, int, int]]
-) -> None:
+def test_the_config_of_refined_draws_still_runs_and_grows(refined: Refined, drawn: list[Part]) -> None:
     """The first config computes nothing and loses nothing; more draws are drawn where fewer are."""
-    path, url = sweep
-    refine(url, Goal(("cumulant_4",), interval=0.6 * interval(url, "cumulant_4")))
+    path, url = refined.folder / "small.yaml", str(refined.folder / "a.zarr")
     before, group = Store(url).pair_draws, initialization(url)
-    drawn.clear()
     run(sweep_config.load(path), url)
     assert not drawn
     xr.testing.assert_identical(group, initialization(url))
@@ -128,7 +162,7 @@ class ProcessEndedError(BaseException):
 
 
 def test_draws_of_a_round_that_died_are_drawn_once(
-    sweep: tuple[Path, str], drawn: list[tuple[int, int, int]], monkeypatch: pytest.MonkeyPatch
+    sweep: tuple[Path, str], drawn: list[Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver dies after the first block: the same command draws the other parts alone."""
     _, url = sweep

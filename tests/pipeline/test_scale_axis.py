@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 from typer.testing import CliRunner
 
-from tests.pipeline.conftest import measured_bytes
+from tests.pipeline.conftest import SMALL, compute_here, count_trained, measured_bytes
 from widesweep import analysis
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import sweep_config
@@ -26,6 +28,11 @@ from widesweep.pipeline.store.reader import Store
 
 Write = Callable[..., Path]
 SCALES = (1.0, 4.0, 0.5)
+SECTIONS: dict[str, Any] = {
+    "network": {"kind": "fully_connected", "centered": True},
+    "grid": {"width": [8], "depth": [1, 2], "seed": 3, "learning_rate": [0.5, 1.0]},
+    "initialization": None,
+}
 
 
 def run_to(path: Path, url: Path, *settings: str, **options: bool) -> Store:
@@ -39,21 +46,36 @@ def scaled(values: tuple[float, ...] | float) -> str:
 @pytest.fixture
 def small(write_config: Write) -> Path:
     """Twelve cells for each α."""
-    return write_config(
-        network={"kind": "fully_connected", "centered": True},
-        grid={"width": [8], "depth": [1, 2], "seed": 3, "learning_rate": [0.5, 1.0]},
-        initialization=None,
-    )
+    return write_config(**SECTIONS)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A finished store of it at all SCALES, never changed, and how many cells were trained."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "small.yaml").write_text(yaml.safe_dump({**SMALL, **SECTIONS, "store": "a.zarr"}))
+    with pytest.MonkeyPatch.context() as patch:
+        compute_here(patch)
+        cells = count_trained(patch)
+        run_to(folder / "small.yaml", folder / "a.zarr", scaled(SCALES))
+    assert len(set(cells)) == len(cells)
+    return folder / "a.zarr", len(cells)
+
+
+@pytest.fixture
+def copied(whole: tuple[Path, int], tmp_path: Path) -> Path:
+    """A copy of it, which is the store of `small`."""
+    return shutil.copytree(whole[0], tmp_path / "a.zarr")
 
 
 def test_each_scale_holds_the_numbers_of_a_sweep_of_its_own(
-    small: Path, tmp_path: Path, trained: list[Any]
+    small: Path, whole: tuple[Path, int], tmp_path: Path, in_process: None
 ) -> None:
     """Measured values, η and theory at α equal, bit for bit, those of the sweep whose one α it is."""
-    whole = run_to(small, tmp_path / "whole.zarr", scaled(SCALES))
-    assert whole.cell_counts() == {"done": 36, "diverged": 0, "failed": 0, "pending": 0}
-    assert len(set(trained)) == len(trained) == 36
-    tree = analysis.open_sweep(tmp_path / "whole.zarr")
+    url, trained = whole
+    assert Store(str(url)).cell_counts() == {"done": 36, "diverged": 0, "failed": 0, "pending": 0}
+    assert trained == 36
+    tree = analysis.open_sweep(url)
     assert tree["training"]["loss"].dims[:4] == ("width", "depth", "output_scale", "seed")
     for alpha in SCALES:
         one = tmp_path / f"{alpha}.zarr"
@@ -65,12 +87,9 @@ def test_each_scale_holds_the_numbers_of_a_sweep_of_its_own(
             xr.testing.assert_equal(here, own[group].to_dataset())
 
 
-def test_cells_of_a_seed_start_from_the_same_weights_at_every_scale(
-    small: Path, tmp_path: Path, trained: list[Any]
-) -> None:
+def test_cells_of_a_seed_start_from_the_same_weights_at_every_scale(whole: tuple[Path, int]) -> None:
     """The tangent kernel at step 0 is α² times that at α = 1, and η falls like 1/α²."""
-    run_to(small, tmp_path / "a.zarr", scaled(SCALES))
-    group = xr.open_datatree(tmp_path / "a.zarr", engine="zarr")["training"].ds
+    group = xr.open_datatree(whole[0], engine="zarr")["training"].ds
     kernel, alpha = group["ntk_max_eigenvalue"].isel(step=0), group["output_scale"]
     np.testing.assert_allclose(
         (kernel / alpha**2).values, kernel.sel(output_scale=[1.0] * 3).values, rtol=1e-14
@@ -95,11 +114,10 @@ def test_a_scalar_keeps_the_store_and_the_hash_that_it_had(small: Path) -> None:
 
 
 def test_new_scales_compute_their_own_cells_and_touch_no_old_byte(
-    small: Path, tmp_path: Path, trained: list[Any]
+    small: Path, copied: Path, tmp_path: Path, trained: list[Any]
 ) -> None:
     """Grown by two values, one of them first: old chunks keep their bytes; a large sweep agrees."""
-    url, grown = tmp_path / "grown.zarr", (0.25, 1.0, 2.0, 4.0, 0.5)
-    run_to(small, url, scaled(SCALES))
+    url, grown = copied, (0.25, 1.0, 2.0, 4.0, 0.5)
     before = {v for k, v in measured_bytes(url).items() if k.startswith("training/loss/c")}
     trained.clear()
     store = run_to(small, url, scaled(grown))
@@ -109,10 +127,10 @@ def test_new_scales_compute_their_own_cells_and_touch_no_old_byte(
     assert before
     assert before <= {v for k, v in measured_bytes(url).items() if k.startswith("training/loss/c")}
     run_to(small, tmp_path / "fresh.zarr", scaled(grown))
-    one, other = (xr.open_datatree(tmp_path / name, engine="zarr") for name in ("grown.zarr", "fresh.zarr"))
+    one, other = (xr.open_datatree(tmp_path / name, engine="zarr") for name in ("a.zarr", "fresh.zarr"))
     for group in ("training", "theory"):
         xr.testing.assert_identical(one[group].to_dataset(), other[group].to_dataset())
-    found = [analysis.analyze(tmp_path / name) for name in ("grown.zarr", "fresh.zarr")]
+    found = [analysis.analyze(tmp_path / name) for name in ("a.zarr", "fresh.zarr")]
     assert json.dumps(found[0]) == json.dumps(found[1])
     trained.clear()
     run_to(small, url, scaled(grown))
@@ -135,16 +153,14 @@ def test_a_scale_does_not_become_an_axis_nor_an_axis_a_scale(
     "key", ["training/loss/c/0/1/0/0/0/0", "training/status/c/0/1/0/0/0", "training/output_scale/c/0"]
 )
 def test_a_damaged_chunk_of_one_scale_is_computed_again_alone(
-    key: str, small: Path, tmp_path: Path, trained: list[Any]
+    key: str, small: Path, copied: Path, trained: list[Any]
 ) -> None:
     """One flipped bit at α = ½: --repair computes that block's six cells, or none for a coordinate."""
-    url = tmp_path / "a.zarr"
-    run_to(small, url, scaled(SCALES))
+    url = copied
     before = measured_bytes(url)
     content = bytearray((url / key).read_bytes())
     content[len(content) // 2] ^= 1
     objects.put(str(url), {key: bytes(content)})
-    trained.clear()
     run_to(small, url, scaled(SCALES), repair=True)
     assert {(cell[1], cell[4]) for cell in trained} == (set() if "output_scale" in key else {(2, 0.5)})
     assert len(trained) == (0 if "output_scale" in key else 6)
@@ -154,11 +170,14 @@ def test_a_damaged_chunk_of_one_scale_is_computed_again_alone(
 
 
 def test_a_failed_block_of_one_scale_is_told_and_tried_again(
-    small: Path, tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch
+    small: Path,
+    whole: tuple[Path, int],
+    tmp_path: Path,
+    trained: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its cells alone are failed with the reason, and --retry-failed ends in the bits of a calm run."""
     url, inline = tmp_path / "a.zarr", LocalScheduler.run
-    run_to(small, tmp_path / "calm.zarr", scaled(SCALES))
 
     def faulty(cluster: Any, sweep: Any, blocks: Any, listener: Any, stop: Any) -> None:
         for block in blocks:
@@ -178,7 +197,7 @@ def test_a_failed_block_of_one_scale_is_told_and_tried_again(
     trained.clear()
     assert run_to(small, url, scaled(SCALES), retry_failed=True).cell_counts()["done"] == 36
     assert {(cell[1], cell[4]) for cell in trained} == {(1, 4.0)}
-    assert measured_bytes(url) == measured_bytes(tmp_path / "calm.zarr")
+    assert measured_bytes(url) == measured_bytes(whole[0])
 
 
 def test_theory_names_each_scale_below_the_depth(small: Path) -> None:

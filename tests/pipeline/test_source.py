@@ -164,7 +164,10 @@ def test_workers_import_what_their_driver_imports(
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-@pytest.mark.parametrize("on_path", [False, True], ids=["folder", "PYTHONPATH"])
+@pytest.mark.parametrize(
+    "on_path",
+    [pytest.param(False, id="folder"), pytest.param(True, id="PYTHONPATH", marks=pytest.mark.slow)],
+)
 def test_a_project_may_use_the_names_of_our_rooms(
     project: Path, config: Path, expected: dict[str, bytes], tmp_path: Path, scheduler: str, on_path: bool
 ) -> None:

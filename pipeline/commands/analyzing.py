@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from widesweep.pipeline.commands.arguments import Json, OwnLaws, StoreUrl
+from widesweep.pipeline.commands.arguments import Json, OwnLaws, Quiet, StoreUrl
 from widesweep.pipeline.commands.checked_store import check_store, damage_told
 from widesweep.pipeline.commands.endings import handle_errors, print_json
 from widesweep.pipeline.config.store_path import expanded
@@ -28,21 +28,27 @@ def analyze(
         ),
     ] = None,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Fit the laws and write them into the store; a store that is read-only is analysed all the same."""
     from widesweep import analysis
+    from widesweep.pipeline.execution.display import Display
 
     store = expanded(store)
     check_store(store)
     refused: analysis.NotWritable | None = None
-    with damage_told(store), _own_laws(law) as laws:
+    stage = Display(quiet=quiet).stage(f"{store}: fitting the laws")
+    with stage, damage_told(store), _own_laws(law) as laws:
         found = analysis.examine(store, scheduler, laws)
         try:
             analysis.write(store, found)
         except analysis.NotWritable as error:
             refused = error
     content = found.as_json() | {"stored": refused is None}
-    print_json(content) if json else print(analysis.table(content["laws"]))
+    if json:
+        print_json(content)
+    elif not quiet:
+        print(analysis.table(content["laws"]))
     if refused is not None:
         print(refused, file=sys.stderr, flush=True)
     return 0 if refused is None or refused.read_only else 1
@@ -59,18 +65,23 @@ def report(
         bool,
         typer.Option("--watch", help="Write it anew as cells arrive, until the sweep is finished or stops."),
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write one HTML page about a sweep, and each figure as PNG and PDF."""
     from widesweep.analysis.report import page as reports
     from widesweep.pipeline.execution import watch as watching
+    from widesweep.pipeline.execution.display import Display
 
     store = expanded(store)
     if watch:
         with _folder_told(output), damage_told(store):
             watching.watch(store, output)
     check_store(store)
+    stage = Display(quiet=quiet).stage(f"{store}: fitting the laws and drawing their figures")
     with _folder_told(output), damage_told(store), _own_laws(law) as laws:
-        print(reports.write(store, output, laws=laws))
+        with stage:
+            page = reports.write(store, output, laws=laws)
+        print(page)
 
 
 @contextlib.contextmanager

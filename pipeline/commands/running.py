@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
-from widesweep.pipeline.commands.arguments import Address, Config, Json, Settings, StoreUrl
+from widesweep.pipeline.commands.arguments import Address, Config, Json, Quiet, Settings, StoreUrl, Verbose
 from widesweep.pipeline.commands.checked_store import damage_told
 from widesweep.pipeline.commands.endings import handle_errors, print_json
 from widesweep.pipeline.config.store_path import expanded
 
+WATCH_S = 2.0
 RETRY = "Once the cause is gone, the same command with --retry-failed computes them again."
 
 
@@ -39,19 +40,30 @@ def run(
         bool, typer.Option("--repair", help="Find damaged chunks and compute their blocks again.")
     ] = False,
     json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> int:
     """Run a sweep, or resume it: the same command again computes what is missing."""
-    from widesweep.pipeline.config import sweep_config as configs
-    from widesweep.pipeline.execution.driver import run as run_sweep
-    from widesweep.pipeline.plan import scheduling
-    from widesweep.pipeline.store import status as statuses
+    from widesweep.pipeline.execution.display import Display
 
-    sweep = configs.load(config, settings or ())
+    display = Display(quiet=quiet, verbose=verbose)
+    with display.stage(f"{config}: reading, and importing libraries"):
+        from widesweep.pipeline.config import sweep_config as configs
+        from widesweep.pipeline.execution.driver import run as run_sweep
+        from widesweep.pipeline.plan import scheduling
+        from widesweep.pipeline.store import status as statuses
+
+        sweep = configs.load(config, settings or ())
     url = expanded(store) if store else sweep.config.store
     chosen = scheduling.named(scheduler)
-    run_sweep(sweep, url, address, scheduler=chosen, retry_failed=retry_failed, repair=repair)
+    run_sweep(
+        sweep, url, address, scheduler=chosen, retry_failed=retry_failed, repair=repair, display=display
+    )
     state = statuses.status(url)
-    print_json({**state, "store": url}) if json else print(f"{statuses.lines(state)}\n  store   {url}")
+    if json:
+        print_json({**state, "store": url})
+    elif not quiet:
+        print(f"{statuses.lines(state)}\n  store   {url}")
     if cells_failed(state):
         print(f"{url}: cells have failed. {RETRY}", file=sys.stderr, flush=True)
     return int(cells_failed(state))
@@ -76,8 +88,27 @@ def status(
     store = expanded(store)
     with damage_told(store):
         state = statuses.status(store)
-        while watch and state["running"]:
-            print(statuses.lines(state), file=sys.stderr if json else sys.stdout, flush=True)
-            time.sleep(2.0)
-            state = statuses.status(store)
+        if watch and state["running"]:
+            state = _watched(store, state, sys.stderr if json else sys.stdout)
     print_json(state) if json else print(statuses.lines(state))
+
+
+def _watched(store: str, state: dict[str, Any], stream: TextIO) -> dict[str, Any]:
+    """Shows the status until the sweep ends, drawn over on a terminal; the last one."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from widesweep.pipeline.store import status as statuses
+
+    console = Console(file=stream, soft_wrap=True)
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        while state["running"]:
+            text = statuses.lines(state)
+            if console.is_terminal:
+                live.update(Text(text), refresh=True)
+            else:
+                print(text, file=stream, flush=True)
+            time.sleep(WATCH_S)
+            state = statuses.status(store)
+    return state

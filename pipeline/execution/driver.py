@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +15,16 @@ from widesweep.pipeline.config import plug_ins
 from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError, Interrupted, PermitLostError
 from widesweep.pipeline.execution import cluster_address, ray_environment
+from widesweep.pipeline.execution.block_listener import BlockListener
+from widesweep.pipeline.execution.display import Display
 from widesweep.pipeline.execution.local_scheduler import LocalScheduler
 from widesweep.pipeline.execution.pooling import Pooling
 from widesweep.pipeline.execution.progress import Progress
 from widesweep.pipeline.execution.signals import StopFlag
-from widesweep.pipeline.execution.worker import Outcome, Sweep
+from widesweep.pipeline.execution.worker import Sweep
 from widesweep.pipeline.plan import blocks as plans
 from widesweep.pipeline.plan import data as data_source
-from widesweep.pipeline.plan import gpu_shares, machine_speed, scheduling
+from widesweep.pipeline.plan import gpu_shares, scheduling
 from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.plan.blocks import Block, Plan
 from widesweep.pipeline.plan.scheduling import Name
@@ -31,7 +34,6 @@ from widesweep.pipeline.store import address as store_address
 from widesweep.pipeline.store import checkpoints, claim, growth, objects, provenance, regrid
 from widesweep.pipeline.store import repair as damage
 from widesweep.pipeline.store import template as store_create
-from widesweep.pipeline.store.chunks import writer
 from widesweep.pipeline.store.journal import Journal
 from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import GROWING, Store, counts
@@ -53,6 +55,7 @@ def run(
     scheduler: Name | None = None,
     retry_failed: bool = False,
     repair: bool = False,
+    display: Display | None = None,
 ) -> Store:
     """Runs a sweep, or what is left of it, and returns its finished store.
 
@@ -65,6 +68,7 @@ def run(
         retry_failed: computes the cells again that failed before; so does a run whose code or libraries
             are not those that they failed under.
         repair: looks through the whole store for damaged chunks and computes their blocks again.
+        display: says how it goes; default: on standard error.
 
     Raises:
         InputError: config, data, store or cluster are not what they must be; nothing was written.
@@ -72,16 +76,19 @@ def run(
     """
     url = store_address.absolute(url)
     states = (PENDING, FAILED) if retry_failed else (PENDING,)
-    data = data_source.load_data(sweep)
-    data_hash = data_source.source_hash(sweep)
-    for warning in check.check(sweep, data):
-        print(warning, file=sys.stderr, flush=True)
+    display = display or Display()
+    with display.stage(f"{sweep.config.name}: checking the config against theory"):
+        data = data_source.load_data(sweep)
+        data_hash = data_source.source_hash(sweep)
+        warnings = check.check(sweep, data)
+    for warning in warnings:
+        display.say(warning)
     if objects.exists(url):
         existing = Store(url)
         if not existing.attributes.get(GROWING):
             existing.check_arrays()
         sweep = growth.merge(sweep, existing, data_hash)
-        if not (retry_failed or repair) and _to_retry(existing):
+        if not (retry_failed or repair) and _to_retry(existing, display):
             states = (PENDING, FAILED)
         claim.refuse_second(url)
         if not repair and not growth.is_needed(sweep, existing) and not _is_open(existing, states):
@@ -97,18 +104,23 @@ def run(
         )
     _check_fits(sweep, data, address)
     objects.check_writable(url)
-    with StopFlag() as stop, _connected(sweep, address, scheduler) as cluster:
+    with StopFlag() as stop, _connected(sweep, address, scheduler, display) as cluster:
         stop.listen()
         gpu_memory = _gpu_memory(sweep, cluster)
         if address is not None and sweep.config.compute.memory is None:
             made = data_source.make_plan(sweep, cluster.cores)
             plans.check_memory(made, sweep.file, cluster.node_memory_bytes, trained=_trained(sweep))
         gpus = int(cluster.gpus) if gpu_memory else 0
-        with _claimed(sweep, url, data, data_hash, cluster.cores, gpus) as mine:
-            regrid.finish(mine.permit)
-            sweep = growth.merge(sweep, Store(url), data_hash)
-            _prepare(sweep, mine.permit, data, cluster.cores, repair=repair)
-            run_pending(sweep, mine, data, cluster, gpu_memory, _Either(stop, mine), states)
+        with display.stage(f"{url}: predicting, and making the store"):
+            claimed = _claimed(sweep, url, data, data_hash, cluster.cores, gpus)
+        with claimed as mine:
+            if not store_address.is_remote(url):
+                display.log_to(log_file(url))
+            with display.stage(f"{url}: making room"):
+                regrid.finish(mine.permit)
+                sweep = growth.merge(sweep, Store(url), data_hash)
+                _prepare(sweep, mine.permit, data, cluster.cores, display, repair=repair)
+            run_pending(sweep, mine, data, cluster, gpu_memory, _Either(stop, mine), states, display)
     if mine.lost:
         raise PermitLostError(url, "this run may not write to it any more")
     if stop:
@@ -116,29 +128,45 @@ def run(
     return Store(url)
 
 
-def _to_retry(store: Store) -> bool:
+def log_file(url: str) -> Path:
+    """What a local store's runs said, beside it.
+
+    >>> log_file("results/demo.zarr").as_posix()
+    'results/demo.log'
+    """
+    path = Path(url)
+    return path.with_name(f"{path.name.removesuffix('.zarr')}.log")
+
+
+def _to_retry(store: Store, display: Display) -> bool:
     """Whether failed cells are computed again because code or libraries are not what they failed under."""
     failed = len(store.blocks_with(FAILED))
     if not failed or not (changes := provenance.changes(store.run_attributes())):
         return False
     count = f"{failed} blocks with failed cells are" if failed > 1 else "the block with failed cells is"
-    print(f"{store.url}: {count} computed again: {', '.join(changes)}", file=sys.stderr, flush=True)
+    display.say(f"{store.url}: {count} computed again: {', '.join(changes)}")
     return True
 
 
+@contextlib.contextmanager
 def _connected(
-    sweep: SweepFile, address: str | None, scheduler: Name | None
-) -> AbstractContextManager[Scheduler]:
+    sweep: SweepFile, address: str | None, scheduler: Name | None, display: Display
+) -> Iterator[Scheduler]:
     """The scheduler that is wanted, or that suits the sweep."""
     compute = sweep.config.compute
     plan = data_source.make_plan(sweep, compute.cores)
     if (scheduler or scheduling.choice(plan, address)) == "local":
         processes = min(scheduling.processes(plan), len(plan))
-        return contextlib.nullcontext(LocalScheduler(compute.cores, compute.memory_bytes, processes))
+        yield LocalScheduler(compute.cores, compute.memory_bytes, processes)
+        return
     ray_environment.prepare(local=address is None)
-    from widesweep.pipeline.execution import ray_scheduler
+    with contextlib.ExitStack() as stack:
+        with display.stage("starting Ray" if address is None else f"reaching Ray at {address}"):
+            from widesweep.pipeline.execution import ray_scheduler
 
-    return ray_scheduler.connect(address, compute.cores, plug_ins.paths(sweep.plug_ins, sweep.base))
+            modules = plug_ins.paths(sweep.plug_ins, sweep.base)
+            cluster = stack.enter_context(ray_scheduler.connect(address, compute.cores, modules))
+        yield cluster
 
 
 def _is_open(store: Store, states: tuple[int, ...]) -> bool:
@@ -192,14 +220,14 @@ def _claimed(
     return mine or claim.take(url)
 
 
-def _prepare(sweep: SweepFile, permit: Permit, data: Data | None, cores: int, *, repair: bool) -> None:
+def _prepare(
+    sweep: SweepFile, permit: Permit, data: Data | None, cores: int, display: Display, *, repair: bool
+) -> None:
     """Damaged chunks away, and room for a grid that has grown."""
     url = permit.url
     damaged, template = damage.discard(permit) if repair else ([], False)
     for key in damaged:
-        print(
-            f"{url}: {key} was damaged or missing; its block is computed again", file=sys.stderr, flush=True
-        )
+        display.say(f"{url}: {key} was damaged or missing; its block is computed again")
     store = Store(url)
     if template or growth.is_needed(sweep, store):
         plan = data_source.make_plan(
@@ -230,6 +258,7 @@ def run_pending(
     gpu_memory_bytes: int,
     stop: Stop,
     states: tuple[int, ...],
+    display: Display,
 ) -> None:
     """Runs the blocks with cells in these states, longest first, and closes the journal however that ends."""
     permit = mine.permit
@@ -251,10 +280,11 @@ def run_pending(
     book = Journal(permit)
     mine.beside, state = book.beat, "interrupted"
     try:
-        with Progress(sweep.config.name, counts(before), len(order), cost_s, cluster.cores) as progress:
+        shown = Progress(sweep.config.name, counts(before), len(order), cost_s, cluster.cores, display, gpus)
+        with shown as progress:
             pooling = Pooling(permit, plan, None if data is None else data.x, store.pair_draws)
             pooling.expect(order.tolist())
-            watch = _Watch(permit, book, progress, plan, pooling, before)
+            watch = BlockListener(permit, book, progress, plan, pooling, before)
             watch.pool(store.unpooled_pairs())
             blocks = (
                 _block(plan, int(i), states if int(i) in mixed else (), float(shares[i])) for i in order
@@ -310,68 +340,3 @@ class _Either:
     def interrupting(self) -> AbstractContextManager[None]:
         """While the context lasts, a signal interrupts this thread."""
         return self.signal.interrupting()
-
-
-@dataclass
-class _Watch:
-    """Tells what happens to blocks to the journal, the display and, for failed ones, the store.
-
-    Attributes:
-        before: status of each cell, or of the random networks, with those that wait for this run pending.
-        failures: blocks that failed.
-    """
-
-    permit: Permit
-    book: Journal
-    progress: Progress
-    plan: Plan
-    pooling: Pooling
-    before: np.ndarray
-    failures: int = 0
-
-    def pool(self, pairs: list[tuple[int, int]]) -> None:
-        """Random networks whose draws an earlier run stored and did not live to put together."""
-        for pair in pairs:
-            cells = self.pooling.pool(pair)
-            self.progress.block_done(0.0, 0.0, cells if self.plan.config.training is None else {})
-
-    def tell_speed(self, *, here: bool) -> None:
-        """Keeps what blocks took beside the cost model, if this machine's cores computed them."""
-        if here:
-            machine_speed.note(self.progress.cost_done_s, self.progress.core_s)
-
-    def started(self, block: Block) -> None:
-        self.book.started(block.index)
-
-    def finished(self, block: Block, outcome: Outcome) -> None:
-        times = outcome.wall_s, outcome.core_s
-        self.book.finished(block.index, *times, outcome.computed, outcome.device)
-        cells = self._settled(block, outcome) if block.kind == "training" else self.pooling.ended(block)
-        self._count(block, outcome.wall_s * block.threads, cells)
-
-    def lost(self, block: Block, reason: str) -> None:
-        self.progress.lost += 1
-        self.progress.show()
-
-    def failed(self, block: Block, reason: str) -> None:
-        self.failures += 1
-        writer(self.permit, self.plan.config.hash).write_failed(block, reason)
-        if block.kind == "training":
-            cells = {"failed": counts(self._inside(block))["pending"]}
-        else:
-            cells = self.pooling.ended(block)
-        self._count(block, 0.0, cells)
-
-    def _count(self, block: Block, core_s: float, cells: dict[str, int]) -> None:
-        counted = self.plan.config.training is None or block.kind == "training"
-        self.progress.block_done(block.cost_s, core_s, cells if counted else {})
-        self.book.remaining_s = self.progress.remaining_s
-        self.progress.show()
-
-    def _settled(self, block: Block, outcome: Outcome) -> dict[str, int]:
-        """Cells of a block that waited, by the state that they are in now."""
-        was, now = counts(self._inside(block)), outcome.cells
-        return {state: now[state] - was[state] for state in ("done", "diverged", "failed")}
-
-    def _inside(self, block: Block) -> np.ndarray:
-        return self.before[tuple(block.region.values())]

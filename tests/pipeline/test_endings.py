@@ -45,6 +45,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "small.zarr"
 
 
+def messages(said: str) -> list[str]:
+    """Lines of standard error but for those that say what lasts, which a slow machine alone has."""
+    return [line for line in said.splitlines() if not line.endswith(" …")]
+
+
 def command(*arguments: str, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """A command in a process of its own, after a statement."""
     code = f"import sys; {before}\nfrom widesweep.pipeline.cli import main\nmain()"
@@ -111,7 +116,7 @@ def test_a_store_that_cannot_be_written_is_analysed_all_the_same(
     assert done.exit_code == code, done.output
     assert "weight_drift" in done.stdout
     assert "the laws were not stored" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert len(messages(done.stderr)) == 1
 
 
 @pytest.mark.parametrize("command", ["analyze", pytest.param("report", marks=pytest.mark.slow)])
@@ -132,7 +137,7 @@ def test_odd_numbers_in_a_store_are_findings_and_no_warnings(
         warnings.simplefilter("always")
         done = CliRunner().invoke(app, [command, str(url)])
     assert done.exit_code == 0, done.output
-    assert done.stderr == ""
+    assert not messages(done.stderr)
     assert not [w for w in said if issubclass(w.category, RuntimeWarning)]
     if command == "analyze":
         assert "\nconvergence_rate: " in done.stdout
@@ -158,8 +163,9 @@ def test_a_library_that_is_not_installed_is_named(
     places = {"CONFIG": str(path), "STORE": str(finished)}
     done = command(*(places.get(word, word) for word in arguments), before=f"sys.modules[{library!r}] = None")
     assert done.returncode == 2, done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert f"pip install {library}" in done.stderr
+    assert len(messages(done.stderr)) == 1
+    assert done.stderr.startswith(f"{library}: it is not installed")
+    assert "`pip install " in done.stderr
     assert sorted(tmp_path.iterdir()) == [path]
 
 

@@ -75,7 +75,6 @@ def preserving_weight_variance(activation: Activation, bias_variance: float = 0.
     >>> [round(preserving_weight_variance(a), 4) for a in (RELU, TANH, GELU)]
     [2.0, 1.0, 2.1551]
     """
-    from scipy.optimize import brentq  # slow to import, and needed for half-stable activations alone
 
     def excess(log_variance: float) -> float:
         return float(second_moments(activation, np.exp([log_variance]))[0][0]) - 1.0
@@ -83,6 +82,8 @@ def preserving_weight_variance(activation: Activation, bias_variance: float = 0.
     ends = np.log(1e-2), np.log(1e2)
     if _falls_slowly(activation) or excess(ends[0]) * excess(ends[1]) >= 0.0:
         return critical_weight_variance(activation)
+    from scipy.optimize import brentq  # slow to import, and needed for half-stable activations alone
+
     weight = float(np.exp(brentq(excess, *ends, xtol=1e-14, rtol=1e-14))) - bias_variance
     return weight if weight > 0.0 else critical_weight_variance(activation)
 

@@ -53,7 +53,7 @@ class Registry(Generic[T]):
             accept: (name, found) to a thing of this kind; raises where it breaks the interface.
             built_in: things by name.
         """
-        self.kind, self._accept, self._built_in = kind, accept, dict(built_in)
+        self.kind, self._accept, self._built_in = kind, accept, built_in
         self._own: dict[str, object] = {}
         self._accepted: dict[str, tuple[object, T]] = {}
 

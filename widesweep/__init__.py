@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from widesweep.pipeline.config.shipped import example
     from widesweep.pipeline.public import Sweep, analyze, open, plan, refine, register, report, run
     from widesweep.workers.losses.loss_function import Loss
+    from widesweep.workers.measurements import Measurement
     from widesweep.workers.networks.custom_activation import activation
+    from widesweep.workers.variable import Variable
 
 _HOMES = {
     **dict.fromkeys(
         ("Sweep", "analyze", "open", "plan", "refine", "register", "report", "run"), "pipeline.public"
     ),
     "Loss": "workers.losses.loss_function",
+    "Measurement": "workers.measurements",
+    "Variable": "workers.variable",
     "LawResult": "analysis.laws.kinds.law_result",
     "example": "pipeline.config.shipped",
     "activation": "workers.networks.custom_activation",
@@ -27,7 +31,9 @@ _HOMES = {
 __all__ = [
     "LawResult",
     "Loss",
+    "Measurement",
     "Sweep",
+    "Variable",
     "activation",
     "analyze",
     "example",

@@ -21,13 +21,14 @@ from typing import Any, TypeVar
 from widesweep.pipeline.errors import InputError
 from widesweep.theory.registry import PlugInError, Registry
 from widesweep.workers.losses import LOSSES
+from widesweep.workers.measurements import OWN_MEASUREMENTS
 from widesweep.workers.networks.custom_activation import ACTIVATIONS
 from widesweep.workers.networks.module import FACTORIES
 from widesweep.workers.optimizers.custom_optimizer import OPTIMIZERS
 
 T = TypeVar("T")
 REGISTRIES: dict[str, Registry[Any]] = {
-    each.kind: each for each in (ACTIVATIONS, FACTORIES, OPTIMIZERS, LOSSES)
+    each.kind: each for each in (ACTIVATIONS, FACTORIES, OPTIMIZERS, LOSSES, OWN_MEASUREMENTS)
 }
 
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from widesweep.pipeline.config.store_path import expanded
 from widesweep.pipeline.errors import InputError
 from widesweep.theory.registry import last_line
 from widesweep.workers.data import DataConfig
-from widesweep.workers.measurements import MEASUREMENTS, needs
+from widesweep.workers.measurements import MEASUREMENTS, named, needs
 from widesweep.workers.networks import FullyConnected, Module, NetworkConfig
 from widesweep.workers.networks.module import AVAILABLE
 from widesweep.workers.networks.network import OWN
@@ -82,6 +83,8 @@ class SweepConfig(BaseModel):
             found.append(Named("training.optimizer", "optimizer", self.training.optimizer))
         if self.training is not None and isinstance(self.training.loss, str):
             found.append(Named("training.loss", "loss", self.training.loss))
+        if self.training is not None:
+            found += [Named("training.measure", "measurement", name) for name in self.training.measure]
         return found
 
     @property
@@ -182,9 +185,10 @@ def _checked(
     if isinstance(raw["name"], str):
         raw.setdefault("store", f"results/{raw['name']}.zarr")
     config = _validated(raw, file, origins)
-    _check_together(config, file)
     config = config.model_copy(update={"store": expanded(config.store)})
-    return SweepFile(config, file, base).with_plug_ins()
+    sweep = SweepFile(config, file, base).with_plug_ins()
+    _check_together(sweep.config, file)
+    return sweep
 
 
 def from_json(text: str) -> SweepConfig:
@@ -269,6 +273,8 @@ def _check_together(config: SweepConfig, file: str) -> None:
         found = f"random networks of kind {config.network.kind}"
         raise InputError(f"{file}, initialization", found, "it samples fully connected kinds; leave it out")
     _check_initialization(config, file)
+    if config.training is not None:
+        _check_own_measurements(config.training, file)
     if isinstance(config.network, Module) and config.training is not None:
         _check_module(config.training, file)
     if config.training is not None and config.data is not None:
@@ -288,6 +294,18 @@ def _check_together(config: SweepConfig, file: str) -> None:
             raise InputError(f"{file}, grid.depth", found, f"its depth is {allowed}")
 
 
+def _check_own_measurements(training: Training, file: str) -> None:
+    """What measurements of one's own need of the training, and names that are others'."""
+    if wrong := training.meaningless(training.measure):
+        found = f"{', '.join(wrong)} of a training in which {training.unpredicted}"
+        raise InputError(f"{file}, training.measure", found, "leave it out")
+    counted = Counter(["learning_rate_absolute", *(variable.name for variable in training.variables)])
+    twice = [name for name, count in counted.items() if count > 1]
+    if twice:
+        found = f"{', '.join(twice)} would be the variable of two measurements"
+        raise InputError(f"{file}, training.measure", found, "choose another name for your own")
+
+
 def _check_module(training: Training, file: str) -> None:
     """What training needs of theory, or of layers, a module has not."""
     if training.learning_rate_unit != "absolute":
@@ -295,7 +313,7 @@ def _check_module(training: Training, file: str) -> None:
             f"{training.learning_rate_unit}, and a module has no kernel of infinite width to be relative to"
         )
         raise InputError(f"{file}, training.learning_rate_unit", found, "write absolute")
-    lacks = [name for name in training.measure if not set(MEASUREMENTS[name].needs) <= AVAILABLE]
+    lacks = [name for name in training.measure if not set(named(name).needs) <= AVAILABLE]
     if lacks:
         has = [name for name, each in MEASUREMENTS.items() if set(each.needs) <= AVAILABLE]
         found = f"{', '.join(lacks)} on a module, whose layers are its own"

@@ -13,6 +13,7 @@ from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.store import address, objects
 from widesweep.workers import random_networks
+from widesweep.workers.measurements import MEASUREMENTS, STATUS, training_variables
 from widesweep.workers.variable import Variable
 
 NEXT_STEP = "Nothing was written."
@@ -20,10 +21,11 @@ WANTED = "a store whose zarr.json files are whole: copy them from where the stor
 
 
 def expected(config: SweepConfig) -> dict[str, tuple[Variable, ...]]:
-    """What the config puts into the groups of what is measured, but for the reasons of failures."""
+    """What the config puts into the groups of what is measured, reasons of failures and one's own apart."""
     result: dict[str, tuple[Variable, ...]] = {}
     if config.training is not None:
-        result["training"] = config.training.variables
+        built_in = [name for name in config.training.measure if name in MEASUREMENTS]
+        result["training"] = training_variables(built_in) if built_in else (STATUS,)
     if config.initialization is not None:
         result["initialization"] = random_networks.variables(config.initialization)
     return result

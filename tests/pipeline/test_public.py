@@ -28,6 +28,9 @@ SIGNATURES = {
     "report": "(sweep, output=None, laws=())",
     "run": "(config=None, *, set=None, store=None, address=None, scheduler=None, **sections)",
     "Loss": "(value, derivative=None, refuse=None, name='')",
+    "Measurement": "(variables, compute, needs=(), any_loss=True, name='')",
+    "Variable": "(name, dims, description, units='1', dtype='float64', attributes=<factory>, label='')",
+    "example": "(name)",
     "activation": "(tensor, *, value=None, derivative=None, slopes=None, name='')",
 }
 LAW = '''

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.functional_validators import BeforeValidator
 
 from widesweep.theory.linearised import dynamics
 from widesweep.workers import measurements
 from widesweep.workers.choices import listed
 from widesweep.workers.losses import Loss, LossConfig, loss
+from widesweep.workers.networks.network import OWN
 from widesweep.workers.variable import Variable
 
 if TYPE_CHECKING:
@@ -112,23 +114,31 @@ class Training(BaseModel, ABC):
 
     @field_validator("measure")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return measurements.chosen(names)
+    def _known(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        here = info.mode == "python" or bool((info.context or {}).get(OWN))
+        return measurements.chosen(names, known=here)
 
     @model_validator(mode="after")
     def _measured_where_it_means_something(self) -> Self:
         """No measurement of the linearised model where it has no closed form."""
-        if self.unpredicted:
-            wrong = [name for name in self.measure if not self._means_something(name)]
-            if wrong:
-                names = ", ".join(wrong)
-                raise ValueError(f"{names} of a training in which {self.unpredicted}; leave it out")
+        wrong = self.meaningless([name for name in self.measure if name in measurements.MEASUREMENTS])
+        if wrong:
+            names = ", ".join(wrong)
+            raise ValueError(f"{names} of a training in which {self.unpredicted}; leave it out")
         return self
 
-    def _means_something(self, name: str) -> bool:
-        measurement = measurements.MEASUREMENTS[name]
-        linear = self.linear or "linearized" not in measurement.needs
-        return linear and (measurement.any_loss or self.loss == "squared")
+    def meaningless(self, names: Sequence[str]) -> list[str]:
+        """Measurements that mean nothing here: of a linearised model that has no closed form.
+
+        Args:
+            names: those that can be imported here.
+        """
+        chosen = [measurements.named(name) for name in names] if self.unpredicted else []
+        return [
+            each.name
+            for each in chosen
+            if "linearized" in each.needs or not (each.any_loss or self.loss == "squared")
+        ]
 
     @property
     def loss_function(self) -> Loss:

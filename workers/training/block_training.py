@@ -23,7 +23,7 @@ from widesweep.workers.engine.initial_state import InitialState, Points
 from widesweep.workers.engine.module_ensemble import state_of
 from widesweep.workers.engine.parameters import initial_parameters
 from widesweep.workers.engine.sync_steps import sync_groups
-from widesweep.workers.measurements import MEASUREMENTS, needs
+from widesweep.workers.measurements import named, needs
 from widesweep.workers.measurements.record import Record
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.module import Module
@@ -352,7 +352,7 @@ def _record(
     reads_weights: bool,
 ) -> None:
     """Measures what reads weights, or what does not."""
-    chosen = (MEASUREMENTS[name] for name in names)
+    chosen = (named(name) for name in names)
     for measurement in (each for each in chosen if each.reads_weights == reads_weights):
         for variable, tensor in zip(measurement.variables, measurement.measure(record), strict=True):
             results[variable.name][place, k] = tensor.to("cpu", torch.float64).numpy()

@@ -9,7 +9,7 @@ from torch import Tensor
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.initial_state import InitialState
 from widesweep.workers.engine.sync_steps import CHECK_STEPS, SyncGroup
-from widesweep.workers.measurements import MEASUREMENTS
+from widesweep.workers.measurements import named
 from widesweep.workers.optimizers.optimizer import Stepper, Training
 
 KERNELS_BYTES = 8 * 2**20  # of all sync steps in one go, unless a single one has more
@@ -20,9 +20,7 @@ def group_size(training: Training, ensemble: Ensemble, stepper: Stepper) -> int:
 
     Any number of them has the same bits.
     """
-    if not (
-        stepper.records_kernels and all(MEASUREMENTS[m].reads_the_kernel_alone for m in training.measure)
-    ):
+    if not (stepper.records_kernels and all(named(m).reads_the_kernel_alone for m in training.measure)):
         return 0
     kernels = len(ensemble) * ensemble.width_of_outputs**2 * training.itemsize
     return max(1, min(CHECK_STEPS, KERNELS_BYTES // kernels))

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from widesweep.pipeline.config import inheritance, messages, overrides, plug_ins
+from widesweep.pipeline.config import images, inheritance, messages, overrides, plug_ins
 from widesweep.pipeline.config.axes import AXES
 from widesweep.pipeline.config.axes.axis import Axis
 from widesweep.pipeline.config.compute import ComputeConfig
@@ -147,9 +147,9 @@ class SweepFile:
                 where, wanted = f"{self.file}, training.options", "they are arguments of the optimiser"
                 raise InputError(where, last_line(error), wanted) from None
         config = self.config
-        if found and isinstance(network, FullyConnected) and network.parameterization != "du":
+        if found:
             try:
-                resolved = network.model_copy(update={"weight_variance": network.variances()[1]})
+                resolved = network.resolved()
             except ValueError as error:
                 reason, wanted = str(error).rstrip(".").split("; ")
                 raise InputError(f"{self.file}, network.weight_variance", reason, wanted) from None
@@ -186,6 +186,7 @@ def _checked(
         raw.setdefault("store", f"results/{raw['name']}.zarr")
     config = _validated(raw, file, origins)
     config = config.model_copy(update={"store": expanded(config.store)})
+    config = config.model_copy(update={"network": images.of_data(config.network, config.data, file, base)})
     sweep = SweepFile(config, file, base).with_plug_ins()
     _check_together(sweep.config, file)
     return sweep

@@ -28,7 +28,7 @@ def load_data(sweep: SweepFile) -> Data | None:
         return None
     try:
         _check_size(sweep)
-        data = load(sweep.config.data, sweep.base)
+        data = load(sweep.config.data, sweep.base, images=sweep.config.network.takes_images)
     except DataError as error:
         raise input_error(error, sweep.file) from None
     _check_labels(sweep, data)
@@ -102,7 +102,7 @@ def data_dimensions(sweep: SweepFile) -> Dimensions:
     if sweep.config.data is None:
         return Dimensions(1, 1)
     try:
-        return dimensions(sweep.config.data, sweep.base)
+        return dimensions(sweep.config.data, sweep.base, images=sweep.config.network.takes_images)
     except DataError as error:
         raise input_error(error, sweep.file) from None
 

@@ -38,7 +38,7 @@ class Limits:
 
     def __init__(self, x: np.ndarray) -> None:
         """Args: x, training points, shape (n, d)."""
-        self._gram = x @ x.T
+        self._x, self._gram = x, x @ x.T
         self._limits: dict[tuple[Network, int], Limit] = {}
         self._lambda_zero: dict[tuple[Activation, int], tuple[float, float]] = {}
 
@@ -46,8 +46,8 @@ class Limits:
         """The limit of a network at a depth."""
         key = (network, depth)
         if key not in self._limits:
-            ntk = network.tangent_kernel(self._gram, depth)
-            self._limits[key] = Limit(ntk, network.output_covariance(self._gram, depth), decomposition(ntk))
+            ntk, nngp = network.limit(network.kernel_input(self._x), depth)
+            self._limits[key] = Limit(ntk, nngp, decomposition(ntk))
         return self._limits[key]
 
     def lambda_zero(self, activation: Activation, depth: int) -> tuple[float, float]:

@@ -136,9 +136,8 @@ def _condition(sweep: SweepFile, depths: np.ndarray) -> np.ndarray:
     data = data_source.load_data(sweep)
     assert data is not None
     network = sweep.config.at(sweep.config.points[0]).network
-    ends = [
-        np.linalg.eigvalsh(network.tangent_kernel(data.x @ data.x.T, int(depth)))[[0, -1]] for depth in depths
-    ]
+    points = network.kernel_input(data.x)
+    ends = [np.linalg.eigvalsh(network.tangent_kernel(points, int(depth)))[[0, -1]] for depth in depths]
     return np.array([high / max(low, 1e-300) for low, high in ends])
 
 

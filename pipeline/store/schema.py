@@ -214,7 +214,8 @@ def _theory(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -
                 attributes = {**variable.attributes, "approximation": prediction.kinds[variable.name]}
                 variable = replace(variable, attributes=attributes)
             arrays.append(_written(variable, prediction.values[variable.name]))
-    attributes = {"inputs": plan.size.inputs} if plan.config.data is not None else {}
+    inputs = plan.config.network.first_fan_in(plan.size.inputs)
+    attributes = {"inputs": inputs} if plan.config.data is not None else {}
     return Group(_coordinates(arrays, values) + arrays, attributes)
 
 

@@ -9,8 +9,15 @@ import scipy.signal
 from tests.theory.references import z_scores
 from tests.tolerances import EXACT, MONTE_CARLO_SE
 from widesweep.theory.activations import ERF, GELU, LINEAR, RELU, TANH, Activation
-from widesweep.theory.convolution.convolutional_kernels import convolutional_kernels
+from widesweep.theory.convolution import image_pairs
+from widesweep.theory.convolution.architecture import residual
+from widesweep.theory.convolution.convolutional_kernels import (
+    convolutional_kernels,
+    everything,
+    kernels_of,
+)
 from widesweep.theory.infinite_width.kernels import fully_connected_kernels
+from widesweep.theory.infinite_width.resnet import resnet_kernels
 
 IMAGES = np.random.default_rng(5).standard_normal((3, 3, 4, 2)) / 2 + 0.3
 OPTIONS = {"weight_variance": 1.7, "bias_variance": 0.2}
@@ -26,6 +33,30 @@ def test_one_pixel_is_a_fully_connected_network(activation: Activation, readout:
     expected = fully_connected_kernels(gram, 3, activation, **OPTIONS)
     assert np.allclose(found.nngp, expected.nngp, rtol=1e-12)
     assert np.allclose(found.ntk, expected.ntk(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("activation", [RELU, ERF, TANH], ids=lambda a: a.name)
+@pytest.mark.parametrize("readout", ["flatten", "pool"])
+def test_one_pixel_is_a_residual_network(activation: Activation, readout: str) -> None:
+    """Du's convolutional residual network on one pixel is his residual network; to 1e-12."""
+    pixel = IMAGES[:, :1, :1]
+    architecture = residual(activation, 3, residual_scale=1.3, filter_size=1, readout=readout)
+    nngp, (ntk,), _ = kernels_of(architecture, pixel, [everything(3)])
+    expected = resnet_kernels(pixel[:, 0, 0] @ pixel[:, 0, 0].T, 3, activation, residual_scale=1.3)
+    assert np.allclose(nngp, expected.nngp, rtol=1e-12)
+    assert np.allclose(ntk, expected.ntk(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("readout", ["flatten", "pool"])
+def test_neither_blocks_nor_cores_change_a_kernel(readout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs of images one by one, on two cores: the same to rounding as in one block."""
+    images = np.random.default_rng(2).standard_normal((5, 3, 4, 1))
+    architecture = residual(ERF, 2, readout=readout)
+    whole = kernels_of(architecture, images, [everything(2)])
+    monkeypatch.setattr(image_pairs, "BLOCK_ENTRIES", 1)
+    parts = kernels_of(architecture, images, [everything(2)], threads=2)
+    assert np.allclose(parts[0], whole[0], rtol=1e-13)
+    assert np.allclose(parts[1], whole[1], rtol=1e-13)
 
 
 def test_filters_of_one_pixel_make_fully_connected_networks_of_pixels() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from widesweep.workers.engine.parameters import initial_parameters
-from widesweep.workers.networks import FullyConnected
+from widesweep.workers.networks import Convolutional, FullyConnected
 
 
 class Plain(nn.Module):
@@ -123,3 +123,35 @@ def no_module(width: int, depth: int, inputs: int, outputs: int) -> Any:
 def wrong_shape(width: int, depth: int, inputs: int, outputs: int) -> nn.Module:
     """One output too many."""
     return nn.Linear(inputs, outputs + 1)
+
+
+class Convolved(nn.Module):
+    """The built-in convolutional network of one seed, written out by torch's own convolution."""
+
+    def __init__(self, network: Convolutional, width: int, depth: int, outputs: int, seed: int) -> None:
+        super().__init__()
+        self.network, self.layers = network, network.layers(width, depth, 0, outputs)
+        cpu = torch.device("cpu")
+        weights, biases = initial_parameters(self.layers, (0, width, depth, seed), torch.float64, cpu)
+        self.weights = nn.ParameterList(weights)
+        self.biases = nn.ParameterList([b for b in biases if b is not None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width, channels = self.network.shape
+        q, around = self.network.kernel, "constant" if self.network.padding == "zero" else "circular"
+        features = x.reshape(len(x), height, width, channels).permute(0, 3, 1, 2)
+        for h, layer in enumerate(self.layers[:-1]):
+            filters = self.weights[h].view(q, q, -1, layer.fan_out).permute(3, 2, 0, 1)
+            padded = nn.functional.pad(features, (q // 2,) * 4, mode=around)
+            z = nn.functional.conv2d(padded, filters * layer.weight_scale)
+            z = z + layer.bias_scale * self.biases[h].view(1, -1, 1, 1) if layer.bias_scale else z
+            branch = layer.branch_scale * torch.erf(z)
+            features = features + branch if layer.skip else branch
+        read = features.flatten(1) if self.network.readout == "flatten" else features.mean((2, 3))
+        output = self.layers[-1].weight_scale * (read @ self.weights[-1])
+        return output + self.layers[-1].bias_scale * self.biases[-1] if len(self.biases) else output
+
+
+def convolved(width: int, depth: int, inputs: int, outputs: int, seed: int = 0, **options: Any) -> nn.Module:
+    """The built-in convolutional network of a seed, with erf."""
+    return Convolved(Convolutional(activation="erf", **options), width, depth, outputs, seed)

@@ -1,4 +1,4 @@
-"""Infinite-width kernels of convolutional networks, `ntk` parameterisation.
+"""Infinite-width kernels of convolutional networks, plain in `ntk` parameterisation, or residual.
 
 With m channels and q × q filters, z^(1)(p) = (√C_W/q) Σ_o W_o x(p + o) + √C_b b and
 z^(h+1)(p) = (√(C_W/m)/q) Σ_o W_o σ(z^(h)(p + o)) + √C_b b for L convolutional layers, with o over the q²
@@ -8,18 +8,17 @@ read-out needs covariances of equal pixels alone, n²P numbers in place of n²P�
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from widesweep.theory.activations import Activation
 from widesweep.theory.arrays import Array
-from widesweep.theory.infinite_width.duals import prepare_dual
-
-PADDINGS = ("zero", "circular")
-READOUTS = ("flatten", "pool")
+from widesweep.theory.convolution import image_pairs
+from widesweep.theory.convolution.architecture import Architecture, Shares, plain
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class ConvolutionalKernels:
 
     Args:
         nngp: covariance of the output, shape (n, n).
-        ntk: tangent kernel over all weights and biases, shape (n, n).
+        ntk: tangent kernel over all weights and biases, shape (n, n); of the shares that were asked for.
         quadrature_error: largest error of one layer's expectations; 0 for closed forms.
     """
 
@@ -47,6 +46,7 @@ def convolutional_kernels(
     filter_size: int = 3,
     padding: str = "zero",
     readout: str = "flatten",
+    threads: int = 1,
 ) -> ConvolutionalKernels:
     """Kernels of L convolutional layers and a dense read-out, by the recursion over pairs of pixels.
 
@@ -65,6 +65,7 @@ def convolutional_kernels(
         filter_size: q, odd.
         padding: what lies beyond the edge: `zero`, or `circular`, the opposite edge.
         readout: `flatten` or `pool`.
+        threads: cores to use; the numbers are the same on any number of them.
 
     Returns:
         Output covariance and tangent kernel.
@@ -80,129 +81,84 @@ def convolutional_kernels(
     >>> found.nngp, found.ntk
     (array([[2.]]), array([[4.]]))
     """
-    pixels = _checked(images, depth, weight_variance, bias_variance, filter_size, padding, readout)
-    step = _Layer(filter_size // 2, padding, weight_variance, bias_variance, pixels.shape[1:3])
-    space = _AllPairs(activation, step) if readout == "pool" else _EqualPixels(activation, step)
-    covariance = space.convolved(space.gram(pixels), bias=True)
-    tangent, error = covariance, 0.0
-    for layer in range(depth):
-        value, slope, layer_error = space.duals(covariance)
-        error = max(error, layer_error)
-        if layer == depth - 1:
-            break
-        covariance = space.convolved(value, bias=True)
-        tangent = covariance + space.convolved(slope * tangent, bias=False)
-    nngp = bias_variance + weight_variance * space.read(value)
-    return ConvolutionalKernels(nngp, nngp + weight_variance * space.read(slope * tangent), error)
+    pixels = with_channels(images)
+    architecture = plain(
+        activation,
+        depth,
+        pixels.shape[1] * pixels.shape[2],
+        weight_variance=weight_variance,
+        bias_variance=bias_variance,
+        filter_size=filter_size,
+        padding=padding,
+        readout=readout,
+    )
+    nngp, (ntk,), error = kernels_of(architecture, pixels, [everything(depth)], threads=threads)
+    return ConvolutionalKernels(nngp, ntk, error)
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """The sum over a filter's offsets, and its scales."""
+def kernels_of(
+    architecture: Architecture, images: ArrayLike, shares: Sequence[Shares], *, threads: int = 1
+) -> tuple[Array, Array, float]:
+    """Output covariance and tangent kernels of an architecture, each over shares of its layers.
 
-    reach: int
-    padding: str
-    weight_variance: float
-    bias_variance: float
-    shape: tuple[int, ...]
+    Args:
+        architecture: plain or residual.
+        images: shape (n, height, width) or (n, height, width, channels).
+        shares: for each kernel what the weights and the biases of layers 1 … L + 1 add, in units of their
+            part under `ntk`: 1 where they train, 0 where they do not.
+        threads: cores to use.
 
-    def summed(self, values: Array, pixel_axes: tuple[tuple[int, int], ...]) -> Array:
-        """(C_W/q²) Σ_o values at p + o; every pair of axes (height, width) is shifted alike."""
-        found = np.zeros_like(values)
-        span = range(-self.reach, self.reach + 1)
-        for offset in product(span, span):
-            found += self._shifted(values, offset, pixel_axes)
-        return np.asarray(found * (self.weight_variance / (2 * self.reach + 1) ** 2))
+    Returns:
+        K, shape (n, n); Θ of each, shape (kernels, n, n); the largest error of one layer's expectations.
 
-    def _shifted(
-        self, values: Array, offset: tuple[int, int], pixel_axes: tuple[tuple[int, int], ...]
-    ) -> Array:
-        axes = [axis for pair in pixel_axes for axis in pair]
-        shifts = [each for _ in pixel_axes for each in offset]
-        if self.padding == "circular":
-            return np.roll(values, [-each for each in shifts], axes)
-        found, to, source = np.zeros_like(values), [slice(None)] * values.ndim, [slice(None)] * values.ndim
-        for axis, shift in zip(axes, shifts, strict=True):
-            length = values.shape[axis]
-            if abs(shift) >= length:
-                return found
-            to[axis] = slice(max(0, -shift), length - max(0, shift))
-            source[axis] = slice(max(0, shift), length + min(0, shift))
-        found[tuple(to)] = values[tuple(source)]
-        return found
+    Raises:
+        ValueError: images have another shape, or are not finite.
 
+    >>> from widesweep.theory.activations import LINEAR
+    >>> from widesweep.theory.convolution.architecture import residual
+    >>> kernels_of(residual(LINEAR, 1, filter_size=1), np.ones((1, 1, 1)), [everything(1)])[1]
+    array([[[2.]]])
+    """
+    pixels = with_channels(images)
+    count, area = len(pixels), pixels.shape[1] * pixels.shape[2]
+    prepared = image_pairs.prepare(architecture, pixels)
+    nngp, ntk = np.empty((count, count)), np.empty((len(shares), count, count))
 
-@dataclass(frozen=True)
-class _EqualPixels:
-    """Covariances of equal pixels, shape (n, n, height, width): all that a flattened read-out needs."""
+    def fill(block: tuple[slice, slice]) -> None:
+        rows, columns = block
+        covariance, tangents = image_pairs.block_kernels(prepared, shares, rows, columns)
+        nngp[rows, columns], ntk[:, rows, columns] = covariance, tangents
 
-    activation: Activation
-    layer: _Layer
-
-    def gram(self, pixels: Array) -> Array:
-        return np.asarray(np.einsum("ahwc,bhwc->abhw", pixels, pixels))
-
-    def convolved(self, values: Array, *, bias: bool) -> Array:
-        return self.layer.summed(values, ((2, 3),)) + (self.layer.bias_variance if bias else 0.0)
-
-    def duals(self, covariance: Array) -> tuple[Array, Array, float]:
-        value, slope, error = np.empty_like(covariance), np.empty_like(covariance), 0.0
-        for place in np.ndindex(*self.layer.shape):
-            block = np.ascontiguousarray(covariance[(..., *place)])
-            value[(..., *place)], slope[(..., *place)], each = _duals(self.activation, block)
-            error = max(error, each)
-        return value, slope, error
-
-    def read(self, values: Array) -> Array:
-        return np.asarray(values.mean(axis=(2, 3)))
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, image_pairs.blocks(count, area, architecture.readout)))
+    upper = np.triu_indices(count, 1)
+    nngp[upper[::-1]] = nngp[upper]
+    ntk[:, upper[1], upper[0]] = ntk[:, upper[0], upper[1]]
+    return nngp, ntk, prepared.error
 
 
-@dataclass(frozen=True)
-class _AllPairs:
-    """Covariances of all pairs of pixels, shape (n, height, width, n, height, width)."""
+def everything(depth: int) -> Shares:
+    """The shares of a network that trains whole.
 
-    activation: Activation
-    layer: _Layer
-
-    def gram(self, pixels: Array) -> Array:
-        return np.asarray(np.einsum("ahwc,bijc->ahwbij", pixels, pixels))
-
-    def convolved(self, values: Array, *, bias: bool) -> Array:
-        return self.layer.summed(values, ((1, 2), (4, 5))) + (self.layer.bias_variance if bias else 0.0)
-
-    def duals(self, covariance: Array) -> tuple[Array, Array, float]:
-        side = int(np.prod(covariance.shape[:3]))
-        value, slope, error = _duals(self.activation, covariance.reshape(side, side))
-        return value.reshape(covariance.shape), slope.reshape(covariance.shape), error
-
-    def read(self, values: Array) -> Array:
-        return np.asarray(values.mean(axis=(1, 2, 4, 5)))
+    >>> everything(1)
+    ((1.0, 1.0), (1.0, 1.0))
+    """
+    return ((1.0, 1.0),) * (depth + 1)
 
 
-def _duals(activation: Activation, covariance: Array) -> tuple[Array, Array, float]:
-    """E[σσ'] and E[σ'σ''] of a symmetric covariance matrix, and the error of either."""
-    variances, whole = np.ascontiguousarray(np.diagonal(covariance)), slice(0, len(covariance))
-    prepared = prepare_dual(activation, variances, variances)
-    value, slope = prepared.evaluate(whole, whole, covariance, 1.0)
-    return value, slope, prepared.error
+def with_channels(images: ArrayLike) -> Array:
+    """Images as (n, height, width, channels).
 
+    Raises:
+        ValueError: they have another shape, or are not finite.
 
-def _checked(
-    images: ArrayLike, depth: int, weight: float, bias: float, filter_size: int, padding: str, readout: str
-) -> Array:
-    """Images with an axis of channels."""
+    >>> with_channels(np.ones((2, 3, 3))).shape
+    (2, 3, 3, 1)
+    """
     pixels = np.asarray(images, dtype=np.float64)
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels
     if pixels.ndim != 4 or not pixels.size or not np.isfinite(pixels).all():
         raise ValueError(
             f"images have shape {np.shape(images)}; (n, height, width[, channels]) is wanted, finite."
         )
-    if depth < 1 or filter_size < 1 or filter_size % 2 == 0:
-        raise ValueError(
-            f"depth {depth} and filter size {filter_size}: the depth is 1 or more, the size odd."
-        )
-    if padding not in PADDINGS or readout not in READOUTS:
-        raise ValueError(f"padding {padding!r} is one of {PADDINGS}, readout {readout!r} one of {READOUTS}.")
-    if not 0.0 < weight < np.inf or not 0.0 <= bias < np.inf:
-        raise ValueError(f"weight variance {weight} must be positive and bias variance {bias} not negative.")
     return pixels

@@ -12,14 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from widesweep.theory.activations import ERF, GELU, Activation
 from widesweep.theory.arrays import Array
 from widesweep.theory.infinite_width.hermite import hermite_diagonal, hermite_duals
+from widesweep.theory.quadrature import gaussian_rule
 
 Pair = tuple[Array, Array]
 Formula = Callable[[Array, Array, Array, float], Pair]
+Chosen = slice | NDArray[np.intp]
 NO_HARM = 1e12  # p·q up to which rounding of c² moves no determinant that is 1 or more
 
 
@@ -32,7 +34,7 @@ class PreparedDual:
         error: bound on the absolute error of either expectation; 0 for a closed form, apart from rounding.
     """
 
-    evaluate: Callable[[slice, slice, Array, float], Pair]
+    evaluate: Callable[[Chosen, Chosen, Array, float], Pair]
     error: float
 
 
@@ -203,7 +205,7 @@ def prepare_dual(activation: Activation, row_variances: Array, column_variances:
     if formula is None:
         return PreparedDual(*hermite_duals(activation, row_variances, column_variances))
 
-    def evaluate(rows: slice, columns: slice, covariance: Array, factor: float) -> Pair:
+    def evaluate(rows: Chosen, columns: Chosen, covariance: Array, factor: float) -> Pair:
         return formula(row_variances[rows, None], column_variances[None, columns], covariance, factor)
 
     return PreparedDual(evaluate, 0.0)
@@ -255,3 +257,21 @@ def second_moments(activation: Activation, variances: Array) -> tuple[Array, Arr
     if formula is not None:
         return formula(variances, variances, variances, 1.0)
     return hermite_diagonal(activation, variances)
+
+
+def first_moment(activation: Activation, variances: Array) -> Array:
+    """E[σ(z)] for z ~ N(0, q), by quadrature.
+
+    Args:
+        activation: σ.
+        variances: q, any shape.
+
+    Returns:
+        The shape of `variances`.
+
+    >>> from widesweep.theory.activations import RELU
+    >>> first_moment(RELU, np.array([np.pi / 2])).round(6)
+    array([0.5])
+    """
+    nodes, weights = gaussian_rule()
+    return np.asarray(activation.value(np.sqrt(variances)[..., None] * nodes) @ weights, dtype=np.float64)

@@ -17,7 +17,7 @@ TARGET = 2e-15  # of the second moment: where the series is cut
 NOTHING = 1e-13  # a coefficient of the wrong parity, whose square is 1e-26
 
 Places = NDArray[np.intp]
-Evaluator = Callable[[slice, slice, Array, float], tuple[Array, Array]]
+Evaluator = Callable[[slice | Places, slice | Places, Array, float], tuple[Array, Array]]
 
 
 def hermite_coefficients(function: Callable[[Array], Array], variances: Array) -> tuple[Array, float]:
@@ -105,7 +105,9 @@ def hermite_duals(
         *(hermite_coefficients(f, distinct) for f in (activation.value, activation.derivative)), strict=True
     )
 
-    def evaluate(rows: slice, columns: slice, covariance: Array, factor: float) -> tuple[Array, Array]:
+    def evaluate(
+        rows: slice | Places, columns: slice | Places, covariance: Array, factor: float
+    ) -> tuple[Array, Array]:
         scale = np.sqrt(row_variances[rows, None] * column_variances[None, columns])
         correlation = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0.0)
         np.clip(correlation, -1.0, 1.0, out=correlation)

@@ -10,9 +10,8 @@ from numpy.typing import ArrayLike
 from widesweep.theory.activations import Activation
 from widesweep.theory.arrays import Array, as_symmetric
 from widesweep.theory.infinite_width.du import activation_scale
-from widesweep.theory.infinite_width.duals import dual
+from widesweep.theory.infinite_width.duals import dual, first_moment
 from widesweep.theory.infinite_width.kernels import Kernels
-from widesweep.theory.quadrature import gaussian_rule
 
 
 def resnet_kernels(
@@ -56,7 +55,7 @@ def resnet_kernels(
         now = features[-1]
         variances = np.ascontiguousarray(np.diagonal(now))
         value, slope, error = dual(activation, variances, variances, now)
-        centre = _mean(activation, variances)
+        centre = first_moment(activation, variances)
         skip = step * (np.outer(means, centre) + np.outer(centre, means))
         features.append(scale * value if h == 1 else now + skip + step**2 * value)
         means = math.sqrt(scale) * centre if h == 1 else means + step * centre
@@ -73,9 +72,3 @@ def _parts(features: list[Array], factors: list[Array]) -> Array:
         parts.append(features[h] * factors[h] * backward)
         backward = backward * (1.0 + factors[h])
     return np.stack(parts[::-1])
-
-
-def _mean(activation: Activation, variances: Array) -> Array:
-    """E[σ(z)], z ~ N(0, q), for each variance."""
-    nodes, weights = gaussian_rule()
-    return np.asarray(activation.value(np.sqrt(variances)[:, None] * nodes) @ weights, dtype=np.float64)

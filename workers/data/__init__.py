@@ -10,10 +10,26 @@ import numpy as np
 from widesweep.workers.data.classes import rows_of_classes
 from widesweep.workers.data.data_config import DataConfig, DataError
 from widesweep.workers.data.labels import corrupt, labels
-from widesweep.workers.data.sources import Dimensions, dimensions, read, refuse_too_many, source_path
+from widesweep.workers.data.sources import (
+    Dimensions,
+    dimensions,
+    image_shape,
+    read,
+    refuse_too_many,
+    source_path,
+)
 from widesweep.workers.seeds import generator
 
-__all__ = ["Data", "DataConfig", "DataError", "Dimensions", "dimensions", "load", "source_path"]
+__all__ = [
+    "Data",
+    "DataConfig",
+    "DataError",
+    "Dimensions",
+    "dimensions",
+    "image_shape",
+    "load",
+    "source_path",
+]
 
 ORDINARY = (1e-100, 1e100)  # largest entries whose squared norms float64 holds
 PARALLEL = 1e-10  # 1 − |cosine| below which two rows count as parallel: their kernel is singular to rounding
@@ -53,7 +69,7 @@ class Data:
         return replace(self, y=corrupt(config, self.y))
 
 
-def load(config: DataConfig, base: Path | None = None) -> Data:
+def load(config: DataConfig, base: Path | None = None, *, images: bool = False) -> Data:
     """The points that a config asks for, of unit norm.
 
     `normalize: sphere` subtracts the mean over the whole source first (the sphere's own mean is 0), `unit`
@@ -62,6 +78,7 @@ def load(config: DataConfig, base: Path | None = None) -> Data:
     Args:
         config: the section `data`.
         base: folder that a relative path starts from.
+        images: whether rows of a file may be images (rows, height, width[, channels]); each becomes one row.
 
     Raises:
         DataError: too few rows, a zero row, or two parallel training rows (both are named).
@@ -69,7 +86,7 @@ def load(config: DataConfig, base: Path | None = None) -> Data:
     >>> load(DataConfig(source="sphere", samples=4, inputs=3)).x.shape
     (4, 3)
     """
-    raw, given = read(config, base)
+    raw, given = read(config, base, images=images)
     wanted = config.samples + config.test_samples
     x = _unit_rows(raw, centre=config.normalize == "sphere" and config.source != "sphere")
     rows, chosen = np.arange(len(x)), rows_of_classes(config, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from widesweep.workers.data.data_config import DataConfig, DataError
 from widesweep.workers.seeds import generator
 
 DIGITS, DIGITS_SHAPE = Path(__file__).with_name("digits.csv.gz"), (1797, 64)  # see digits.LICENSE.txt
+DIGITS_IMAGE = (8, 8)
 SPHERE_INPUTS = 10
 PAIRS = (  # names under which libraries write inputs and labels
     ("x", "y"),
@@ -43,10 +45,27 @@ class Dimensions(NamedTuple):
     test_samples: int = 0
 
 
-def dimensions(config: DataConfig, base: Path | None = None) -> Dimensions:
+def image_shape(config: DataConfig, base: Path | None = None) -> tuple[int, ...]:
+    """Height, width and perhaps channels of a source of images; () where its rows are numbers.
+
+    >>> image_shape(DataConfig(source="digits")), image_shape(DataConfig(source="sphere"))
+    ((8, 8), ())
+    """
+    if config.source in ("digits", "sphere"):
+        return DIGITS_IMAGE if config.source == "digits" else ()
+    shape = _open(config, base, images=True)[0].shape[1:]
+    return tuple(int(side) for side in shape) if len(shape) > 1 else ()
+
+
+def dimensions(config: DataConfig, base: Path | None = None, *, images: bool = False) -> Dimensions:
     """Training samples, inputs and outputs of a config, without reading the points.
 
     Of the labels no more than the shape is read, unless there are classes to count.
+
+    Args:
+        config: the section `data`.
+        base: folder that a relative path starts from.
+        images: whether rows of a file may be images, whose pixels and channels are the inputs.
 
     >>> dimensions(DataConfig(source="digits", samples=5, labels="class"))
     Dimensions(samples=5, inputs=64, outputs=10, test_samples=0)
@@ -57,8 +76,8 @@ def dimensions(config: DataConfig, base: Path | None = None) -> Dimensions:
     elif config.source == "digits":
         shape, y = DIGITS_SHAPE, _digits()[1] if _counts(config) else np.empty(DIGITS_SHAPE[0])
     else:
-        x, y = _open(config, base)
-        shape = x.shape
+        x, y = _open(config, base, images=images)
+        shape = x.shape[0], math.prod(x.shape[1:])
     given = _labels(y) if y is not None and _counts(config) else None
     chosen = rows_of_classes(config, given)
     refuse_too_many(config, shape[0] if chosen is None else len(chosen))
@@ -78,12 +97,15 @@ def refuse_too_many(config: DataConfig, rows: int) -> None:
         raise DataError("samples", f"{wanted} rows asked for", f"at most the source's {rows}")
 
 
-def read(config: DataConfig, base: Path | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+def read(
+    config: DataConfig, base: Path | None = None, *, images: bool = False
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Every point of the source, as stored, and the labels that it gives (None: it gives none).
 
     Args:
         config: the section `data`.
         base: folder that a relative path starts from.
+        images: whether rows of a file may be images; each becomes a row of numbers.
 
     Returns:
         x of shape (rows, inputs) in float64, y of shape (rows,), or (rows, K) with K > 1, or None.
@@ -97,8 +119,8 @@ def read(config: DataConfig, base: Path | None = None) -> tuple[np.ndarray, np.n
         return _digits()
     if config.source == "sphere":
         return _sphere(config), None
-    x, y = _open(config, base)
-    return _finite(x, "x"), None if y is None else _labels(y)
+    x, y = _open(config, base, images=images)
+    return _finite(x, "x").reshape(len(x), -1), None if y is None else _labels(y)
 
 
 def _labels(y: np.ndarray) -> np.ndarray:
@@ -118,7 +140,7 @@ def _sphere(config: DataConfig) -> np.ndarray:
     return random.standard_normal((config.samples + config.test_samples, config.inputs or SPHERE_INPUTS))
 
 
-def _open(config: DataConfig, base: Path | None) -> tuple[Any, Any]:
+def _open(config: DataConfig, base: Path | None, *, images: bool) -> tuple[Any, Any]:
     """The file's arrays x and y, lazily where the format allows, with their shapes checked."""
     path = source_path(config, base)
     if path.suffix not in (".npz", ".zarr"):
@@ -135,9 +157,8 @@ def _open(config: DataConfig, base: Path | None) -> tuple[Any, Any]:
     x_name, y_name = _names(list(arrays), path)
     x, y = _samples_first(arrays[x_name], arrays.get(y_name), path)
     if x.ndim > 2:
-        found = f"{path}: {x_name} has shape {x.shape}, as images have"
-        raise DataError("source", found, "rows of numbers; flatten them: x.reshape(len(x), -1)")
-    if x.ndim != 2 or 0 in x.shape:
+        _check_images(x.shape, f"{path}: {x_name}", images=images)
+    elif x.ndim != 2 or 0 in x.shape:
         raise DataError(
             "source", f"{path}: x has shape {x.shape}", "two dimensions (rows, inputs), none empty"
         )
@@ -149,6 +170,21 @@ def _open(config: DataConfig, base: Path | None) -> tuple[Any, Any]:
         if array is not None and array.dtype.kind not in "fiu":
             raise DataError("source", f"{path}: {name} has dtype {array.dtype}", "real numbers")
     return x, y
+
+
+def _check_images(shape: tuple[int, ...], name: str, *, images: bool) -> None:
+    """Refuses images where rows of numbers are wanted, and images of another order of dimensions."""
+    found = f"{name} has shape {shape}, as images have"
+    if not images:
+        wanted = "rows of numbers; flatten them: x.reshape(len(x), -1), or take network.kind convolutional"
+        raise DataError("source", found, wanted)
+    if len(shape) > 4 or 0 in shape:
+        raise DataError(
+            "source", f"{name} has shape {shape}", "(rows, height, width[, channels]), none empty"
+        )
+    if len(shape) == 4 and shape[1] in (1, 3) and shape[2] > 4 and shape[3] > 4:
+        wanted = "channels last: np.moveaxis(x, 1, -1)"
+        raise DataError("source", found + " with channels first", wanted)
 
 
 def source_path(config: DataConfig, base: Path | None = None) -> Path:

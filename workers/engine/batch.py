@@ -42,6 +42,7 @@ class CotangentRows(Protocol):
 class Batch(Protocol):
     """The part of an `Ensemble` that passes read and write; its attributes are documented there."""
 
+    is_dense: bool
     layers: tuple[Layer, ...]
     weights: list[Tensor]
     biases: list[Tensor | None]

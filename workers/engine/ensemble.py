@@ -53,6 +53,8 @@ class Ensemble:
         tables: where compiled passes find all of this, by cotangents and cores.
     """
 
+    is_dense = True  # whether a sample is one row of every layer's product, and inputs are layer 1's rows
+    cotangents_type: type[Cotangents] = Cotangents
     keeps_step_arrays = True  # whether a step leaves what tangent kernels are made of as it was before it
 
     def __init__(
@@ -93,7 +95,7 @@ class Ensemble:
         self.input_space_update: InputSpaceUpdate | None = None
         self.lowest_moving = 0
         self.backend = BACKENDS[backend]
-        self.is_compiled = self.backend.has_loops(self)
+        self.is_compiled = self.is_dense and self.backend.has_loops(self)
         self._allocate()
         self.offset: Tensor | None = None
         self.outputs: Tensor = self.forward()
@@ -203,7 +205,7 @@ class Ensemble:
 
     def _room_for_units(self) -> Cotangents:
         if self._units is None:
-            self._units = Cotangents.of_each_output(self)
+            self._units = self.cotangents_type.of_each_output(self)
         return self._units
 
     def backward(self, residual: Tensor) -> None:
@@ -227,7 +229,7 @@ class Ensemble:
     def room_for_cotangents(self) -> Cotangents:
         """Arrays for one row of cotangents at each sample."""
         if self._weighted is None:
-            self._weighted = Cotangents(self, 1)
+            self._weighted = self.cotangents_type(self, 1)
         return self._weighted
 
     def step(self, residual: Tensor) -> None:

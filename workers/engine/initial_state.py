@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from widesweep.workers.engine.backend import BackendName
+from widesweep.workers.engine.convolutional_ensemble import ConvolutionalEnsemble
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.module_ensemble import ModuleEnsemble
 from widesweep.workers.engine.norms import (
@@ -24,6 +25,7 @@ from widesweep.workers.engine.norms import (
 from widesweep.workers.engine.pre_activations import pre_activations
 from widesweep.workers.engine.tangent_kernels import layer_tangent_kernels, tangent_kernel
 from widesweep.workers.losses.loss_function import Loss
+from widesweep.workers.networks.convolutional import Convolutional
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.module import Module
 from widesweep.workers.networks.network import Network
@@ -107,6 +109,16 @@ class InitialState:
             module = self.network.built(self.coordinates[0], inputs, outputs)
             return ModuleEnsemble(
                 module, self.network, self.layers, self.parameters, start, learning_rates, self.points.x
+            )
+        if isinstance(self.network, Convolutional):
+            return ConvolutionalEnsemble(
+                self.network,
+                self.layers,
+                self.parameters,
+                start,
+                learning_rates,
+                self.points.x,
+                self.backend,
             )
         return Ensemble(
             self.network, self.layers, self.parameters, start, learning_rates, self.points.x, self.backend
@@ -197,6 +209,6 @@ class InitialState:
         """Du's λ0: λ_min of the last hidden layer's kernel as width grows, at this width's scale."""
         _, width, depth, _ = self.coordinates[0]
         x = self.points.x.to("cpu", torch.float64).numpy()
-        part = self.network.kernels(x @ x.T, depth).layer_ntk[depth - 1]
+        part = self.network.kernels(self.network.kernel_input(x), depth).layer_ntk[depth - 1]
         scale = self.network.alpha**2 * self.network.kernel_scale(width, depth)
         return float(scale * np.linalg.eigvalsh(part)[0])

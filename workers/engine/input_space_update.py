@@ -41,7 +41,8 @@ def in_input_space(ensemble: Batch, steps: int) -> Iterator[None]:
 
 def _is_cheaper(ensemble: Batch) -> bool:
     layer = ensemble.layers[0]
-    return len(ensemble.x) == 1 and ensemble.x.shape[1] <= layer.fan_in and not layer.branches
+    shared = ensemble.is_dense and len(ensemble.x) == 1
+    return shared and ensemble.x.shape[1] <= layer.fan_in and not layer.branches
 
 
 def begin(ensemble: Batch) -> InputSpaceUpdate:

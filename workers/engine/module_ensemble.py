@@ -40,6 +40,7 @@ def _matrix(tensor: Tensor) -> Tensor:
 class ModuleEnsemble(Ensemble):
     """B copies of a module with their own parameters and learning rates; attributes as of an `Ensemble`."""
 
+    is_dense = False
     keeps_step_arrays = False
 
     def __init__(

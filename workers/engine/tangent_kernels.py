@@ -6,6 +6,7 @@ from torch import Tensor
 
 from widesweep.workers.engine import memory_layout
 from widesweep.workers.engine.compiled import sync_step
+from widesweep.workers.engine.convolutional_ensemble import ConvolutionalEnsemble
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.module_ensemble import ModuleEnsemble
 
@@ -21,6 +22,8 @@ def layer_tangent_kernel(ensemble: Ensemble, h: int, other: Ensemble | None = No
     Returns:
         Shape (B, n·K, n'·K), outputs sample-major.
     """
+    if isinstance(ensemble, ConvolutionalEnsemble) and ensemble.layers[h].pixels > 1:
+        return ensemble.shared_kernel(h, other)
     second = other or ensemble
     layer, outputs = ensemble.layers[h], ensemble.output_count
     a, b = ensemble.inputs[h], second.inputs[h].transpose(1, 2)

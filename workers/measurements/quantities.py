@@ -43,7 +43,8 @@ class Sizes:
 
     def products(self, rows: float, *, below: bool = True) -> float:
         """Operations of passing rows through every layer, or through all but the first."""
-        return sum(2.0 * rows * each.fan_in * each.fan_out for each in self.layers[0 if below else 1 :])
+        layers = self.layers[0 if below else 1 :]
+        return sum(2.0 * rows * each.pixels * each.fan_in * each.fan_out for each in layers)
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,17 @@ def _nothing(size: Sizes) -> float:
 
 
 def _kernels(size: Sizes) -> float:
-    """n² inner products of activations and N² of cotangents, for each layer that trains."""
+    """n² inner products of activations and N² of cotangents, for each layer that trains.
+
+    Where pixels share weights: N gradients of single samples, and their N² inner products.
+    """
     n, outputs = size.samples, size.outputs
-    return sum(2.0 * n**2 * each.fan_in + 2.0 * outputs**2 * each.fan_out for each in size.trained)
+    dense = [each for each in size.trained if each.pixels == 1]
+    shared = [each for each in size.trained if each.pixels > 1]
+    found = sum(2.0 * n**2 * each.fan_in + 2.0 * outputs**2 * each.fan_out for each in dense)
+    return found + sum(
+        2.0 * outputs * (each.pixels + outputs) * each.fan_in * each.fan_out for each in shared
+    )
 
 
 def _norms(size: Sizes) -> float:
@@ -81,7 +90,7 @@ def _weights(size: Sizes) -> float:
 
 
 def _neurons(size: Sizes) -> float:
-    return float(sum(each.fan_out for each in size.layers))
+    return float(sum(each.pixels * each.fan_out for each in size.layers))
 
 
 QUANTITIES = {
@@ -99,7 +108,9 @@ QUANTITIES = {
     "last_hidden_eigenvalues": Quantity(lambda s: VALUES * s.outputs**3, lambda s: 3.0 * s.outputs**2),
     "weight_changes": Quantity(_weights, _nothing, of_vectors=True),
     "norms": Quantity(_norms, _nothing, of_vectors=True),
-    "pattern": Quantity(lambda s: 2.0 * s.samples * s.layers[0].fan_out, _nothing, of_vectors=True),
+    "pattern": Quantity(
+        lambda s: 2.0 * s.samples * s.layers[0].pixels * s.layers[0].fan_out, _nothing, of_vectors=True
+    ),
     "output_step": Quantity(
         lambda s: 4.0 * s.products(s.samples), lambda s: _weights(s) + 3.0 * s.samples * _neurons(s)
     ),

@@ -59,6 +59,12 @@ class FullyConnected(Network):
             object.__setattr__(self, "weight_variance", self.variances()[1])
         return self
 
+    def resolved(self) -> Self:
+        """With its C_W as a number."""
+        if self.parameterization == "du":
+            return self
+        return self.model_copy(update={"weight_variance": self.variances()[1]})
+
     def variances(self) -> tuple[float, float]:
         """(C_W of the first layer, C_W of the others)."""
         if self.parameterization == "du":

@@ -20,6 +20,7 @@ class Layer:
         branch_scale: what multiplies σ(z) on its way to the next layer.
         skip: the next layer's input is x + branch_scale · σ(z).
         signs: W holds ±weight_std with equal probability instead of Gaussian entries.
+        pixels: places of a sample at which the same W and b act, on a row each: 1 unless they are shared.
     """
 
     fan_in: int
@@ -32,6 +33,7 @@ class Layer:
     skip: bool = False
     trains: bool = True
     signs: bool = False
+    pixels: int = 1
 
     @property
     def branches(self) -> bool:

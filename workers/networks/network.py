@@ -73,6 +73,7 @@ class Network(BaseModel, ABC):
 
     samples_output: ClassVar[bool] = True  # whether `random_networks` can draw its output without weights
     has_limit: ClassVar[bool] = True  # whether theory knows its kernels as width grows
+    takes_images: ClassVar[bool] = False  # whether a point is an image, of which a layer sees patches
 
     activation: ActivationConfig = "relu"
     trains: Literal["all", "hidden", "last"] = "all"
@@ -120,6 +121,22 @@ class Network(BaseModel, ABC):
             return activations.leaky(*self.activation.leaky)
         return ACTIVATIONS.get(self.activation)
 
+    def resolved(self) -> Self:
+        """The same with defaults filled in that need its activation, which may be a plug-in's.
+
+        Raises:
+            ValueError: a default is not defined for this activation.
+        """
+        return self
+
+    def first_fan_in(self, inputs: int) -> int:
+        """Inputs of a neuron of the first layer, of a point's d."""
+        return inputs
+
+    def kernel_input(self, x: np.ndarray) -> np.ndarray:
+        """What `kernels` takes of points of unit norm, shape (n, d): their Gram matrix XXᵀ."""
+        return np.asarray(x @ x.T)
+
     @abstractmethod
     def layers(self, width: int, depth: int, inputs: int, outputs: int = 1) -> tuple[Layer, ...]:
         """The network's layers, first to output, whose fan-out is the number of outputs K."""
@@ -149,6 +166,10 @@ class Network(BaseModel, ABC):
             return np.zeros_like(gram)
         return np.asarray(self.alpha**2 * self.kernels(gram, depth).nngp)
 
+    def limit(self, gram: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
+        """`tangent_kernel` and `output_covariance` together."""
+        return self.tangent_kernel(gram, depth), self.output_covariance(gram, depth)
+
     @property
     def sampled_as(self) -> Network:
         """What random draws at initialisation are made of: the network itself, or one like it."""
@@ -171,16 +192,21 @@ class Network(BaseModel, ABC):
         flops = 0.0
         for index, layer in enumerate(self.layers(width, depth, inputs, outputs)):
             products = 1 + (index > 0) + layer.trains
-            flops += 2.0 * samples * layer.fan_in * layer.fan_out * products
+            flops += 2.0 * samples * layer.pixels * layer.fan_in * layer.fan_out * products
         return flops
 
     def memory_bytes(
         self, width: int, depth: int, samples: int, inputs: int, itemsize: int, outputs: int = 1
     ) -> int:
-        """Peak memory of training: weights, their start, one difference, three arrays per activation."""
+        """Peak memory of training: weights, their start, one difference, three arrays per activation.
+
+        A convolutional layer has patches of its inputs besides, and as many cotangents of them.
+        """
         layers = self.layers(width, depth, inputs, outputs)
         weights = 3 * sum(layer.parameters for layer in layers)
-        arrays = samples * sum(3 * layer.fan_out for layer in layers)
+        arrays = samples * sum(3 * layer.pixels * layer.fan_out for layer in layers)
+        shared = [layer for layer in layers if layer.pixels > 1]  # whose inputs are patches, made and folded
+        arrays += samples * sum(2 * layer.pixels * (layer.fan_in + layer.fan_out) for layer in shared)
         lanczos = 64 * width * (depth > 1)
         return itemsize * (weights + arrays + lanczos)
 

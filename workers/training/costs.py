@@ -52,7 +52,7 @@ def steps_flops(network: Network, training: Training, width: int, depth: int, si
     flops = (
         (len(lengths) - len(several)) * at_sync_step + float(several.sum()) * between + len(several) * forward
     )
-    if lowest or size.samples > layers[0].fan_in or layers[0].branches:
+    if lowest or size.samples > layers[0].fan_in or layers[0].branches or network.takes_images:
         return flops
     updated = lengths[lengths >= SHORTEST_UPDATE]
     saved = 2.0 * _forward(layers[0], size) - 2.0 * size.samples**2 * layers[0].fan_out
@@ -60,7 +60,7 @@ def steps_flops(network: Network, training: Training, width: int, depth: int, si
 
 
 def _forward(layer: Layer, size: Dimensions) -> float:
-    return 2.0 * size.samples * layer.fan_in * layer.fan_out
+    return 2.0 * size.samples * layer.pixels * layer.fan_in * layer.fan_out
 
 
 def record_flops(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> float:
@@ -87,7 +87,11 @@ def record_vector_flops(
 def has_compiled_passes(network: Network, width: int, depth: int, size: Dimensions) -> bool:
     """Whether a CPU has machine code for what its sync steps compute, as `compiled.sync_step` does."""
     layers = network.layers(width, depth, size.inputs, size.outputs)
-    return network.activation in COMPILED and not any(layer.branches for layer in layers)
+    return (
+        network.activation in COMPILED
+        and not network.takes_images
+        and not any(layer.branches for layer in layers)
+    )
 
 
 def is_compiled(network: Network, training: Training, width: int, depth: int, size: Dimensions) -> bool:

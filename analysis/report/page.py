@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,28 @@ from typing import Any
 import jinja2
 import numpy as np
 import xarray as xr
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from widesweep.analysis.analysis_result import examine
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.reading.sweep import AXES, open_sweep
-from widesweep.analysis.report import expectation, figures, point_table
+from widesweep.analysis.report import (
+    expectation,
+    figures,
+    forest,
+    measured,
+    plain_words,
+    point_table,
+    training_figures,
+)
 from widesweep.analysis.report.inline_svg import inline_svg
 
 FOLDER = Path(__file__).parent
 PROVENANCE = ("created", "code_version", "schema_version", "config_hash")
 RUN = ("state", "host", "elapsed_s", "started")
 MOST_FAULTS = 200
+CURVES = "Loss on the training points (solid) and on test points (dashed, where measured), by width m."
+MAPS = "The grid by width and depth: cells done, time, and the loss at the last record."
 REFRESH = '<meta http-equiv="refresh" content="{}">'
 
 
@@ -45,6 +55,7 @@ class Section:
     r_squared: str
     note: str
     regime: str
+    advice: Markup
     numbers: tuple[tuple[str, str], ...]
     picture: Markup
     table: point_table.PointTable
@@ -87,7 +98,12 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     sections = [_section(finding, folder) for finding in study.law_results]
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
+    training = tree["training"].to_dataset() if "training" in tree.children else xr.Dataset()
     page = _template().render(
+        opening=plain_words.opening(study.law_results, study.summary.config, study.summary.counts()),
+        forest=_forest(study.law_results, folder),
+        pictures=_pictures(tree, training, folder),
+        measured=measured.rows(training),
         policy=_policy(script),
         refresh=Markup(REFRESH.format(refresh_s)) if refresh_s else "",
         script=Markup(script),
@@ -155,6 +171,41 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html.j2")
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A figure that is not a law's."""
+
+    name: str
+    caption: str
+    svg: Markup
+
+
+def _forest(findings: Sequence[LawResult], folder: Path) -> Markup:
+    """All laws in one figure; nothing where there is none."""
+    if not findings:
+        return Markup("")
+    figure = forest.draw(findings)
+    figures.save(figure, folder, "all_laws")
+    return inline_svg(
+        figure, "all_laws", "Slopes of all laws with their intervals, beside what theory allows"
+    )
+
+
+def _pictures(tree: xr.DataTree, training: xr.Dataset, folder: Path) -> list[Picture]:
+    """Curves of training and maps of the grid, as far as there is something to draw."""
+    groups = {n: tree[n].to_dataset() if n in tree.children else xr.Dataset() for n in ("theory", "run")}
+    drawn = {
+        "training_curves": (training_figures.curves(training, groups["theory"]), CURVES),
+        "grid_maps": (training_figures.maps(training, groups["run"]), MAPS),
+    }
+    found = []
+    for name, (figure, caption) in drawn.items():
+        if figure is not None:
+            figures.save(figure, folder, name)
+            found.append(Picture(name, caption, inline_svg(figure, name, caption)))
+    return found
+
+
 def _section(finding: LawResult, folder: Path) -> Section:
     """Draw and save the figure; put the numbers into words."""
     figure = figures.draw(finding)
@@ -175,10 +226,16 @@ def _section(finding: LawResult, folder: Path) -> Section:
         r_squared=f"{finding.r_squared:.3f}" if np.isfinite(finding.r_squared) else "none",
         note=_signed(finding.note),
         regime=finding.regime,
+        advice=_with_code(plain_words.advice(finding)),
         numbers=finding.numbers,
         picture=inline_svg(figure, finding.name, f"{finding.title}: slope {slope}, {finding.verdict}"),
         table=point_table.table(finding.plot),
     )
+
+
+def _with_code(text: str) -> Markup:
+    """Text of ours in which commands stand between backticks."""
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _signed(text: str) -> str:

@@ -98,8 +98,8 @@ def test_a_bound_on_one_side_is_shown_as_a_bound(low: float, high: float, text: 
 
 def test_the_power_of_a_bound_names_its_one_side() -> None:
     """No slope is above infinity."""
-    assert judge(ESTIMATE, -0.5, np.inf)[1] == "A slope below -0.54 would have been told apart."
-    assert judge(ESTIMATE, -np.inf, -0.5)[1] == "A slope above -0.46 would have been told apart."
+    assert judge(ESTIMATE, -0.5, np.inf)[1] == "A slope below -0.54 would be seen to differ."
+    assert judge(ESTIMATE, -np.inf, -0.5)[1] == "A slope above -0.46 would be seen to differ."
 
 
 def test_one_element_is_drawn_for_every_point() -> None:

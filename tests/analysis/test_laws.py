@@ -112,7 +112,7 @@ def test_a_long_interval_is_inconclusive_and_states_its_power() -> None:
     """Two seeds with a scatter of 60 %: the interval says nothing, and the note says what it would take."""
     found = law_results(seeds=2, spread=0.6, depths=(1,), rates=(1.0,))["weight_drift"]
     assert found.verdict == "inconclusive"
-    assert "would have been told apart" in found.note
+    assert "would be seen to differ" in found.note
 
 
 def test_a_single_seed_decides_no_law_of_trained_networks() -> None:

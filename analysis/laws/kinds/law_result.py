@@ -115,7 +115,7 @@ def judge(estimate: Estimate, low: float, high: float, *, resolution: float = RE
         return INCONCLUSIVE, NO_SPREAD
     ends = (("below", low - estimate.half_width), ("above", high + estimate.half_width))
     sides = " or ".join(f"{side} {end:.2f}" for side, end in ends if np.isfinite(end))
-    power = f"A slope {sides} would have been told apart." if sides else ""
+    power = f"A slope {sides} would be seen to differ." if sides else ""
     if estimate.high < low or estimate.low > high:
         side = "below" if estimate.high < low else "above"
         gap = low - estimate.high if side == "below" else estimate.low - high

@@ -1,0 +1,99 @@
+"""What a report says before its laws: sentences, all slopes, curves, maps, and all variables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+import xarray as xr
+
+from tests.analysis.synthetic import SyntheticSweep, write
+from widesweep.analysis.fitting.fit import Estimate
+from widesweep.analysis.laws.kinds.law_result import INCONSISTENT, LawResult, undecided
+from widesweep.analysis.report import beside_store, forest, measured, plain_words, training_figures
+
+SMALL = SyntheticSweep(depths=(1,), seeds=3, rates=(1.0,), modes=3, states={(0, 0, 0, 0): 2})
+OPEN = undecided("kernel_drift", "kernel", -0.5, "No cell is done.")
+BROKEN = replace(
+    OPEN, name="weight_drift", verdict=INCONSISTENT, estimate=Estimate(-0.9, 0.02, -0.94, -0.86, 9.0)
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("sweep") / "demo.zarr", SMALL)
+
+
+@pytest.mark.parametrize(
+    ("findings", "said"),
+    [
+        ([BROKEN, OPEN], "Of 2 laws, 1 contradicts it and 1 cannot be told from these cells."),
+        ([replace(BROKEN, verdict="consistent")] * 3, "All 3 laws agree with theory."),
+        ([OPEN], "Of one law, 1 cannot be told from these cells."),
+        ([], "No law concerns this sweep."),
+    ],
+)
+def test_the_verdicts_are_counted_in_a_sentence(findings: list[LawResult], said: str) -> None:
+    """Whatever they are, one or several."""
+    first, second = plain_words.opening(findings, {"grid": {"width": [8, 16]}}, {"done": 2})
+    assert first == said
+    assert second == "The sweep has 2 finished cells of fully connected networks, width 8 to 16."
+
+
+def test_every_verdict_has_a_next_step() -> None:
+    """Each names a command or says what is missing."""
+    for verdict in ("consistent", "inconsistent", "inconclusive"):
+        assert "`" in plain_words.advice(replace(OPEN, verdict=verdict))
+    assert plain_words.advice(replace(OPEN, verdict="not_applicable"))
+
+
+def test_the_forest_has_a_row_for_each_law() -> None:
+    """Its name and its slope, or its verdict where there is none."""
+    texts = [text.get_text() for text in forest.draw([BROKEN, OPEN]).axes[0].texts]
+    assert texts == ["weight drift", "−0.90 [−0.94, −0.86]", "kernel drift", "inconclusive"]
+
+
+def test_a_curve_is_the_median_over_finished_cells(store: Path) -> None:
+    """Four widths; at the narrowest the diverged cell is left out."""
+    tree = xr.open_datatree(store, engine="zarr")
+    training = tree["training"].to_dataset()
+    figure = training_figures.curves(training, xr.Dataset())
+    assert figure is not None
+    lines = figure.axes[0].get_lines()
+    assert len(lines) == 4
+    wanted = np.median(training.loss.values[0, 0, 1:, 0], axis=0)
+    np.testing.assert_allclose(lines[0].get_ydata(), wanted[wanted > 0])
+    assert training_figures.curves(training.drop_vars("loss"), xr.Dataset()) is None
+
+
+def test_maps_need_a_grid_that_trained(store: Path) -> None:
+    """Two panels without times; none without training."""
+    training = xr.open_datatree(store, engine="zarr")["training"].to_dataset()
+    figure = training_figures.maps(training, xr.Dataset())
+    assert figure is not None
+    assert [axes.get_title("left") for axes in figure.axes] == ["cells done, %", "last loss, median"]
+    assert figure.axes[0].texts[0].get_text() == f"{200 / 3:.3g}"
+    assert training_figures.maps(xr.Dataset(), xr.Dataset()) is None
+
+
+def test_everything_that_was_measured_is_listed(store: Path) -> None:
+    """Each variable with a number, by its median over the finished cells of the narrowest and widest nets."""
+    training = xr.open_datatree(store, engine="zarr")["training"].to_dataset()
+    rows = {row.name: row for row in measured.rows(training)}
+    last = training.residual_norm.isel(step=-1).values
+    assert float(rows["residual_norm"].narrowest) == pytest.approx(np.median(last[0, 0, 1:, 0]), rel=1e-3)
+    assert float(rows["residual_norm"].widest) == pytest.approx(np.median(last[-1]), rel=1e-3)
+    assert "status" not in rows
+    assert measured.rows(xr.Dataset()) == []
+
+
+def test_a_remote_stores_report_lies_beside_it(store: Path) -> None:
+    """The page and every figure, in the same bucket."""
+    memory = fsspec.filesystem("memory")
+    memory.put(str(store), "/bucket/demo.zarr", recursive=True)
+    assert beside_store.write("memory://bucket/demo.zarr") == "memory://bucket/demo-report/index.html"
+    names = {path.rpartition("/")[2] for path in memory.ls("/bucket/demo-report", detail=False)}
+    assert {"index.html", "all_laws.png", "weight_drift.pdf"} <= names

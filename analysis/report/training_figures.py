@@ -7,8 +7,8 @@ import math
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from widesweep.analysis.report import figures
 from widesweep.analysis.report.legend import COLOURS, MUTED
@@ -16,6 +16,7 @@ from widesweep.analysis.report.legend import COLOURS, MUTED
 MOST_SEEDS = 16  # whose median a curve is
 MOST_WIDTHS = 6  # curves in a figure
 MOST_NUMBERS = 60  # of a map, beyond which they are not written into it
+DARKEST = 0.5  # opacity of the largest value, under a number that can be read
 DONE = 1
 
 
@@ -138,10 +139,14 @@ def _seconds(training: xr.Dataset, run: xr.Dataset, done: xr.DataArray) -> np.nd
 
 
 def _map(axes: Axes, title: str, values: np.ndarray, training: xr.Dataset) -> None:
-    scale = LinearSegmentedColormap.from_list("widesweep", ["#ffffff", COLOURS[0]])
     known = values[np.isfinite(values)]
     top = float(known.max()) if known.size else 1.0
-    axes.pcolormesh(values, cmap=scale, vmin=0.0, vmax=max(2.0 * top, 1e-300), edgecolor=MUTED, linewidth=0.4)
+    for (row, column), value in np.ndenumerate(values):  # a shade of one colour suits both of a page's themes
+        shade = DARKEST * float(value) / top if np.isfinite(value) and top > 0.0 else 0.0
+        square = Rectangle((column, row), 1, 1, facecolor=(COLOURS[0], shade), edgecolor=MUTED, linewidth=0.4)
+        axes.add_patch(square)
+    axes.set_xlim(0, values.shape[1])
+    axes.set_ylim(0, values.shape[0])
     widths, depths = training.width.values, training.depth.values
     every_width, every_depth = max(1, len(widths) // 8), max(1, len(depths) // 6)
     axes.set_xticks(np.arange(len(widths))[::every_width] + 0.5, [f"{w:g}" for w in widths[::every_width]])

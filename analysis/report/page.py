@@ -77,7 +77,7 @@ def write(
     Args:
         url: the store.
         output: folder; by default `<store without .zarr>-report` beside a local store, and
-            `./<name>-report` for a remote one.
+            `./<name>-report` for a remote one (`beside_store.write` puts it beside that).
         scheduler: address of a Dask scheduler; None for threads of this process.
         refresh_s: seconds after which the page loads itself again; 0 for never.
         laws: the reader's own, as for `examine`.

@@ -58,7 +58,8 @@ def analyze(
 def report(
     store: StoreUrl,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="DIR", help="Folder of the report.")
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Folder of the report; default: beside the store."),
     ] = None,
     law: OwnLaws = None,
     watch: Annotated[
@@ -68,6 +69,7 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML page about a sweep, and each figure as PNG and PDF."""
+    from widesweep.analysis.report import beside_store
     from widesweep.analysis.report import page as reports
     from widesweep.pipeline.execution import watch as watching
     from widesweep.pipeline.execution.display import Display
@@ -80,7 +82,8 @@ def report(
     stage = Display(quiet=quiet).stage(f"{store}: fitting the laws and drawing their figures")
     with _folder_told(output), damage_told(store), _own_laws(law) as laws:
         with stage:
-            page = reports.write(store, output, laws=laws)
+            beside = output is None and "://" in store
+            page = beside_store.write(store, laws) if beside else reports.write(store, output, laws=laws)
         print(page)
 
 

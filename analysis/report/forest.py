@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -69,9 +70,8 @@ def _row(axes: Axes, y: float, finding: LawResult) -> None:
     left, right = axes.get_xlim()
     name = finding.name.replace("_", " ")
     shown = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
-    place = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 6.8}
-    axes.text(0.0, y + 0.42, shown, ha="left", **place)
-    axes.text(1.0, y + 0.42, _slope(finding), ha="right", color=colour, **place)
+    _text(axes, 0.0, y, shown, "left", figures.INK)
+    _text(axes, 1.0, y, _slope(finding), "right", colour)
     low, high = np.clip(np.nan_to_num([finding.expected_low, finding.expected_high], nan=np.inf), left, right)
     if np.isfinite(finding.expected):
         low = left if not np.isfinite(finding.expected_low) else low
@@ -84,6 +84,12 @@ def _row(axes: Axes, y: float, finding: LawResult) -> None:
         axes.plot(
             [estimate.value], [y], marker, color=colour, markerfacecolor=face, markersize=4.2, clip_on=False
         )
+
+
+def _text(axes: Axes, x: float, y: float, text: str, side: Literal["left", "right"], colour: str) -> None:
+    """Above a row, at an end of it."""
+    place = axes.get_yaxis_transform()
+    axes.text(x, y + 0.42, text, ha=side, va="center", fontsize=6.8, color=colour, transform=place)
 
 
 def _slope(finding: LawResult) -> str:

@@ -248,6 +248,10 @@ def _provenance(tree: xr.DataTree) -> list[tuple[str, str]]:
     rows = [(name.replace("_", " "), str(tree.attrs[name])) for name in PROVENANCE if name in tree.attrs]
     run = dict(tree["run"].attrs) if "run" in tree.children else {}
     rows += [(f"run: {name.replace('_', ' ')}", str(run[name])) for name in RUN if name in run]
+    if "run" in tree.children and "block_attempts" in tree["run"].data_vars:
+        attempts = np.asarray(tree["run"].to_dataset()["block_attempts"])
+        again = int((attempts > 1).sum())
+        rows.append(("run: blocks", f"{attempts.size}, of which {again} were started more than once"))
     try:
         versions = json.loads(tree.attrs.get("library_versions", "{}"))
     except (TypeError, ValueError):

@@ -10,6 +10,7 @@ from docs.generate import (
     gallery_page,
     law_page,
     notebook_page,
+    python_page,
     store_page,
     sweeps_page,
 )
@@ -20,6 +21,7 @@ PAGES: dict[str, Callable[..., str]] = {
     "gallery": gallery_page.page,
     "laws": law_page.page,
     "notebook": notebook_page.page,
+    "python": python_page.page,
     "store": store_page.page,
     "sweeps": sweeps_page.page,
 }

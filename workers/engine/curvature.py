@@ -52,10 +52,12 @@ def sharpness(ensemble: Ensemble, residual_of: Callable[[Tensor], Tensor]) -> Te
 
 
 def _largest(diagonal: Tensor, beside: Tensor) -> Tensor:
-    """The largest eigenvalue of tridiagonal matrices; on the CPU in float64, one by one."""
-    rows = torch.diag_embed(diagonal) + torch.diag_embed(beside, 1) + torch.diag_embed(beside, -1)
-    every = np.linalg.eigvalsh(rows.to("cpu", torch.float64).numpy())[:, -1]
-    return torch.as_tensor(every).to(diagonal)
+    """The largest eigenvalue of tridiagonal matrices, on the CPU in float64; NaN of no numbers."""
+    made = torch.diag_embed(diagonal) + torch.diag_embed(beside, 1) + torch.diag_embed(beside, -1)
+    rows = made.to("cpu", torch.float64).numpy()
+    finite = np.isfinite(rows).all((1, 2))  # LAPACK may raise, for all of them, where one is not
+    every = np.linalg.eigvalsh(np.where(finite[:, None, None], rows, 0.0))[:, -1]
+    return torch.as_tensor(np.where(finite, every, np.nan)).to(diagonal)
 
 
 class _Hessian:

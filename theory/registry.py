@@ -86,9 +86,11 @@ class Registry(Generic[T]):
             return
         listed = [*self._built_in, *self._own, *self._entry_points()]
         if name not in listed:
-            near = nearest(name, listed)
-            others = f"it is one of {', '.join(listed)}, or package.module:Name"
-            raise ValueError(f"'{name}' is not known; {f'the nearest is {near!r}' if near else others}")
+            near, (module, _, attribute) = nearest(name, listed), name.rpartition(".")
+            wanted = f"it is one of {', '.join(listed)}, or package.module:Name"
+            if module and REFERENCE.fullmatch(f"{module}:{attribute}"):
+                wanted = f"what is imported is written {module}:{attribute}"
+            raise ValueError(f"'{name}' is not known; {f'the nearest is {near!r}' if near else wanted}")
 
     def reference(self, name: str) -> str | None:
         """Where a name's thing is imported from, as `package.module:Name`; None: it is here already.

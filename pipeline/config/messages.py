@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from widesweep.pipeline.config import intended
 from widesweep.pipeline.config.yaml_text import describe
 from widesweep.pipeline.errors import CollectedInputError, InputError
 from widesweep.theory.registry import nearest
@@ -25,6 +26,7 @@ _WANTED = {
     "dict_type": "it must be a mapping",
     "model_type": "it must be a mapping of keys",
     "model_attributes_type": "it must be a mapping of keys",
+    "string_too_short": "it must not be empty",
 }
 
 
@@ -103,9 +105,15 @@ def _message(
     if "noun" in words:
         value = str(item["msg"]) if kind == "duplicate" else describe(item["input"])
         found = value if kind == "duplicate" else f"{value} is not {words['noun']}"
-        return InputError(where, found, words["wanted"])
+        return InputError(where, found, _with(words["wanted"], intended.value(item["input"], "number")))
     wanted = list(dict.fromkeys(_wanted(each) for each in items))
-    return InputError(where, f"found {describe(item['input'])}", " or ".join(wanted))
+    likely = intended.value(item["input"], "bool" if kind.startswith("bool") else "number")
+    hint = "" if {each["type"] for each in items} & {"literal_error", "string_type"} else likely
+    return InputError(where, f"found {describe(item['input'])}", _with(" or ".join(wanted), hint))
+
+
+def _with(wanted: str, hint: str) -> str:
+    return f"{wanted}; {hint}" if hint else wanted
 
 
 def _where(path: str, file: str, origins: dict[str, str]) -> str:
@@ -127,6 +135,8 @@ def _wanted(item: dict[str, Any]) -> str:
         return _WANTED[kind]
     if kind == "literal_error":
         return f"it must be {context['expected']}" + _hint(item.get("input"), str(context["expected"]))
+    if kind == "string_too_long":
+        return f"it must have at most {context['max_length']} characters"
     limits = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below"}
     limits["less_than_equal"] = "at most"
     if kind in limits:
@@ -150,24 +160,27 @@ def _unknown_kind(where: str, item: dict[str, Any]) -> InputError:
 
 def _hint(value: Any, expected: str) -> str:
     """The nearest of the words that pydantic quotes: 'a', 'b' or 'c'."""
-    near = nearest(value, re.findall(r"'([^']*)'", expected)) if isinstance(value, str) else None
+    near = intended.word(value, re.findall(r"'([^']*)'", expected))
     return f"; the nearest is '{near}'" if near else ""
 
 
 def _unknown_key(where: str, parts: list[Any], schema: dict[str, Any]) -> InputError:
-    """Names the nearest valid key: beside the unknown one if one is near, else anywhere in the config."""
+    """Names the key that was likely meant: beside the unknown one, or anywhere in the config."""
     key = str(parts[-1])
     beside = sorted(_properties(schema, parts[:-1]))
     if key in beside:
-        return InputError(
-            where, f"'{key}' is not a key of this kind", f"it is one of {_owners(key, parts, schema)}"
-        )
-    if near := nearest(key, beside):
-        return InputError(where, f"'{key}' is not a key here", f"the nearest key is '{near}'")
+        owners = _owners(key, parts, schema)
+        return InputError(where, f"'{key}' is not a key of this kind", f"it belongs to {owners}")
+    found = f"'{key}' is not a key here"
+    if ":" in key and (written := intended.spaced(key)):
+        return InputError(where, found, written)
     anywhere = {path.rpartition(".")[2]: path for path in _all_paths(schema)}
-    if far := nearest(key, sorted(anywhere), cutoff=0.75):
-        return InputError(where, f"'{key}' is not a key here", f"the nearest key is '{anywhere[far]}'")
-    return InputError(where, f"'{key}' is not a key here", f"the keys here are {', '.join(beside)}")
+    near = anywhere.get(key) or intended.KEYS.get(key.lower()) or nearest(key, beside)
+    if near is None and (far := nearest(key, sorted(anywhere), cutoff=0.75)):
+        near = anywhere[far]
+    if near:
+        return InputError(where, found, f"the nearest key is '{near}'")
+    return InputError(where, found, f"the keys here are {', '.join(beside)}")
 
 
 def _owners(key: str, parts: list[Any], schema: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import yaml
 
+from widesweep.pipeline.config import intended
 from widesweep.pipeline.errors import InputError
 
 MAXIMUM_BYTES = 1 << 20
@@ -47,8 +48,10 @@ def _no_number(loader: _PlainLoader, node: yaml.ScalarNode) -> None:
     place = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}"
     if "_" in text and ":" not in text:
         raise InputError(place, f"{_short(text)} is not a number", f"write {text.replace('_', '')}")
-    first, *_, last = text.split(":")
-    wanted = f"for the values from {first} to {last} write a list, such as [{first}, {last}]; quote a text"
+    first, last, *_ = text.split(":")
+    whole = first.isdecimal() and last.isdecimal()
+    likely = intended.values_between(int(first), int(last)) if whole and len(text) < 20 else ""
+    wanted = f"{likely}; quote a text" if likely else "quote a text"
     raise InputError(place, f"{_short(text)} is not a number, nor a range", wanted)
 
 
@@ -168,6 +171,10 @@ def _syntax_error(error: yaml.YAMLError, where: str) -> InputError:
         return InputError(
             place, f"the tag {_short(tag)} is not allowed", "a config holds plain values and runs no code"
         )
+    if "another document" in problem:
+        return InputError(place, "a second document begins there", "a config is one document")
+    if "'\\t'" in problem:
+        return InputError(place, "a tab begins the line", "YAML indents with spaces")
     return InputError(place, _short(problem), "a config is plain YAML with every key once")
 
 
@@ -185,9 +192,8 @@ def _check_plain(root: Any, where: str) -> None:
         if isinstance(value, dict):
             for key, child in value.items():
                 if not isinstance(key, str):
-                    raise InputError(
-                        _at(where, path), f"the key {_short(str(key))} is not text", "keys are words"
-                    )
+                    wanted = "keys are words; in braces a comma begins another key"
+                    raise InputError(_at(where, path), f"the key {_short(str(key))} is not text", wanted)
                 stack.append((child, f"{path}.{key}" if path else key, nesting + 1))
         elif isinstance(value, list):
             stack.extend((child, f"{path}[{i}]", nesting + 1) for i, child in enumerate(value))

@@ -12,8 +12,8 @@ from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import blocks
 from widesweep.pipeline.plan.blocks import Plan
 from widesweep.theory.registry import last_line
-from widesweep.workers.data import Data, DataError, Dimensions, dimensions, load, source_path
-from widesweep.workers.networks import Module
+from widesweep.workers.data import Data, DataError, ImagesError, Dimensions, dimensions, load, source_path
+from widesweep.workers.networks import Module, taking_images
 
 _BUILT_IN = ("digits", "sphere")
 
@@ -152,9 +152,13 @@ def source_hash(sweep: SweepFile) -> str:
 def input_error(error: DataError, file: str, section: str = "data") -> InputError:
     """A complaint of the data with the file and the section of the config that it concerns."""
     hint = f"{error.hint.strip().rstrip('.')}. " if error.hint else ""
+    wanted = error.wanted
+    if isinstance(error, ImagesError):
+        kinds = " and ".join(taking_images())
+        wanted += f"; network.kind {kinds} takes images, and a module's factory may shape rows into them again"
     return InputError(
         f"{file}, {section}.{error.field}",
         error.found,
-        f"wanted: {error.wanted}",
+        f"wanted: {wanted}",
         f"{hint}Nothing was started.",
     )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from widesweep.pipeline.errors import InputError
 
 _PACKAGES = {"s3": "s3fs>=2025.3", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+_READ_ONLY = ("http", "https", "ftp")
 _CREDENTIALS = {  # botocore's names for where it found them
     "env": "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "shared-credentials-file": "the file of AWS_SHARED_CREDENTIALS_FILE, by default ~/.aws/credentials",
@@ -71,6 +72,9 @@ def filesystem(url: str) -> tuple[Any, str]:
     import fsspec
 
     scheme = urlsplit(url).scheme
+    if scheme in _READ_ONLY:
+        wanted = "a store is a path or an address such as s3://bucket/sweep.zarr"
+        raise InputError(url, f"{scheme}:// takes no store", wanted)
     try:
         options = {"use_listings_cache": False} if scheme in _PACKAGES else {}
         system, path = fsspec.core.url_to_fs(url, **options)

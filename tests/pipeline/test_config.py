@@ -26,7 +26,7 @@ WRONG = {
     "a duplicate width": ("grid.width=[8, 8]", "8 is there twice"),
     "a width that is text": ("grid.width=['8']", "the text '8' is not a width"),
     "a width that is a mapping": ("grid.width={a: 8}", "a mapping is not a width"),
-    "a key of another optimiser": ("training.batch_size=2", "it is one of optimizer sgd"),
+    "a key of another optimiser": ("training.batch_size=2", "it belongs to optimizer sgd"),
     "a key of other networks": (
         "network={kind: two_layer, weight_variance: 2.0}",
         "it is one of kind fully_connected",

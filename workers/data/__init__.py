@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from widesweep.workers.data.classes import rows_of_classes
-from widesweep.workers.data.data_config import DataConfig, DataError
+from widesweep.workers.data.data_config import DataConfig, DataError, ImagesError
 from widesweep.workers.data.labels import corrupt, labels
 from widesweep.workers.data.sources import (
     Dimensions,
@@ -25,6 +25,7 @@ __all__ = [
     "DataConfig",
     "DataError",
     "Dimensions",
+    "ImagesError",
     "dimensions",
     "image_shape",
     "load",

@@ -85,3 +85,7 @@ class DataError(ValueError):
     def __str__(self) -> str:
         """One sentence with all four parts."""
         return f"data.{self.field}: {self.found}; {self.wanted}." + (f" {self.hint}" if self.hint else "")
+
+
+class ImagesError(DataError):
+    """The points are images, and the network takes rows of numbers."""

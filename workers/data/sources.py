@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from widesweep.theory.registry import nearest
 from widesweep.workers.data.classes import output_count, rows_of_classes
-from widesweep.workers.data.data_config import DataConfig, DataError
+from widesweep.workers.data.data_config import DataConfig, DataError, ImagesError
 from widesweep.workers.seeds import generator
 
 DIGITS, DIGITS_SHAPE = Path(__file__).with_name("digits.csv.gz"), (1797, 64)  # see digits.LICENSE.txt
@@ -143,10 +146,15 @@ def _sphere(config: DataConfig) -> np.ndarray:
 def _open(config: DataConfig, base: Path | None, *, images: bool) -> tuple[Any, Any]:
     """The file's arrays x and y, lazily where the format allows, with their shapes checked."""
     path = source_path(config, base)
+    if "://" in config.source:
+        raise DataError("source", f"{config.source!r} is an address", "a file on this machine; copy it here")
     if path.suffix not in (".npz", ".zarr"):
-        raise DataError(
-            "source", f"{config.source!r} is no source", "digits, sphere, or a path to .npz or .zarr"
-        )
+        wanted = "digits, sphere, or a path to .npz or .zarr"
+        if near := nearest(config.source, ("digits", "sphere")):
+            wanted += f"; the nearest is {near}"
+        elif path.is_file():
+            wanted += "; numpy.savez(path, x=…, y=…) writes one"
+        raise DataError("source", f"{config.source!r} is no source", wanted)
     if not path.exists():
         raise DataError(
             "source",
@@ -165,10 +173,14 @@ def _open(config: DataConfig, base: Path | None, *, images: bool) -> tuple[Any, 
     if y is not None and (y.shape[:1] != x.shape[:1] or y.ndim > 2 or 0 in y.shape):
         rows = x.shape[0]
         wanted = f"({rows},) or ({rows}, K), one or K labels for each row of x"
+        if y.shape[:1] == x.shape[1:]:
+            wanted += f"; x of shape {x.shape} looks transposed"
         raise DataError("source", f"{path}: y has shape {y.shape}", wanted)
     for name, array in (("x", x), ("y", y)):
-        if array is not None and array.dtype.kind not in "fiu":
-            raise DataError("source", f"{path}: {name} has dtype {array.dtype}", "real numbers")
+        if array is not None and array.dtype.kind not in "fiub":
+            numbered = "; np.unique(y, return_inverse=True)[1] numbers the classes"
+            wanted = "real numbers" + (numbered if name == "y" and array.dtype.kind in "USOT" else "")
+            raise DataError("source", f"{path}: {name} has dtype {array.dtype}", wanted)
     return x, y
 
 
@@ -176,8 +188,7 @@ def _check_images(shape: tuple[int, ...], name: str, *, images: bool) -> None:
     """Refuses images where rows of numbers are wanted, and images of another order of dimensions."""
     found = f"{name} has shape {shape}, as images have"
     if not images:
-        wanted = "rows of numbers; flatten them: x.reshape(len(x), -1), or take network.kind convolutional"
-        raise DataError("source", found, wanted)
+        raise ImagesError("source", found, "rows of numbers; flatten them: x.reshape(len(x), -1)")
     if len(shape) > 4 or 0 in shape:
         raise DataError(
             "source", f"{name} has shape {shape}", "(rows, height, width[, channels]), none empty"
@@ -189,7 +200,9 @@ def _check_images(shape: tuple[int, ...], name: str, *, images: bool) -> None:
 
 def source_path(config: DataConfig, base: Path | None = None) -> Path:
     """The file of a source: `~` and `$VARIABLE` expanded, a relative path from the config's folder."""
-    path = Path(os.path.expandvars(config.source)).expanduser()
+    path = Path(os.path.expandvars(config.source))
+    with contextlib.suppress(RuntimeError):  # no such user: then no such file, which is told
+        path = path.expanduser()
     return path if path.is_absolute() or base is None else base / path
 
 
@@ -203,6 +216,8 @@ def _names(names: list[str], path: Path) -> tuple[str, str]:
     if len(inputs) != 1:
         found = f"{path} has " + (", ".join(sorted(names)) or "no arrays")
         wanted = "one array of inputs: x (or X, x_train, data), with its labels y (or y_train, target)"
+        if path.suffix == ".npz":
+            wanted += "; numpy.savez(path, x=…, y=…) names them"
         raise DataError("source", found, wanted)
     labelled = [y for x, y in PAIRS if x == inputs[0] and y in names]
     return inputs[0], labelled[0] if labelled else ""
@@ -228,14 +243,19 @@ def _samples_first(x: Any, y: Any, path: Path) -> tuple[Any, Any]:
 
 def _npz(path: Path) -> dict[str, np.ndarray]:
     known = {name for pair in PAIRS for name in pair}
+    wanted = "a .npz written by numpy.savez"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        if not zipfile.is_zipfile(path) and path.is_file():
+            raise DataError("source", f"{path} is no archive of arrays, or is cut short", wanted)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             read = {name: archive[name] for name in archive.files if name in known}
             return read or dict.fromkeys(archive.files, np.empty(0))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            "source", f"{path} cannot be read ({error})", "a .npz written by numpy.savez"
-        ) from error
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):
+            raise DataError("source", f"{path} holds Python objects", "arrays of numbers") from None
+        raise DataError("source", f"{path} cannot be read ({error})", wanted) from error
 
 
 def _zarr(path: Path) -> dict[str, Any]:
@@ -243,6 +263,9 @@ def _zarr(path: Path) -> dict[str, Any]:
     import xarray as xr
     import zarr
 
+    if any((path / name).exists() for name in (".zgroup", ".zattrs", ".zmetadata")):
+        found, wanted = f"{path} is of Zarr format 2", "format 3; xarray writes it with zarr_format=3"
+        raise DataError("source", found, wanted)
     try:
         group = zarr.open_group(str(path), mode="r", zarr_format=3)  # format 2 may name pickle as its codec
         arrays: dict[str, Any] = dict(group.arrays())
@@ -271,7 +294,7 @@ def _finite(array: Any, name: str) -> np.ndarray:
         raw = np.asarray(array[...])
         with np.errstate(over="ignore"):  # what overflows is refused below
             values = np.asarray(raw, dtype=np.float64)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise DataError("source", f"{name} cannot be read ({error})", "an undamaged array") from error
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
@@ -18,6 +18,18 @@ NetworkConfig = Annotated[
     Field(discriminator="kind"),
 ]
 
+
+
+def taking_images() -> tuple[str, ...]:
+    """Kinds whose points are images.
+
+    >>> taking_images()
+    ('convolutional',)
+    """
+    kinds = get_args(get_args(NetworkConfig)[0])
+    return tuple(kind.model_fields["kind"].default for kind in kinds if kind.takes_images)
+
+
 __all__ = [
     "Convolutional",
     "FullyConnected",
@@ -26,4 +38,5 @@ __all__ = [
     "RandomFeatures",
     "ResNet",
     "TwoLayer",
+    "taking_images",
 ]

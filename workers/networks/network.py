@@ -46,6 +46,8 @@ OWN = "own"  # key of the validation context of a config that its user wrote: na
 def _known(name: str, info: ValidationInfo) -> str:
     """Refuses an unknown name in a user's own config; a store's may be of a plug-in that is not here."""
     if (info.context or {}).get(OWN):
+        if "leaky" in name.lower() and ":" not in name:
+            raise ValueError(f"'{name}' has slopes; write {{leaky: [0.01, 1.0]}}, those below and above 0")
         ACTIVATIONS.check(name)
     return name
 

@@ -12,7 +12,7 @@ from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import blocks
 from widesweep.pipeline.plan.blocks import Plan
 from widesweep.theory.registry import last_line
-from widesweep.workers.data import Data, DataError, ImagesError, Dimensions, dimensions, load, source_path
+from widesweep.workers.data import Data, DataError, Dimensions, ImagesError, dimensions, load, source_path
 from widesweep.workers.networks import Module, taking_images
 
 _BUILT_IN = ("digits", "sphere")
@@ -155,7 +155,9 @@ def input_error(error: DataError, file: str, section: str = "data") -> InputErro
     wanted = error.wanted
     if isinstance(error, ImagesError):
         kinds = " and ".join(taking_images())
-        wanted += f"; network.kind {kinds} takes images, and a module's factory may shape rows into them again"
+        wanted += (
+            f"; network.kind {kinds} takes images, and a module's factory may shape rows into them again"
+        )
     return InputError(
         f"{file}, {section}.{error.field}",
         error.found,

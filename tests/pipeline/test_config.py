@@ -29,7 +29,7 @@ WRONG = {
     "a key of another optimiser": ("training.batch_size=2", "it belongs to optimizer sgd"),
     "a key of other networks": (
         "network={kind: two_layer, weight_variance: 2.0}",
-        "it is one of kind fully_connected",
+        "it belongs to kind fully_connected",
     ),
     "an activation in capitals": ("network.activation=ReLU", "the nearest is 'relu'"),
     "letters in another order": ("network.activation=rleu", "the nearest is 'relu'"),

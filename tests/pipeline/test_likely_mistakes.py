@@ -25,6 +25,7 @@ store: out.zarr
 """
 RANDOM = np.random.default_rng(0)
 X, Y = RANDOM.standard_normal((12, 5)), np.tile([-1.0, 1.0], 6)
+IMAGES = RANDOM.integers(0, 255, (12, 6, 6), dtype=np.uint8)
 
 
 def planned(path: Path) -> Any:
@@ -115,6 +116,8 @@ def _packed_by_a_word(path: Path) -> None:
         ("a.npz", lambda p: _npz(p, x=X, y=np.array(["cat", None] * 6)), "holds Python objects"),
         ("a.npz", lambda p: _npz(p, x=X.T, y=Y), "looks transposed"),
         ("a.npz", lambda p: _npz(p, x=X + 0j, y=Y), "real numbers"),
+        ("a.npz", lambda p: _npz(p, x_train=IMAGES, y_train=Y), "network.kind convolutional takes images"),
+        ("a.npz", lambda p: _npz(p, x=IMAGES[..., None], y=Y[:, None]), "x.reshape(len(x), -1)"),
         ("a.npz", lambda p: _npz(p, inputs=X, labels=Y), "numpy.savez(path, x=…, y=…) names them"),
         ("a.npz", lambda p: np.savez(p, X, Y), "a.npz has arr_0, arr_1"),
         ("a.npz", lambda p: p.write_text("x,y"), "is no archive of arrays"),

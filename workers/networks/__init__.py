@@ -19,7 +19,6 @@ NetworkConfig = Annotated[
 ]
 
 
-
 def taking_images() -> tuple[str, ...]:
     """Kinds whose points are images.
 

@@ -9,7 +9,7 @@ import typer
 
 from widesweep.pipeline.commands.analyzing import analyze, report
 from widesweep.pipeline.commands.configs import config, init
-from widesweep.pipeline.commands.endings import leave_lost_cluster, print_anywhere, report_defect
+from widesweep.pipeline.commands.endings import leave, print_anywhere, report_defect, skip_teardown
 from widesweep.pipeline.commands.examples import SHORT, epilogue
 from widesweep.pipeline.commands.planning import plan, theory
 from widesweep.pipeline.commands.publishing import gallery
@@ -50,11 +50,12 @@ app.add_typer(submit, name="submit")
 
 def main() -> None:
     """The entry point."""
+    skip_teardown()
     print_anywhere()
     try:
         app()
     except SystemExit as error:
-        leave_lost_cluster(error)
+        leave(error)
     except Exception as error:
         report_defect(error)
 

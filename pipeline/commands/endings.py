@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
+import contextlib
 import functools
 import io
 import json
@@ -45,6 +47,7 @@ ASCII = {
     "’": "'",
 }
 _lost: list[ClusterLostError] = []  # what ended this process's command
+_codes: list[int] = []  # with which it ends
 
 
 def handle_errors(command: Callable[P, int | None]) -> Callable[P, None]:
@@ -77,13 +80,29 @@ def handle_errors(command: Callable[P, int | None]) -> Callable[P, None]:
     return wrapped
 
 
-def leave_lost_cluster(error: SystemExit) -> NoReturn:
+def leave(error: SystemExit) -> NoReturn:
     """Ends the process as `error` says; at once where its cluster is lost, or Ray's threads would crash."""
-    if _lost:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(error.code if isinstance(error.code, int) else 1)
+    if isinstance(error.code, int | None):
+        _codes.append(error.code or 0)
+        if _lost:
+            _end()
     raise error
+
+
+def skip_teardown() -> None:
+    """Lets the process end right after its exit functions: to take torch apart costs most of a second.
+
+    To be called before anything else registers one, since the first that is registered runs last.
+    """
+    atexit.register(_end)
+
+
+def _end() -> None:
+    if _codes:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(_codes[-1])
 
 
 def report_defect(error: Exception) -> NoReturn:

@@ -270,3 +270,18 @@ def test_a_token_file_without_a_token_is_told(
         return
     with pytest.raises(InputError, match=r"RAY_AUTH_TOKEN_PATH=.*RAY_AUTH_MODE=token wants"):
         ray_environment.prepare(local=address is None)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["plan", "none.yaml"], 2)])
+def test_a_command_that_ends_at_once_has_said_everything(arguments: list[str], code: int) -> None:
+    """Its code and its whole output arrive, and what it registered for its end has run."""
+    before = (
+        "import atexit, widesweep.pipeline.cli as cli\n"
+        "version = cli.print_anywhere\n"
+        "def told(): version(); atexit.register(print, 'the end')\n"
+        "cli.print_anywhere = told"
+    )
+    done = command(*arguments, before=before)
+    assert done.returncode == code
+    assert done.stdout.splitlines()[-1] == "the end"
+    assert len(done.stdout.splitlines() + done.stderr.splitlines()) == 2

@@ -11,7 +11,7 @@ from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.plan import draws
 from widesweep.workers import measurements
 from widesweep.workers.data import Dimensions
-from widesweep.workers.engine.sync_steps import sync_steps
+from widesweep.workers.engine.sync_steps import segment_lengths
 from widesweep.workers.training import costs as cell_cost
 
 # Stated defaults for one core; a running sweep corrects them by its own times. They are
@@ -99,7 +99,7 @@ def _training_cell(
     flops = steps_flops + records * record_flops
     vector_flops = cell_cost.record_vector_flops(*cell)
     precision = 8 / training.itemsize
-    elements, stops = depth * size.samples * width, len(set(sync_steps(training.recorded_steps())))
+    elements, stops = depth * size.samples * width, 1 + len(segment_lengths(training.recorded_steps()))
     compiled = cell_cost.is_compiled(*cell)
     step_s = COMPILED_STEP_S + elements * COMPILED_ELEMENT_S if compiled else elements * ELEMENT_S
     moving = FEW_SAMPLES[training.itemsize] / size.samples * min(1.0, width / WIDE)
@@ -123,7 +123,7 @@ def _batch_s(config: SweepConfig, width: int, depth: int, size: Dimensions) -> f
     """Dispatch of a batch's looks, and of its steps where they are not compiled."""
     training = config.training
     assert training is not None
-    looks_s = len(set(sync_steps(training.recorded_steps()))) * depth * LAYER_LOOK_S
+    looks_s = (1 + len(segment_lengths(training.recorded_steps()))) * depth * LAYER_LOOK_S
     if cell_cost.is_compiled(config.network, training, width, depth, size):
         return looks_s
     return looks_s + training.steps * (BATCH_STEP_S + depth * LAYER_STEP_S)

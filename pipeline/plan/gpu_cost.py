@@ -9,7 +9,7 @@ from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.plan.cost import Costs
 from widesweep.workers import measurements
 from widesweep.workers.data import Dimensions
-from widesweep.workers.engine.sync_steps import sync_steps
+from widesweep.workers.engine.sync_steps import segment_lengths
 from widesweep.workers.training import costs as cell_cost
 
 # Of one H100 with 80 GB, as measured there (`benchmarks/gpu.py`); stated constants, as those of a core are.
@@ -68,5 +68,5 @@ def _waits_s(config: SweepConfig, depth: int) -> float:
     step_s = STEP_S + depth * LAYER_STEP_S if training.replays else 3.0 * launches_s
     needs = measurements.needs(training.measure)
     record_s = (depth + 1) * (len(needs) * QUANTITY_S + ("norms" in needs) * DRIFT_S)
-    stops = len(set(sync_steps(training.recorded_steps())))
+    stops = 1 + len(segment_lengths(training.recorded_steps()))
     return PROCESS_S + training.steps * step_s + stops * launches_s + records * record_s

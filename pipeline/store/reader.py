@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.errors import GroupNotFoundError
 
 from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.config.sweep_config import SweepConfig
@@ -60,11 +62,10 @@ class Store:
             self.requested = requested.read(self.attributes)
             if GROWING in self.attributes:
                 self._root = objects.with_retries(url, lambda: _open(url, "", consolidated=True))
-            self._groups: dict[str, Any] = {
-                name: self._root[name] if GROWING in self.attributes else _open(url, name)
-                for name in STORED
-                if name in self._root
-            }
+            self._groups: dict[str, Any] = {}
+            for name in STORED:
+                with contextlib.suppress(KeyError, GroupNotFoundError):
+                    self._groups[name] = self._root[name] if GROWING in self.attributes else _open(url, name)
         except (KeyError, ValueError, TypeError, OSError) as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise InputError(

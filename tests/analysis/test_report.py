@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.synthetic import SyntheticSweep, write
+from widesweep.analysis.report import figures
 from widesweep.analysis.report.page import FOLDER, settle
 from widesweep.analysis.report.page import write as write_report
 
@@ -39,10 +40,18 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of few dots, which take most of a report's time."""
+    monkeypatch.setattr(figures, "DOTS_PER_INCH", 30)
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    return write_report(write(folder / "demo.zarr", SWEEP))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "DOTS_PER_INCH", 30)
+        return write_report(write(folder / "demo.zarr", SWEEP))
 
 
 def test_the_page_lies_beside_the_store(page: Path) -> None:

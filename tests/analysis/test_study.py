@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,21 @@ SMALL = SyntheticSweep(depths=(1,), seeds=3, rates=(1.0,), modes=3)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def analyzed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A store and what its analysis returned."""
     states = {(0, 0, 0, 1): 2, (1, 0, 1, 0): 3, (3, 1, 5, 0): 0}
     path = write(tmp_path_factory.mktemp("sweep") / "demo.zarr", SyntheticSweep(states=states))
-    analyze(path)
-    return path
+    return path, analyze(path)
+
+
+@pytest.fixture
+def store(analyzed: tuple[Path, dict[str, Any]]) -> Path:
+    return analyzed[0]
+
+
+@pytest.fixture
+def found(analyzed: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
+    return analyzed[1]
 
 
 def test_a_store_opens_lazily(store: Path) -> None:
@@ -34,9 +45,9 @@ def test_a_store_opens_lazily(store: Path) -> None:
     assert tree["training"]["loss"].dims == ("width", "depth", "seed", "learning_rate", "step")
 
 
-def test_the_object_of_the_contract_comes_back(store: Path) -> None:
+def test_the_object_of_the_contract_comes_back(found: dict[str, Any]) -> None:
     """Names, keys and cell counts are the contract's, and it is JSON."""
-    result = json.loads(json.dumps(analyze(store), allow_nan=False))
+    result = json.loads(json.dumps(found, allow_nan=False))
     assert result["cells"] == {"done": 93, "diverged": 1, "failed": 1, "pending": 1}
     keys = {"slope", "slope_low", "slope_high", "expected", "r_squared", "points", "verdict", "note"}
     assert all(keys <= law.keys() for law in result["laws"].values())
@@ -152,9 +163,9 @@ def test_what_listens_and_is_no_scheduler_is_one_message(
         analyze(store, scheduler=f"tcp://127.0.0.1:{silent.getsockname()[1]}")
 
 
-def test_the_table_shows_every_law(store: Path) -> None:
+def test_the_table_shows_every_law(found: dict[str, Any]) -> None:
     """One line a law, notes after it."""
-    laws = analyze(store)["laws"]
+    laws = found["laws"]
     text = table(laws)
     assert all(any(line.startswith(name) for line in text.splitlines()) for name in laws)
     assert "None" not in text
@@ -174,17 +185,17 @@ def test_analysis_needs_neither_torch_nor_ray_nor_our_other_rooms() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_store_at_a_url_is_analysed_like_a_folder(store: Path) -> None:
+def test_a_store_at_a_url_is_analysed_like_a_folder(store: Path, found: dict[str, Any]) -> None:
     """An address that fsspec knows gives the numbers that the folder gives."""
     import fsspec
 
     memory = fsspec.filesystem("memory")
     memory.put(str(store), "/copy.zarr", recursive=True)
-    assert analyze("memory://copy.zarr") == analyze(store)
+    assert analyze("memory://copy.zarr") == found
     memory.rm("/copy.zarr", recursive=True)
 
 
-def test_a_scheduler_of_its_own_changes_no_bit(store: Path) -> None:
+def test_a_scheduler_of_its_own_changes_no_bit(store: Path, found: dict[str, Any]) -> None:
     """Through a real Dask scheduler on TCP the result is that of threads."""
     from distributed import LocalCluster
 
@@ -192,4 +203,4 @@ def test_a_scheduler_of_its_own_changes_no_bit(store: Path) -> None:
         n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", host="127.0.0.1",
         dashboard_address=None,
     ) as cluster:  # fmt: skip
-        assert analyze(store, scheduler=cluster.scheduler_address) == analyze(store)
+        assert analyze(store, scheduler=cluster.scheduler_address) == found

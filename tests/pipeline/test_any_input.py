@@ -260,9 +260,9 @@ def one_case(data: st.DataObject, store: Path) -> None:
 QUIET = {"deadline": None, "database": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=16, phases=[Phase.generate], **QUIET)
+@settings(max_examples=10, phases=[Phase.generate], **QUIET)
 @given(data=st.data())
-def test_sixteen_malformed_inputs_end_in_words(data: st.DataObject, finished_store: Path) -> None:
+def test_ten_malformed_inputs_end_in_words(data: st.DataObject, finished_store: Path) -> None:
     """Exit 0 or 2 (1 for a damaged store) and one message: no traceback, no partial store."""
     one_case(data, finished_store)
 
@@ -282,7 +282,9 @@ def _shorter(text: bytes) -> bytes:
     return json.dumps(metadata).encode()
 
 
-@pytest.mark.parametrize("command", ["status", "analyze", "run"])
+@pytest.mark.parametrize(
+    "command", ["run", *(pytest.param(name, marks=pytest.mark.slow) for name in ("status", "analyze"))]
+)
 @pytest.mark.parametrize(
     ("node", "change"),
     [

@@ -122,7 +122,9 @@ FILES = {
 
 
 @pytest.mark.parametrize(("content", "told"), FILES.values(), ids=FILES.keys())
-@pytest.mark.parametrize("command", ["plan", "run", "theory"])
+@pytest.mark.parametrize(
+    "command", ["plan", *(pytest.param(name, marks=pytest.mark.slow) for name in ("run", "theory"))]
+)
 def test_a_wrong_file_is_told_in_one_message(command: str, content: bytes, told: str, tmp_path: Path) -> None:
     """Whatever the file holds, every command that reads a config exits 2 with one message."""
     path = tmp_path / "small.yaml"
@@ -226,7 +228,7 @@ def test_a_config_survives_its_own_json(write_config: Write) -> None:
         ["", "network", "grid", "training", "data", "compute", "initialization", "grid.width", "seed"]
     ),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_anywhere_is_accepted_or_explained(write_config: Write, value: Any, place: str) -> None:
     """A random value in a random place is a config, or an input error of at most five lines."""
     path = write_config()

@@ -21,6 +21,7 @@ import pytest
 import xarray as xr
 
 from tests.pipeline.conftest import measured_bytes, start, wait_until
+from tests.pipeline.gate import Gate
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution import driver as runs
 from widesweep.pipeline.execution import scheduler, worker
@@ -36,11 +37,6 @@ LONG = {
     "training": {"steps": 40_000},
     "initialization": None,
     "compute": {"flush_s": 0.3},
-}
-FEW = {
-    **LONG,
-    "grid": {"width": [48], "depth": [2], "seed": 2, "learning_rate": [1e-5, 2e-5]},
-    "training": {"steps": 600_000},
 }
 
 
@@ -80,12 +76,12 @@ def driver(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def workers(pid: int, cpu_s: float = 0.0) -> list[psutil.Process]:
+def workers(pid: int) -> list[psutil.Process]:
     """Ray workers below a process that execute a block."""
     found = []
     for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if process.name().startswith("ray::block") and sum(process.cpu_times()[:2]) > cpu_s:
+            if process.name().startswith("ray::block"):
                 found.append(process)
     return found
 
@@ -98,21 +94,20 @@ def guard_of(worker: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def time_of_last_flush(url: Path) -> float:
-    return max(file.stat().st_mtime for file in (url / checkpoints.PLACE).glob("*.safetensors"))
-
-
 def checkpointed(url: Path) -> bool:
     return (url / checkpoints.PLACE).is_dir() and bool(checkpoints.names(str(url)))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_twenty_killed_workers_change_no_bit(write_config: Write, tmp_path: Path, calm: Any) -> None:
+def test_twenty_killed_workers_change_no_bit(
+    write_config: Write, tmp_path: Path, calm: Any, gate: Gate
+) -> None:
     """SIGKILL of a worker at 20 seeded moments of one sweep: each block goes on, no cell is lost."""
-    path = write_config(**{**LONG, "training": {"steps": 48_000}})
+    path = write_config(**gate.sections)
     expected, url, moments = calm(path), tmp_path / "small.zarr", random.Random(6)
     killed = 0
+    gate.close(4)  # of the 400 calls that a sweep takes; no worker makes more before it is killed
     with driver("run", str(path), "--scheduler", "ray", "--json") as process:
         while killed < KILLS and process.poll() is None:
             at_work = workers(process.pid)
@@ -125,10 +120,11 @@ def test_twenty_killed_workers_change_no_bit(write_config: Write, tmp_path: Path
                 if victim.is_running() and victim.name().startswith("ray::block"):
                     victim.kill()
                     killed += 1
+        gate.open()
         said, told = process.communicate(timeout=400)
     assert killed == KILLS
     assert process.returncode == 0, told
-    assert json.loads(said)["cells"] == {"done": 48, "diverged": 0, "failed": 0, "pending": 0}
+    assert json.loads(said)["cells"] == {"done": 8, "diverged": 0, "failed": 0, "pending": 0}
     assert "Traceback" not in told
     finished(url, expected)
 
@@ -136,19 +132,22 @@ def test_twenty_killed_workers_change_no_bit(write_config: Write, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_the_first_signal_flushes(
-    number: int, code: int, write_config: Write, tmp_path: Path, calm: Any
+    number: int, code: int, write_config: Write, tmp_path: Path, calm: Any, gate: Gate
 ) -> None:
-    """A signal between two flushes leaves newer checkpoints than the last; the same command goes on."""
-    path = write_config(**{**FEW, "compute": {"flush_s": 2}})
+    """A signal long before the first flush leaves checkpoints; the same command goes on."""
+    path = write_config(**{**gate.sections, "compute": {"flush_s": 1e6, "cpus": 2}})
     expected, url = calm(path), tmp_path / "small.zarr"
+    gate.close(12)
     with driver("run", str(path), "--scheduler", "ray") as process:
-        wait_until(lambda: checkpointed(url), deadline_s=200, what="a flush")
-        before = time_of_last_flush(url)
+        wait_until(lambda: gate.is_reached or process.poll() is not None, what="a block at work")
+        assert not checkpointed(url)
         process.send_signal(number)
-        _, told = process.communicate(timeout=60)
+        gate.step_until(lambda: process.poll() is not None, what="its end")
+        _, told = process.communicate()
     assert process.returncode == code, told
     assert "Traceback" not in told
-    assert time_of_last_flush(url) > before
+    assert checkpointed(url)
+    gate.open()
     seen = xr.open_datatree(url, engine="zarr")["training"]
     assert np.isfinite(seen["loss"].values).any()
     assert (seen["status"].values == 0).any()
@@ -157,19 +156,17 @@ def test_the_first_signal_flushes(
 
 
 @pytest.mark.slow
-def test_the_second_signal_ends_at_once(write_config: Write, tmp_path: Path) -> None:
+def test_the_second_signal_ends_at_once(write_config: Write, tmp_path: Path, gate: Gate) -> None:
     """Ctrl-C twice while a worker cannot answer: no grace; the store is read by status."""
-    path = write_config(**FEW)
+    path = write_config(**gate.sections)
+    gate.close(4)
     with driver("run", str(path), "--scheduler", "ray") as process:
-        (victim, *_) = wait_until(
-            lambda: workers(process.pid, cpu_s=3.0), deadline_s=200, what="a busy worker"
-        )
-        victim.suspend()
+        wait_until(lambda: gate.is_reached or process.poll() is not None, what="a block at work")
         process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(2.0)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=120)  # with grace it would wait for ever
     assert process.returncode == 130
     assert Store(str(tmp_path / "small.zarr")).cell_counts()["failed"] == 0
 
@@ -188,7 +185,7 @@ def test_a_worker_that_hangs_is_killed_and_its_block_goes_on(
     """A worker that is stopped (SIGSTOP) answers nobody: its guard kills it after the block's limit."""
     path, url = write_config(**LONG), tmp_path / "hit.zarr"
     expected = calm(path)
-    monkeypatch.setattr(runs, "LIMIT_FLOOR_S", 8.0)
+    monkeypatch.setattr(runs, "LIMIT_FLOOR_S", 20.0)
     monkeypatch.setattr(runs, "LIMIT_FACTOR", 0.0)
     thread = in_thread(path, url)
     (victim, *_) = wait_until(
@@ -264,15 +261,17 @@ def nodes() -> Iterator[Any]:
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_a_node_that_dies_and_one_that_joins_late(
-    write_config: Write, tmp_path: Path, calm: Any, nodes: Any
+    write_config: Write, tmp_path: Path, calm: Any, nodes: Any, gate: Gate
 ) -> None:
     """SIGKILL of the only working raylet; nothing runs until another node joins, which ends the sweep."""
-    path, url = write_config(**LONG), tmp_path / "small.zarr"
+    path, url = write_config(**gate.sections), tmp_path / "small.zarr"
     expected, ray_cluster = calm(path), nodes()
     first = ray_cluster.add_node(num_cpus=1)
+    gate.close()
     with driver("run", str(path), "--address", ray_cluster.address) as process:
-        wait_until(lambda: checkpointed(url), what="a flush")
+        gate.step_until(lambda: checkpointed(url), what="a flush")
         ray_cluster.remove_node(first, allow_graceful=False)
+        gate.open()
         ray_cluster.add_node(num_cpus=2)
         _, told = process.communicate(timeout=400)
     assert process.returncode == 0, told
@@ -283,13 +282,14 @@ def test_a_node_that_dies_and_one_that_joins_late(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
-def test_a_head_that_dies(write_config: Write, tmp_path: Path, calm: Any, nodes: Any) -> None:
+def test_a_head_that_dies(write_config: Write, tmp_path: Path, calm: Any, nodes: Any, gate: Gate) -> None:
     """The head is killed: exit 75 with one message; the same command on a new head ends in the same bits."""
-    path, url = write_config(**LONG), tmp_path / "small.zarr"
+    path, url = write_config(**gate.sections), tmp_path / "small.zarr"
     expected, ray_cluster = calm(path), nodes()
     ray_cluster.add_node(num_cpus=1)
+    gate.close()
     with driver("run", str(path), "--address", ray_cluster.address) as process:
-        wait_until(lambda: checkpointed(url), what="a flush")
+        gate.step_until(lambda: checkpointed(url), what="a flush")
         for node in list(ray_cluster.worker_nodes):
             ray_cluster.remove_node(node, allow_graceful=False)
         ray_cluster.remove_node(ray_cluster.head_node, allow_graceful=False)
@@ -298,6 +298,7 @@ def test_a_head_that_dies(write_config: Write, tmp_path: Path, calm: Any, nodes:
     assert "Run the same command again" in told
     assert "Traceback" not in told
     assert Store(str(url)).cell_counts()["failed"] == 0
+    gate.open()
     again = nodes()
     again.add_node(num_cpus=2)
     with driver("run", str(path), "--address", again.address) as process:

@@ -55,7 +55,7 @@ def test_each_fraction_holds_the_numbers_of_a_sweep_of_its_own(
     assert tree["training"]["loss"].dims[:4] == ("width", "depth", "corrupted_fraction", "seed")
     assert tree["theory"]["target"].dims[:2] == ("corrupted_fraction", "sample")
     assert "corrupted_fraction" not in tree["theory"]["infinite_ntk"].dims
-    for fraction in FRACTIONS:
+    for fraction in FRACTIONS[1:]:
         one = tmp_path / f"{fraction}.zarr"
         run_to(small, one, f"data.corrupted_fraction={fraction}", rule)
         own = analysis.open_sweep(one)

@@ -15,7 +15,8 @@ import pytest
 import zarr
 from typer.testing import CliRunner
 
-from tests.pipeline.conftest import measured_bytes, start
+from tests.pipeline.conftest import measured_bytes, start, wait_until
+from tests.pipeline.gate import Gate
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.execution import ray_environment
 from widesweep.pipeline.store import status as statuses
@@ -88,23 +89,24 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_disk_that_fills_up_and_is_freed_loses_nothing(
-    small_disk: Path, write_config: Write, tmp_path: Path
+    small_disk: Path, write_config: Write, tmp_path: Path, gate: Gate
 ) -> None:
     """One message, no cell is called failed; with space freed the same command ends in the same bits."""
-    path = write_config(grid={"seed": 12, "width": [8, 12, 16]})
+    path = write_config(**gate.sections)
     calm = start("run", str(path), "--store", str(tmp_path / "calm.zarr"))
     calm.communicate(timeout=200)
     assert calm.returncode == 0
     url, ballast = small_disk / "a.zarr", small_disk / "ballast"
+    gate.close()
     first = start("run", str(path), "--store", str(url))
-    while not (url / "zarr.json").exists() and first.poll() is None:
-        pass
+    wait_until(lambda: gate.is_reached or first.poll() is not None, what="a block at work")
     with ballast.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * 4096)
         except OSError:
             pass
+    gate.open()
     _, told = first.communicate(timeout=200)
     assert first.returncode == 1, told
     assert "No space left on device" in told

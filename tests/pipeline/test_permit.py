@@ -109,7 +109,7 @@ def test_a_claim_that_was_taken_away_is_not_written_anew(
         wait_until(lambda: objects.get(url, f"{CLAIMS}/000001.json") != time_of, what="a heartbeat")
         objects.delete(url, [f"{CLAIMS}/000001.json"])
         (tmp_path / WRITERS / first.permit.folder.name).rename(tmp_path / "gone")
-        wait_until(lambda: first.lost, deadline_s=30, what="the loss")
+        wait_until(lambda: first.lost, what="the loss")
         objects.delete(url, [f"{CLAIMS}/000001.json"])
     assert objects.names(url, CLAIMS) == []
 

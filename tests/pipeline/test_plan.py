@@ -115,6 +115,7 @@ def test_a_store_has_few_objects(widths: int, seeds: int, rates: int, objects: i
     assert made.training_blocks * len(TRAINING_VARIABLES) + plan.OTHER_OBJECTS <= objects
 
 
+@pytest.mark.slow
 def test_a_million_cells_are_planned_in_little_memory() -> None:
     """Planning 10⁶ cells, down to the order of blocks, takes under 500 MB; its time is in the benchmarks."""
     tracemalloc.start()

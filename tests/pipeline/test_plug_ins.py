@@ -189,6 +189,7 @@ def test_one_that_raises_in_training_fails_its_cells(
     }
 
 
+@pytest.mark.slow
 def test_processes_of_this_machine_import_it_too(
     lab: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,7 +60,8 @@ Write = Callable[..., Path]
 def swept_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of a finished sweep, made from Python; never changed."""
     folder = tmp_path_factory.mktemp("swept")
-    sections = {**SMALL, "initialization": None, "store": str(folder / "py.zarr")}
+    training = {"steps": 20, "records": 6, "measure": ["loss", "drift"]}
+    sections = {**SMALL, "training": training, "initialization": None, "store": str(folder / "py.zarr")}
     with pytest.MonkeyPatch.context() as patch:
         compute_here(patch)
         found = ws.run(set={"grid.seed": 2}, **{k: v for k, v in sections.items() if v is not None})
@@ -119,12 +120,18 @@ def test_sections_by_name_are_the_file(write_config: Write, tmp_path: Path, in_p
         ws.plan(**{**content, "grid": {**content["grid"], "width": [0]}})
 
 
-def test_a_law_of_ones_own_is_fitted_stored_and_reported(swept: ws.Sweep, tmp_path: Path) -> None:
-    """An object, or a name on the command line; it is in /laws, in the frame and on the page."""
+@pytest.mark.slow
+def test_a_law_of_ones_own_is_on_the_page(swept: ws.Sweep, tmp_path: Path) -> None:
+    """With its title."""
+    found = ws.analyze(swept, laws=["my_lab:Shrinks"])
+    assert "Losses shrink" in ws.report(found, tmp_path / "page").read_text()
+
+
+def test_a_law_of_ones_own_is_fitted_and_stored(swept: ws.Sweep) -> None:
+    """An object, or a name on the command line; it is in /laws and in the frame."""
     found = ws.analyze(swept, laws=["my_lab:Shrinks"])
     assert found.laws.loc["shrinks", "slope"] == 1.0
     assert "shrinks" in swept.tree["laws"]["law"].values
-    assert "Losses shrink" in ws.report(found, tmp_path / "page").read_text()
     ws.analyze(swept)
     assert "shrinks" not in swept.tree["laws"]["law"].values
     told = CliRunner().invoke(app, ["analyze", swept.url, "--law", "my_lab:Shrinks"])

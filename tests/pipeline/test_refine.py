@@ -23,10 +23,7 @@ from tests.pipeline.conftest import (
     compute_here,
     count_trained,
     measured_bytes,
-    start,
-    wait_until,
 )
-from tests.pipeline.test_faults import driver
 from widesweep import analysis
 from widesweep.analysis.refine.allocation import Allocation
 from widesweep.analysis.refine.rounds import foreseen
@@ -35,9 +32,8 @@ from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution import worker
 from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.execution.local_scheduler import LocalScheduler
-from widesweep.pipeline.refine import measured_cost, proposal, record, refine, text
+from widesweep.pipeline.refine import proposal, record, refine, text
 from widesweep.pipeline.refine.goal import Goal, duration_s
-from widesweep.pipeline.refine.measured_cost import Blocks
 from widesweep.pipeline.refine.proposal import Step
 from widesweep.pipeline.refine.snapshot import look_at
 from widesweep.pipeline.store.reader import Store
@@ -174,6 +170,7 @@ def test_a_round_that_dies_is_ended_by_the_same_command(
     assert proposed(found) == len(trained)
 
 
+@pytest.mark.slow
 def test_progress_counts_a_cell_once(sweep: tuple[Path, str], capfd: pytest.CaptureFixture[str]) -> None:
     """Blocks that were partly done when a round took them: the last line of each run has all cells done."""
     path, url = sweep
@@ -186,55 +183,6 @@ def test_progress_counts_a_cell_once(sweep: tuple[Path, str], capfd: pytest.Capt
 def proposed(found: dict[str, Any]) -> int:
     """Cells of all rounds."""
     return sum(len(g["learning_rate"]) * g["seeds"] for r in found["rounds"] for g in r["proposed"])
-
-
-@pytest.mark.slow
-def test_a_driver_killed_in_a_round_is_taken_up_by_the_same_command(
-    write_config: Write, tmp_path: Path
-) -> None:
-    """Real processes, kill -9 once a block of the round is stored: the same round, no cell twice."""
-    grid = {"width": [16, 32, 64], "depth": [1], "seed": 4, "learning_rate": [1.0]}
-    training = {"steps": 3000, "records": 6}
-    path = write_config(grid=grid, training=training, initialization=None, compute={"flush_s": 0.3})
-    calm, killed = str(tmp_path / "calm.zarr"), str(tmp_path / "killed.zarr")
-    finish(start("run", str(path), "--store", calm))
-    shutil.copytree(calm, killed)
-    wanted = 0.5 * interval(calm)
-    command = ("--law", "weight_drift", "--interval", str(wanted), "--json")
-    before = Store(killed).cell_counts()["done"]
-    with driver("refine", killed, *command) as process:
-        wait_until(lambda: before < done(killed) < requested(killed), what="a block of the round")
-        process.kill()
-        process.wait()
-        left = done(killed)
-    assert before < left < requested(killed)
-    assert record.read(killed).unfinished is not None
-    found = json.loads(finish(start("refine", killed, *command)))
-    undisturbed = json.loads(finish(start("refine", calm, *command)))
-    assert found["stopped"] == undisturbed["stopped"] == "reached"
-    assert found["rounds"][0]["interrupted"] == 1
-    assert 12 + proposed(found) == Store(killed).cell_counts()["done"]
-    for each in found["rounds"]:
-        assert each["cost_s"] > 0
-    tree = xr.open_datatree(killed, engine="zarr")
-    assert int((tree["training"].status == 1).sum()) == Store(killed).cell_counts()["done"]
-    first, second = (each["rounds"][0]["proposed"] for each in (found, undisturbed))
-    assert [(g["width"], g["seeds"]) for g in first] == [(g["width"], g["seeds"]) for g in second]
-
-
-def done(url: str) -> int:
-    return Store(url).cell_counts()["done"]
-
-
-def requested(url: str) -> int:
-    counts = Store(url).cell_counts()
-    return counts["done"] + counts["pending"]
-
-
-def finish(process: Any) -> str:
-    output, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    return str(output)
 
 
 def _die(*arguments: Any) -> None:
@@ -370,44 +318,6 @@ def test_wrong_options_are_refused_in_one_message(
     assert told in result.output
     assert len(result.output.strip().splitlines()) == 1
     assert before == sorted(str(f) for f in Path(sweep[1]).rglob("*"))
-
-
-def test_costs_follow_measured_blocks() -> None:
-    """Second route: blocks made by a known overhead and factors are forecast; without any the model stays."""
-    sizes, model_s = np.array([8.0, 16.0]), np.array([1.0, 2.0, 5.0, 10.0])
-    place = np.repeat(np.arange(4), 3)
-    done_s = np.tile([1.0, 2.0, 4.0], 4) * model_s[place]
-    exact = measured_cost.correction(sizes, sizes, Blocks(place, done_s, 0.3 + 2.0 * done_s))
-    assert np.allclose([exact.block_s, *exact.factor.ravel()], [0.3, 2.0, 2.0, 2.0, 2.0])
-    core_s = 0.3 + done_s * np.array([2.0, 2.0, 1.5, 1.5])[place]
-    found = measured_cost.correction(sizes, sizes, Blocks(place, done_s, core_s))
-    assert np.allclose(found.block_s + done_s * found.factor.ravel()[place], core_s, rtol=0.2)
-    bare = measured_cost.correction(sizes, sizes, Blocks(place[:0], done_s[:0], core_s[:0]))
-    assert (bare.factor == 1.0).all()
-
-
-def test_what_was_not_measured_costs_as_its_neighbours() -> None:
-    """Factors on a plane in the logs are found again between pairs, and stay level beyond them."""
-    widths, depths = np.array([8.0, 16.0, 32.0, 64.0]), np.array([1.0, 2.0])
-    factor = widths[:, None] ** 0.5 * depths**0.2
-    place = np.array([0, 1, 4, 5])
-    model_s = np.full(4, 1e6)
-    blocks = Blocks(place, model_s, model_s * factor.ravel()[place])
-    found = measured_cost.correction(widths, depths, blocks).factor
-    assert np.allclose(found[:3], factor[:3], rtol=1e-3)
-    assert np.allclose(found[3], found[2])
-
-
-def test_new_widths_cost_as_the_widest_of_their_own_depth() -> None:
-    """Factors that are no plane in the logs: each depth goes on from its own last one."""
-    widths, depths = np.array([8.0, 16.0, 32.0, 64.0]), np.array([1.0, 2.0, 3.0])
-    factor = np.array([[1.0, 1.0, 2.0], [1.0, 1.0, 2.0], [1.5, 1.0, 2.0]])
-    model_s = np.full(9, 1e6)
-    blocks = Blocks(np.arange(9), model_s, model_s * factor.ravel())
-    found = measured_cost.correction(widths, depths, blocks).factor
-    assert np.allclose(found[3], factor[2], rtol=1e-3)
-    one = Blocks(np.array([0, 3]), model_s[:2], model_s[:2] * [1.0, 3.0])
-    assert np.allclose(measured_cost.correction(widths, depths, one).factor[3], 3.0, rtol=1e-3)
 
 
 def test_a_round_is_priced_by_the_blocks_that_run(

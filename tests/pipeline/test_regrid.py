@@ -24,6 +24,7 @@ SECTIONS: dict[str, Any] = {  # of each kind of array a few
     "training": {"steps": 9, "records": 4, "measure": ["loss", "spectrum"]},
     "initialization": {"draws": 1000, "orders": [4]},
 }
+EVERYWHERE = tuple(np.linspace(0.0, 1.0, 20))  # from the first operation to the last
 GROUPS = ("training", "initialization", "parts", "failures", "theory")
 
 
@@ -85,6 +86,7 @@ def test_a_slice_of_a_grown_store_is_that_of_a_fresh_one(finished: Path, path: P
         assert all(index.is_monotonic_increasing for index in node.indexes.values())
 
 
+@pytest.mark.slow
 def test_a_store_grows_again_and_again(finished: Path, path: Path, tmp_path: Path) -> None:
     """A second growth puts values between those of the first; nothing of an earlier layout stays behind."""
     steps = (["grid.width=[8, 10, 12]"], ["grid.width=[8, 9, 10, 12]", "grid.depth=[1, 2]"], MORE)
@@ -101,18 +103,18 @@ def test_a_store_grows_again_and_again(finished: Path, path: Path, tmp_path: Pat
     assert len(layouts) == len({(group, array) for group, array, _ in chunks})
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("shares", [(0.5, 0.95), pytest.param(EVERYWHERE, marks=pytest.mark.slow)])
 def test_a_grower_killed_anywhere_leaves_the_old_store_or_the_new_one(
-    kills: int, finished: Path, path: Path, tmp_path: Path
+    shares: tuple[float, ...], finished: Path, path: Path, tmp_path: Path
 ) -> None:
-    """A real kill at operations from the first to the last: readers see one grid; the same growth ends it."""
+    """A real kill at an operation: readers see one grid; the same growth ends it."""
     calm = tmp_path / "calm.zarr"
     shutil.copytree(finished, calm)
     total = operations(calm, path, 0)
     before, after, left = tree(finished), tree(calm), files(calm)
     assert not is_same(before, after)
     seen = set()
-    for dies_at in {*np.linspace(1, total, kills, dtype=int).tolist(), total // 2, int(0.95 * total)}:
+    for dies_at in (max(1, int(share * total)) for share in shares):
         url = tmp_path / f"killed-{dies_at}.zarr"
         shutil.copytree(finished, url)
         assert operations(url, path, dies_at) == 0
@@ -131,7 +133,9 @@ def test_a_grower_killed_anywhere_leaves_the_old_store_or_the_new_one(
     assert {(False, True), (True, True)} <= seen
 
 
-@pytest.mark.parametrize(("share", "completed"), [(0.3, False), (0.95, True)])
+@pytest.mark.parametrize(
+    ("share", "completed"), [pytest.param(0.3, False, marks=pytest.mark.slow), (0.95, True)]
+)
 def test_another_growth_after_a_killed_one_finds_nothing_half_done(
     share: float,
     completed: bool,

@@ -163,11 +163,10 @@ def test_workers_import_what_their_driver_imports(
     assert root_of(tmp_path / "a.zarr")["code_digest"] != source.digest()
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-@pytest.mark.parametrize(
-    "on_path",
-    [pytest.param(False, id="folder"), pytest.param(True, id="PYTHONPATH", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("scheduler", ["local", "ray"])
+@pytest.mark.parametrize("on_path", [False, True], ids=["folder", "PYTHONPATH"])
 def test_a_project_may_use_the_names_of_our_rooms(
     project: Path, config: Path, expected: dict[str, bytes], tmp_path: Path, scheduler: str, on_path: bool
 ) -> None:
@@ -192,9 +191,10 @@ def test_a_worker_with_another_source_runs_no_block(config: Path, tmp_path: Path
     assert f"source {root_of(tmp_path / 'a.zarr')['code_digest'][:8]}. What was finished" in message[0]
     assert "the same command again" in message[1]
     assert set(statuses.status(str(tmp_path / "a.zarr"))["cells"].items()) >= {("done", 0), ("failed", 0)}
-    again = execute(call(config, tmp_path / "a.zarr", scheduler), folder)
-    assert again.returncode == 0, again.stderr
-    assert statuses.status(str(tmp_path / "a.zarr"))["cells"]["pending"] == 0
+    if scheduler == "ray":  # two processes more, of which a quick test has started enough
+        again = execute(call(config, tmp_path / "a.zarr", scheduler), folder)
+        assert again.returncode == 0, again.stderr
+        assert statuses.status(str(tmp_path / "a.zarr"))["cells"]["pending"] == 0
 
 
 @pytest.mark.slow

@@ -64,12 +64,12 @@ def test_samples_beyond_the_modes_leave_noise_alone() -> None:
 
 
 def test_a_spectrum_from_points_is_that_of_their_distribution() -> None:
-    """A linear kernel of 1,500 Gaussian points has its features' spectrum, to 5 standard errors."""
+    """A linear kernel of 500 Gaussian points has its features' spectrum, to 5 standard errors."""
     rng = np.random.default_rng(2)
     scales, weights = np.array([2.0, 1.0, 0.25]), np.array([1.0, -2.0, 0.5])
-    features = rng.standard_normal((1500, 3))
+    features = rng.standard_normal((500, 3))
     found, coefficients = kernel_spectrum(features * scales @ features.T, features @ weights)
-    error = MONTE_CARLO_SE * np.sqrt(2 / 1500)
+    error = MONTE_CARLO_SE * np.sqrt(2 / 500)
     assert np.allclose(found[:3], scales, rtol=error)
     assert np.allclose(np.abs(coefficients[:3]), np.abs(weights), rtol=2 * error, atol=2 * error)
     assert np.all(found[3:] < 1e-12)

@@ -61,7 +61,7 @@ def du_limit(network: Network, depth: int) -> float:
     return float(network.output_scale**2 * np.linalg.eigvalsh(kernels.layer_ntk[depth - 1])[0])
 
 
-@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("outputs", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("network", NETWORKS, ids=NAMES)
 def test_every_chosen_measurement_equals_brute_force(network: Network, outputs: int) -> None:
     """Jacobians by autograd, dense eigenvectors, the linearised model trained in a loop; all steps.
@@ -160,7 +160,7 @@ def test_every_variable_of_the_list_has_a_second_route() -> None:
     assert {"second_order_norm", "residual_mode", "linearized_distance", "test_loss"}.isdisjoint(agreeing)
 
 
-@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("outputs", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_numbers_do_not_depend_on_what_else_is_measured(outputs: int) -> None:
     """The contract's set has the same bits beside everything else, and each measurement alone."""
     network, data = FullyConnected(weight_variance=2.0, bias_variance=0.2), sphere(5, 4, outputs, 3)
@@ -177,7 +177,7 @@ def test_numbers_do_not_depend_on_what_else_is_measured(outputs: int) -> None:
             np.testing.assert_array_equal(result[variable], everything[variable], err_msg=str(variable))
 
 
-@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("outputs", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_bits_of_every_measurement_do_not_depend_on_grouping(outputs: int) -> None:
     """Single cells repeat the whole batch, at sizes that are no multiple of eight."""
     data = sphere(9, 4, outputs, 5)

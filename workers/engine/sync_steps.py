@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
+
+import numpy as np
 
 CHECK_STEPS = 32  # longest segment of steps without a check for divergence
 SHORTEST_UPDATE = 4  # steps of a segment from which an input-space update wins back its two extra products
@@ -20,6 +23,18 @@ def sync_steps(recorded: tuple[int, ...]) -> Iterator[int]:
         yield first
         yield from range(first - first % CHECK_STEPS + CHECK_STEPS, last, CHECK_STEPS)
     yield from (recorded[-1], recorded[-1])
+
+
+@functools.lru_cache(maxsize=8)
+def segment_lengths(recorded: tuple[int, ...]) -> np.ndarray:
+    """Steps from each sync step to the next, shape (sync steps − 1,); kept, as a plan asks for every pair.
+
+    >>> segment_lengths((0, 1, 40)).tolist()
+    [1, 31, 8]
+    """
+    lengths = np.diff(np.fromiter(sync_steps(recorded), dtype=np.int64))[:-1]
+    lengths.flags.writeable = False
+    return lengths
 
 
 class SyncGroup(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 
 from widesweep.workers import measurements
 from widesweep.workers.data import Dimensions
-from widesweep.workers.engine.sync_steps import SHORTEST_UPDATE, sync_steps
+from widesweep.workers.engine.sync_steps import SHORTEST_UPDATE, segment_lengths
 from widesweep.workers.measurements import quantities
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.network import Network
@@ -42,8 +42,7 @@ def steps_flops(network: Network, training: Training, width: int, depth: int, si
     at_sync_step = step_flops(network, training, width, depth, size)
     if not training.skips_between_sync_steps:
         return training.steps * at_sync_step
-    lengths = np.diff(tuple(sync_steps(training.recorded_steps())))
-    lengths = lengths[lengths > 0].astype(np.float64)
+    lengths = segment_lengths(training.recorded_steps()).astype(np.float64)
     layers = network.layers(width, depth, size.inputs, size.outputs)
     lowest = next(h for h, layer in enumerate(layers) if layer.trains)
     between = at_sync_step - sum(_forward(layer, size) for layer in layers[:lowest])

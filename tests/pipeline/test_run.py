@@ -211,7 +211,7 @@ def test_a_finished_store_needs_no_scheduler(
     assert "training.steps: 21, there 20" in other.stderr
 
 
-@pytest.mark.parametrize("scheduler", scheduling.NAMES)
+@pytest.mark.parametrize("scheduler", ["ray", pytest.param("local", marks=pytest.mark.slow)])
 def test_a_killed_worker_changes_no_bit(
     scheduler: scheduling.Name,
     write_config: Write,

@@ -30,6 +30,7 @@ from widesweep.workers.networks import FullyConnected, Module, NetworkConfig
 from widesweep.workers.networks.module import AVAILABLE
 from widesweep.workers.networks.network import OWN
 from widesweep.workers.optimizers import CustomOptimizer, Training, TrainingConfig
+from widesweep.workers.optimizers.rate_scale import mup_scale
 from widesweep.workers.random_networks import STATISTICS, InitializationConfig
 
 NOT_IN_HASH = ("name", "store", "compute")
@@ -276,6 +277,7 @@ def _check_together(config: SweepConfig, file: str) -> None:
     _check_initialization(config, file)
     if config.training is not None:
         _check_own_measurements(config.training, file)
+        _check_layer_rates(config, file)
     if isinstance(config.network, Module) and config.training is not None:
         _check_module(config.training, file)
     if config.training is not None and config.data is not None:
@@ -305,6 +307,21 @@ def _check_own_measurements(training: Training, file: str) -> None:
     if twice:
         found = f"{', '.join(twice)} would be the variable of two measurements"
         raise InputError(f"{file}, training.measure", found, "choose another name for your own")
+
+
+def _check_layer_rates(config: SweepConfig, file: str) -> None:
+    """Rates of single layers, of networks whose layers are known."""
+    scale = getattr(config.training, "learning_rate_scale", None)
+    where = f"{file}, training.learning_rate_scale"
+    if scale is not None and isinstance(config.network, Module):
+        raise InputError(where, "it is there, and a module's layers are its own", "leave it out")
+    if scale == "mup":
+        if config.training is None or config.training.optimizer not in ("adam", "adamw"):
+            raise InputError(where, "mup, which is a table of Adam's", "take adam or adamw, or numbers")
+        try:
+            mup_scale(config.network)
+        except ValueError as error:
+            raise InputError(where, str(error), "give first, hidden and output") from None
 
 
 def _check_module(training: Training, file: str) -> None:

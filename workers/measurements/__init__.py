@@ -148,6 +148,13 @@ DEFAULT = ("loss", "kernel", "drift", "patterns")
 
 STATUS = Variable("status", CELL, "state of the cell", dtype="int8", attributes=STATUS_FLAGS)
 
+STOPPED = Variable(
+    "stopped_at",
+    CELL,
+    "recorded step from which on records repeat it, where `training.until` ended a cell; else the last step",
+    dtype="int64",
+)
+
 
 def _accepted(name: str, found: object) -> Measurement:
     """A `Measurement`, or a class or object with `variables`, `needs` and `measure`."""
@@ -232,6 +239,7 @@ __all__ = [
     "MEASUREMENTS",
     "OWN_MEASUREMENTS",
     "STATUS",
+    "STOPPED",
     "TRAINING_VARIABLES",
     "Measurement",
     "chosen",

@@ -13,8 +13,9 @@ from widesweep.workers.optimizers.gradient_flow import GradientFlow
 from widesweep.workers.optimizers.langevin import Langevin
 from widesweep.workers.optimizers.momentum import Momentum
 from widesweep.workers.optimizers.nesterov import Nesterov
-from widesweep.workers.optimizers.optimizer import Stepper, Training, recorded_steps
+from widesweep.workers.optimizers.optimizer import Training, recorded_steps
 from widesweep.workers.optimizers.sgd import StochasticGradientDescent
+from widesweep.workers.optimizers.stepper import Stepper
 
 OWN = "package.module:Name"
 

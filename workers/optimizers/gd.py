@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from widesweep.workers.engine.cuda_graphs import Replay
-from widesweep.workers.optimizers.optimizer import Stepper, Training
+from widesweep.workers.optimizers.optimizer import Training
+from widesweep.workers.optimizers.stepper import Stepper
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +26,8 @@ class GradientDescent(Training):
 
     @property
     def skips_between_sync_steps(self) -> bool:
-        """Plain descent does."""
-        return True
+        """Plain descent does, at a constant rate."""
+        return self.schedule == "constant"
 
     @property
     def replays(self) -> bool:

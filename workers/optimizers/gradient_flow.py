@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from widesweep.workers.optimizers.optimizer import Stepper, Training
+from widesweep.workers.optimizers.optimizer import Training
+from widesweep.workers.optimizers.stepper import Stepper
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +50,13 @@ class GradientFlow(Training):
 
     optimizer: Literal["gradient_flow"] = "gradient_flow"
     tolerance: Tolerance = 1e-8
+
+    @model_validator(mode="after")
+    def _has_no_rate(self) -> Self:
+        """Its η is a unit of time."""
+        if self.schedule != "constant":
+            raise ValueError("a schedule of gradient_flow, whose η is a unit of time; leave it out")
+        return self
 
     def stepper(self, ensemble: Ensemble, start: InitialState) -> Stepper:
         """The flow of a batch."""

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from widesweep.theory.linearised import dynamics
-from widesweep.workers.optimizers.optimizer import Stepper, Training
+from widesweep.workers.optimizers.optimizer import Training
+from widesweep.workers.optimizers.stepper import Stepper
 from widesweep.workers.seeds import generator
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from widesweep.workers.engine.cuda_graphs import Replay
-from widesweep.workers.optimizers.optimizer import Stepper, Training
+from widesweep.workers.optimizers.optimizer import Training
+from widesweep.workers.optimizers.stepper import Stepper
 
 if TYPE_CHECKING:
     from torch import Tensor

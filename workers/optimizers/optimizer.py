@@ -16,11 +16,11 @@ from widesweep.workers import measurements
 from widesweep.workers.choices import listed
 from widesweep.workers.losses import Loss, LossConfig, loss
 from widesweep.workers.networks.network import OWN
+from widesweep.workers.optimizers.schedule import Schedule, ScheduleConfig, Scheduled
+from widesweep.workers.optimizers.stepper import Stepper
 from widesweep.workers.variable import Variable
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from widesweep.workers.engine.ensemble import Ensemble
     from widesweep.workers.engine.initial_state import InitialState
 
@@ -28,56 +28,16 @@ Steps = Annotated[int, Field(ge=1, le=100_000_000, strict=True)]
 Records = Annotated[int, Field(ge=2, le=100_000, strict=True)]
 
 
-class Stepper(ABC):
-    """A batch's optimiser: moves its parameters from one sync step of the training loop to the next."""
+class Until(BaseModel):
+    """When a cell is done before its last step.
 
-    def __init__(self, ensemble: Ensemble, start: InitialState) -> None:
-        """Binds the optimiser to a batch at step 0, before any forward pass."""
-        self.ensemble = ensemble
-        self.start = start
+    Attributes:
+        loss: from the first recorded step on at which the loss is at most this.
+    """
 
-    @abstractmethod
-    def advance(self, residual: Tensor, first: int, last: int) -> None:
-        """Moves the parameters in place from step `first` to step `last`.
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-        Args:
-            residual: r = αf − y at step `first`, shape (B, n·K), of the last forward pass.
-            first: the step that the parameters are at.
-            last: the step to reach.
-        """
-
-    @property
-    def keeps_step_arrays(self) -> bool:
-        """Whether a single step leaves outputs, activations and unit cotangents as they were before it.
-
-        Then what does not read weights may be measured after the step, which carries the cotangents anyway.
-        """
-        return False
-
-    @property
-    def records_kernels(self) -> bool:
-        """Whether it can `advance_recording`."""
-        return False
-
-    def advance_recording(self, steps: int, *, kernels: bool) -> tuple[Tensor, Tensor | None]:
-        """Takes steps with a sync step before each of them; the bits are those of single sync steps.
-
-        Args:
-            steps: how many.
-            kernels: whether kernels are wanted.
-
-        Returns:
-            r at each sync step, shape (steps, B, n), and G, shape (steps, B, n, n), or none.
-        """
-        raise NotImplementedError
-
-    def keep(self, chosen: Tensor) -> None:  # noqa: B027  (most keep nothing)
-        """Follows the batch as it shrinks to the chosen cells; called after `Ensemble.keep`."""
-
-    @property
-    def state(self) -> list[Tensor]:
-        """What `advance` needs beside parameters and step, each (B, …): part of every checkpoint."""
-        return []
+    loss: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Training(BaseModel, ABC):
@@ -92,6 +52,11 @@ class Training(BaseModel, ABC):
             depth, `stability` in units of 2/λ_max, at which gradient descent on the linearised model stops
             converging, `absolute` is η itself.
         steps: gradient steps.
+        schedule: `constant`, or what η is multiplied by at each step: `{warmup: steps}`, a linear rise;
+            `{cosine: share}`, half a cosine from there to that share at the end; `{pieces: [[step, factor],
+            …]}`; or several of them, multiplied.
+        until: `{loss: …}` ends a cell at the first record at which its loss is at most that; later records
+            repeat that one, and `stopped_at` has its step.
         records: the most recorded steps, spaced evenly in the logarithm, first 0 and last `steps`.
         dtype: precision of the training.
         measure: what a record holds, by names of files of `workers/measurements`.
@@ -107,6 +72,8 @@ class Training(BaseModel, ABC):
     loss: LossConfig = "squared"
     learning_rate_unit: Literal["relative", "stability", "absolute"] = "relative"
     steps: Steps
+    schedule: ScheduleConfig = "constant"
+    until: Until | None = None
     records: Records = 64
     dtype: Literal["float64", "float32"] = "float64"
     measure: Annotated[tuple[str, ...], BeforeValidator(listed)] = measurements.DEFAULT
@@ -159,6 +126,8 @@ class Training(BaseModel, ABC):
         """
         if self.loss != "squared":
             return "the loss is not squared, whose residual alone is linear in the network's outputs"
+        if self.schedule != "constant":
+            return "the learning rate follows a schedule"
         return "" if self.linear else f"an update by {self.optimizer} is not linear in the residual"
 
     @property
@@ -169,11 +138,19 @@ class Training(BaseModel, ABC):
     @property
     def variables(self) -> tuple[Variable, ...]:
         """What a training cell stores."""
-        return measurements.training_variables(self.measure)
+        early = (measurements.STOPPED,) if self.until is not None else ()
+        return (*measurements.training_variables(self.measure), *early)
 
     @abstractmethod
     def stepper(self, ensemble: Ensemble, start: InitialState) -> Stepper:
         """This optimiser on a batch."""
+
+    def moving(self, ensemble: Ensemble, start: InitialState) -> Stepper:
+        """This optimiser on a batch, at the rates of its schedule."""
+        inner = self.stepper(ensemble, start)
+        if not isinstance(self.schedule, Schedule):
+            return inner
+        return Scheduled(inner, ensemble, start, self.schedule, self.steps)
 
     def recorded_steps(self) -> tuple[int, ...]:
         """The steps that are recorded."""

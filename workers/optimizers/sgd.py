@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from widesweep.workers.optimizers.optimizer import Stepper, Training
+from widesweep.workers.optimizers.optimizer import Training
+from widesweep.workers.optimizers.stepper import Stepper
 from widesweep.workers.seeds import generator
 
 if TYPE_CHECKING:

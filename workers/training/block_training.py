@@ -28,7 +28,8 @@ from widesweep.workers.measurements.record import Record
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.module import Module
 from widesweep.workers.networks.network import Network
-from widesweep.workers.optimizers.optimizer import Stepper, Training
+from widesweep.workers.optimizers.optimizer import Training
+from widesweep.workers.optimizers.stepper import Stepper
 from widesweep.workers.training import checkpoint as checkpoints
 from widesweep.workers.training import costs
 from widesweep.workers.training.checkpoint import FINISHED, Batch, Flush, Ledger, States
@@ -283,9 +284,12 @@ def _train(
     """
     results = {name: values[batch.cells] for name, values in ledger.results.items()}
     results["status"][:] = DONE
+    until = block.training.until
+    if until is not None:
+        results["stopped_at"][:] = block.training.steps
     place = np.arange(len(ensemble))  # of each cell of the batch among the results
     recorded = {step: k for k, step in enumerate(block.steps)}
-    stepper = block.training.stepper(ensemble, start)
+    stepper = block.training.moving(ensemble, start)
     initial = _restored(ensemble, stepper, batch)
     names = block.training.measure
     kernels = "kernel" in needs(names)
@@ -307,6 +311,10 @@ def _train(
                     window.advance(step, following)
                 _record(names, record, results, place, recorded[step], reads_weights=False)
                 moving = sizes[:, 1] > block.training.rounding_floor * initial[:, 1]
+                if until is not None:
+                    above = (record.loss > until.loss).cpu().numpy()
+                    results["stopped_at"][place[~above]] = step
+                    moving &= above
                 _repeat_last(results, place[~moving], recorded[step])
                 place, initial = place[moving], initial[moving]
                 window.keep(moving)
@@ -360,5 +368,5 @@ def _record(
 
 def _repeat_last(results: dict[str, np.ndarray], place: np.ndarray, k: int) -> None:
     for name, values in results.items():
-        if name != "status":
+        if name not in ("status", "stopped_at"):
             values[place, k + 1 :] = values[place, k : k + 1]

@@ -10,7 +10,8 @@ from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.initial_state import InitialState
 from widesweep.workers.engine.sync_steps import CHECK_STEPS, SyncGroup
 from widesweep.workers.measurements import named
-from widesweep.workers.optimizers.optimizer import Stepper, Training
+from widesweep.workers.optimizers.optimizer import Training
+from widesweep.workers.optimizers.stepper import Stepper
 
 KERNELS_BYTES = 8 * 2**20  # of all sync steps in one go, unless a single one has more
 

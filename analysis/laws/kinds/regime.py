@@ -197,10 +197,14 @@ def trained_by(names: tuple[str, ...], why: str) -> Limit:
 
 
 def _other_loss(summary: CellSummary) -> Outside | None:
-    """All cells of a training on another loss, whose linearised model has no closed form."""
+    """All cells of a training on another loss, or at rates that change: no closed form is known."""
     loss = settings(summary).get("loss", "squared")
     name = next(iter(loss)) if isinstance(loss, dict) else loss
-    return None if name == "squared" else Outside(f"{name}: the law is of the squared loss")
+    if name != "squared":
+        return Outside(f"{name}: the law is of the squared loss")
+    if settings(summary).get("schedule", "constant") != "constant":
+        return Outside("a schedule of learning rates: the law is of one that is constant")
+    return None
 
 
 def _one_of(words: Sequence[str]) -> str:

@@ -8,7 +8,12 @@ from typing import Annotated
 import typer
 
 Config = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="A sweep's config, a YAML file.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="CONFIG",
+        help="A sweep's config: a YAML file, or the name of one that ships.",
+        show_default=False,
+    ),
 ]
 StoreUrl = Annotated[
     str,

@@ -29,6 +29,16 @@ def example(name: str) -> Path:
     return files[name]
 
 
+def file_of(path: Path) -> Path:
+    """The file itself, or the shipped config of that name where there is no such file.
+
+    >>> file_of(Path("mup")).name, file_of(Path("none.yaml")).name
+    ('mup.yaml', 'none.yaml')
+    """
+    name = str(path)
+    return path if path.exists() else _files().get(name, path)
+
+
 def names() -> dict[str, str]:
     """What each shipped config shows: the first sentence of its comment, by its name.
 

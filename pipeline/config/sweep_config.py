@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from widesweep.pipeline.config import images, inheritance, messages, overrides, plug_ins
+from widesweep.pipeline.config import images, inheritance, messages, overrides, plug_ins, shipped
 from widesweep.pipeline.config.axes import AXES
 from widesweep.pipeline.config.axes.axis import Axis
 from widesweep.pipeline.config.compute import ComputeConfig
@@ -159,11 +159,12 @@ class SweepFile:
 
 
 def load(path: Path, assignments: Sequence[str] = ()) -> SweepFile:
-    """Reads a config file and its bases, applies `--set` assignments, and checks the result.
+    """Reads a config file or a shipped one and its bases, applies `--set` assignments, and checks the result.
 
     Raises:
         InputError: with the file, the key, what was found, what was wanted, and the next step.
     """
+    path = shipped.file_of(path)
     raw, origins = inheritance.read(path)
     return _checked(raw, assignments, str(path), path.resolve().parent, path.stem, origins)
 

@@ -109,3 +109,13 @@ def test_merging_leaves_its_arguments_alone() -> None:
     base = {"grid": {"width": [1]}}
     merging.merged_with(base, {"grid": {"width": [2]}})
     assert base == {"grid": {"width": [1]}}
+
+
+def test_a_shipped_config_is_found_by_its_name_and_a_file_of_that_name_comes_first(
+    write: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`widesweep run demo` works wherever the package is installed."""
+    monkeypatch.chdir(write)
+    assert configs.load(Path("demo")).config.name == "demo"
+    (write / "demo").write_text(BASE)
+    assert configs.load(Path("demo")).config.name == "base"

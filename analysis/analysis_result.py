@@ -32,7 +32,8 @@ _DESCRIPTIONS = {
     "expected_high": "largest slope that theory allows on this grid, finite size included",
     "r_squared": "share of the variance that the fit explains, in the logs",
     "points": "cells, or (width, depth) pairs of random networks, in the fit",
-    "verdict": "consistent, inconsistent or inconclusive with [expected_low, expected_high]; not_applicable",
+    "verdict": "consistent, inconsistent or inconclusive with [expected_low, expected_high]; not_applicable; "
+    "of a bound: holds, broken or vacuous",
     "note": "reasons for the verdict",
     "title": "the law in words",
     "regime": "of which networks and cells the law speaks",

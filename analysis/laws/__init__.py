@@ -20,8 +20,10 @@ from widesweep.analysis.laws import (
     seed_variance,
     weight_drift,
 )
+from widesweep.analysis.laws.bounds import BOUND_LAWS
 from widesweep.analysis.laws.kinds.law_result import LawResult, not_applicable
 from widesweep.analysis.laws.kinds.regime import Regime
+from widesweep.analysis.laws.large_rates import LARGE_RATE_LAWS
 from widesweep.analysis.laws.tables import RATIO_LAWS, SCALE_LAWS, SUBSPACE_LAWS, WIDTH_LAWS
 from widesweep.analysis.reading.axes import apart, pooled
 from widesweep.analysis.reading.cell_summary import CellSummary
@@ -55,6 +57,8 @@ LAWS: tuple[Law, ...] = (  # these see an axis of variants as more learning rate
     *(law.find for law in SUBSPACE_LAWS.values()),
     iterations.find,
     learning_rate_transfer.find,
+    *(law.find for law in BOUND_LAWS.values()),
+    *(law.find for law in LARGE_RATE_LAWS.values()),
 )
 EACH_VARIANT = (own_kernel.find, *(law.find for law in SUBSPACE_LAWS.values()))  # of LAWS: a result for each
 BY_VARIANT: tuple[Law, ...] = (*(law.find for law in SCALE_LAWS.values()), label_corruption.find)

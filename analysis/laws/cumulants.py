@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from widesweep.analysis.laws.kinds.law_result import LawResult
-from widesweep.analysis.laws.kinds.network_pairs import Pairs, pairs_of
-from widesweep.analysis.laws.kinds.ratio_law import EXACT, RatioLaw, draws_of
+from widesweep.analysis.laws.kinds.network_pairs import Array, Pairs, pairs_of
+from widesweep.analysis.laws.kinds.ratio_law import EXACT, VARIANCE, RatioLaw, draws_of
 from widesweep.analysis.laws.kinds.regime import AT_START, Regime
 from widesweep.analysis.reading.cell_summary import CellSummary
 
@@ -19,7 +21,21 @@ def find(summary: CellSummary) -> list[LawResult]:
     >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    return [law.of_pairs(found, kind, draws_of(summary)) for law, found, kind in pairs(summary)]
+    results, draws = [], draws_of(summary)
+    for law, found, kind in pairs(summary):
+        order = int(law.expected) + 1
+        known = found.sampled(order, _variance(summary, found), draws) if draws and order <= 4 else found
+        results.append(law.of_pairs(known, kind, draws))
+    return results
+
+
+def _variance(summary: CellSummary, found: Pairs) -> Array:
+    """Var(q)/E[q]² of each pair: a third of κ4/K² where that is predicted, else ReLU's."""
+    predicted = summary.theory["cumulant_predicted"]
+    if 4 not in predicted["order"].values:
+        return np.expm1(VARIANCE * found.ratio)
+    fourth = predicted.sel(order=4).transpose("width", "depth").values.ravel()
+    return np.asarray(np.maximum(fourth, 0.0) / 3.0, dtype=np.float64)
 
 
 def pairs(summary: CellSummary) -> list[tuple[RatioLaw, Pairs, str]]:

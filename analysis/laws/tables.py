@@ -89,6 +89,19 @@ WIDTH_LAWS = {
             zero=EXACT,
         ),
         WidthLaw(
+            name="sharpness_transfer",
+            title="The loss's sharpness changes less as width grows",
+            variable="sharpness_growth",
+            y_label=r"$|\log \lambda_{\max}(\nabla^2 L)|$, end over start",
+            expected=-0.5,
+            allowed=(-1.0, -0.5),
+            rivals=(0.0,),
+            elsewhere={
+                STANDARD: BETWEEN,
+                MUP: Exponent(0.0, (0.0, 0.0), "The loss's sharpness changes as much at every width"),
+            },
+        ),
+        WidthLaw(
             name="trajectory",
             title="The residual follows the infinite-width trajectory more closely as width grows",
             variable="trajectory_gap",

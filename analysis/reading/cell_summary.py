@@ -16,7 +16,7 @@ from widesweep.analysis.reading.across_rates import last_finite
 from widesweep.analysis.reading.derived import derived, per_cell
 from widesweep.analysis.reading.sweep import cell_counts, configuration, section
 
-DONE, NOT_REQUESTED = 1, 4
+DONE, DIVERGED, NOT_REQUESTED = 1, 2, 4
 CELL = ("width", "depth", "seed", "learning_rate")
 
 

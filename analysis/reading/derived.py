@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from widesweep.analysis.reading.across_rates import ACROSS, across
+from widesweep.analysis.reading.margins import MARGINS, margins
 from widesweep.analysis.reading.sharpening import SHARPENING, sharpening
 from widesweep.analysis.reading.sweep import section
 
@@ -27,6 +28,7 @@ SOURCES = {  # the variables of the store that each is derived of
     **{f"{s}_decay": (f"training/residual_{s}_norm", "training/ntk_max_eigenvalue") for s in SPACES},
     **ACROSS,
     **SHARPENING,
+    **MARGINS,
 }
 
 
@@ -39,7 +41,7 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
     - `steps_to_fit`, `steps_to_fit_predicted`: the step at which 1 % of ‖r(0)‖ is left, of the centred model
       where `corrupted_fraction` is an axis, and in the limit; NaN where training ends before.
     - `first_stability`: ηλ_max(G(0)), above 2 of which the linearised model diverges.
-    - `information_decay`, `nuisance_decay`: see `_decay`; all of `across` and of `sharpening`.
+    - `information_decay`, `nuisance_decay`: see `_decay`; all of `across`, `sharpening`, `margins`.
 
     Args:
         config: the resolved config.
@@ -72,7 +74,7 @@ def derived(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
         cutoff = float(settings.get("information_cutoff", CUTOFF))
         found |= {f"{space}_decay": _decay(training, space, cutoff) for space in SPACES}
     if "status" in training:
-        found |= across(training) | sharpening(training)
+        found |= across(training) | sharpening(training) | margins(config, training, theory)
     return xr.Dataset(found)
 
 

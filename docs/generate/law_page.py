@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from docs.generate import everything
 from docs.generate.markdown import prose, table
 from widesweep.analysis import laws
-from widesweep.analysis.laws import Law, tables
+from widesweep.analysis.laws import Law, bounds, tables
+from widesweep.analysis.laws.kinds.bound_law import BoundLaw
 
 HEADER = ("law", "claim", "reads", "regime", "expected slope")
 ALL: tuple[Law, ...] = (*laws.LAWS, *laws.BY_VARIANT)
@@ -90,6 +91,8 @@ def module(law: Law) -> ModuleType:
     owner = getattr(law, "__self__", None)
     if owner is None:
         return sys.modules[law.__module__]
+    if isinstance(owner, BoundLaw):
+        return bounds
     own = (each for each in vars(laws).values() if getattr(each, "LAW", None) is owner)
     return next(own, tables)
 

@@ -12,6 +12,7 @@ from widesweep.pipeline.config.axes import AXES
 from widesweep.pipeline.config.axes.axis import Axis
 from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.plan.data import at_value
+from widesweep.pipeline.predict import regimes
 from widesweep.pipeline.predict.limits import Limits
 from widesweep.pipeline.predict.prediction import Prediction, effective_rates, predict, summary
 from widesweep.theory.bounds import du_bounds
@@ -49,7 +50,8 @@ def predictions(config: SweepConfig, data: Data | None) -> dict[str, Any]:
     found = {name: _numbers(value) for name, value in found.items()}
     known = REASONS | _unpredicted(config)
     reasons = {name: known.get(name, NO_VALUE) for name, value in found.items() if _has_none(value)}
-    return found | ({"reasons": reasons} if reasons else {})
+    found |= {"reasons": reasons} if reasons else {}
+    return found | {"laws": regimes.regimes(config)}
 
 
 def _unpredicted(config: SweepConfig) -> dict[str, str]:
@@ -177,8 +179,9 @@ def text(config: SweepConfig, found: dict[str, Any]) -> str:
     shown = (
         COLUMNS if "width_required" not in found or _has_du(found) else COLUMNS.keys() - {"width_required"}
     )
+    laws = regimes.text(found.get("laws", {}))
     why = [f"{COLUMNS[name]} none: {reason}." for name, reason in _reasons(found) if name in shown]
-    return "\n\n".join(part for part in [*tables, _width_table(config, found), "\n".join(why)] if part)
+    return "\n\n".join(part for part in [*tables, _width_table(config, found), "\n".join(why), laws] if part)
 
 
 def _reasons(found: dict[str, Any]) -> Iterable[tuple[str, str]]:

@@ -23,8 +23,9 @@ def lawful() -> dict[str, LawResult]:
 
 
 def test_a_lawful_sweep_is_consistent_with_every_law(lawful: dict[str, LawResult]) -> None:
-    """Every exponent is the theory's: every verdict is consistent."""
-    assert {name for name, f in lawful.items() if f.verdict != "consistent"} == set()
+    """Every exponent is the theory's: every verdict is consistent, and Du's bound holds."""
+    assert {name for name, f in lawful.items() if f.verdict != "consistent"} == {"du_convergence"}
+    assert lawful["du_convergence"].verdict == "holds"
     assert {"convergence_rate", "weight_drift", "kernel_drift", "cumulant_4", "cumulant_6"} <= lawful.keys()
 
 

@@ -65,6 +65,26 @@ def test_a_rate_in_units_of_stability_is_where_the_linearised_model_stops_conver
             assert (np.linalg.norm(after) > 1.0) == grows
 
 
+def test_the_laws_that_will_speak_are_named_with_their_regimes(tmp_path: Path) -> None:
+    """Laws of drift speak of ntk and mup; the convergence rate not of mup, with the reason."""
+    path, seen = tmp_path / "c.yaml", {}
+    for name in ("ntk", "mup"):
+        kind = f"fully_connected, parameterization: {name}"
+        path.write_text(TEXT.replace("ACTIVATION", "tanh").replace("KIND", kind))
+        sweep = configs.load(path, ())
+        found = tables.predictions(sweep.config, data_source.load_data(sweep))
+        seen[name] = found["laws"]
+        shown = tables.text(sweep.config, found)
+        assert "weight_drift" in shown
+        assert "Speaks of networks parameterised as ntk or du" in shown
+    assert seen["ntk"]["convergence_rate"]["speaks"]
+    assert not seen["mup"]["convergence_rate"]["speaks"]
+    assert "learns features" in seen["mup"]["convergence_rate"]["reason"]
+    assert seen["mup"]["kernel_drift"]["speaks"]
+    assert "linearization" not in seen["ntk"]
+    assert "cumulants" not in seen["ntk"]
+
+
 def test_the_required_width_is_that_of_the_theorem(tmp_path: Path) -> None:
     """n⁶/(λ0⁴δ³) with λ0 of H^∞ from its arccosine formula; the condition number from the stored spectrum."""
     config, result, prediction, y = found(tmp_path, "relu")

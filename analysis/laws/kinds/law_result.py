@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 
 CONSISTENT, INCONSISTENT, INCONCLUSIVE = "consistent", "inconsistent", "inconclusive"
 NOT_APPLICABLE = "not_applicable"
+HOLDS, BROKEN, VACUOUS = "holds", "broken", "vacuous"  # of a bound
 NO_SPREAD = "No shape has two seeds that differ: without a spread there is no interval. Add seeds."
 RESOLUTION = 0.25  # an interval with a longer half-width tells no exponent of interest from another
 
@@ -69,7 +70,7 @@ class LawResult:
         expected_high: largest such slope.
         r_squared: of the fit.
         points: numbers that entered the fit.
-        verdict: consistent, inconsistent, inconclusive or not_applicable.
+        verdict: consistent, inconsistent, inconclusive, not_applicable; of a bound holds, broken, vacuous.
         note: the reasons, in sentences.
         plot: what the figure shows.
         numbers: rows (label, value) for the report.

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from widesweep.analysis.fitting.fit import Estimate
+from widesweep.theory.finite_width.sampling import relative_error
 
 Array = NDArray[np.float64]
 
 DONE = 1
 DEGREES = 63  # of each standard error: a jackknife over 64 groups of draws
+SMALLEST = 1e-3  # variance of q below which cumulants of the log-normal form cancel to rounding
 RESOLVED = 5.0  # a point counts if its predicted value is so many standard errors away from 0
 
 
@@ -81,6 +83,21 @@ class Pairs:
         logs = np.log(np.where(there, self.value, 1.0)) - exponent * np.log(self.x)
         amplitude = np.exp((weight * logs).sum() / max(float(weight.sum()), 1e-300))
         return replace(self, theory=amplitude * self.x**exponent)
+
+    def sampled(self, order: int, variance: Array, draws: float) -> Pairs:
+        """The same with errors no smaller than so many draws allow.
+
+        A jackknife's error is too small exactly where the largest draw, which rules a heavy-tailed moment,
+        has not come: in 300 samples of log-normal q its intervals covered 67 to 94 % of cumulants of order 2
+        to 4, and 95 to 100 % with this floor.
+
+        Args:
+            order: of the cumulant of q that the quantity is proportional to.
+            variance: Var(q)/E[q]² of each pair.
+            draws: of each pair.
+        """
+        floor = np.abs(self.theory) * relative_error(order, np.maximum(variance, SMALLEST), draws)
+        return replace(self, error=np.fmax(self.error, floor))
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ FEWEST_POINTS = 3
 EXACT_TOLERANCE = 0.01  # in the exponent, per power of L/n
 NEXT_ORDER = 5.0  # |c| of the factor 1 + c·L/n beyond a leading-order prediction
 HEAVY_TAIL = 0.3
+VARIANCE = 5.0  # of log q of a ReLU network, in units of L/n; other activations have less
 EXACT, LEADING, ORDER_ALONE = "exact", "leading order", "order alone"
 
 
@@ -61,7 +62,13 @@ class RatioLaw:
         []
         """
         found = self.pairs(summary)
-        return [] if found is None else [self.of_pairs(*found, draws_of(summary))]
+        if found is None:
+            return []
+        (one, kind), draws = found, draws_of(summary)
+        if draws and not self.along_depth:  # a second moment, like the variance of q
+            heavy = one.theory if self.predicted else np.expm1(VARIANCE * one.ratio)
+            one = one.sampled(2, heavy, draws)
+        return [self.of_pairs(one, kind, draws)]
 
     def pairs(self, summary: CellSummary) -> tuple[Pairs, str] | None:
         """The pairs that the law is about, and how their prediction was made; None where there are none."""

@@ -1,0 +1,81 @@
+"""Real networks at large rates: the catapult, its limit and the edge of stability, and what refutes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zarr
+
+from widesweep import analysis
+from widesweep.pipeline.config import sweep_config
+from widesweep.pipeline.execution.driver import run
+
+Write = Callable[..., Path]
+
+
+def trained(write_config: Write, url: Path, grid: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    """The laws of a sweep whose rates are in units of 2/λ_max, trained in this process."""
+    training = {"learning_rate_unit": "stability", "records": 24, "measure": ["loss", "kernel", "sharpness"]}
+    path = write_config(
+        network={"kind": "fully_connected"} | sections["network"],
+        data={"inputs": 6, "labels": "random"} | sections["data"],
+        grid=grid,
+        training=training | sections["training"],
+        initialization=None,
+    )
+    run(sweep_config.load(path, ()), str(url))
+    return dict(analysis.analyze(url)["laws"])
+
+
+def claimed(url: Path, **training: Any) -> dict[str, Any]:
+    """The laws of the same numbers under another claim about the training."""
+    root = zarr.open_group(str(url), mode="a", use_consolidated=False)
+    config = json.loads(str(root.attrs["config"]))
+    config["training"] |= training
+    root.attrs["config"] = json.dumps(config)
+    zarr.consolidate_metadata(str(url))
+    return dict(analysis.analyze(url)["laws"])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::zarr.errors.ZarrUserWarning", "ignore:Consolidated metadata")
+def test_linear_networks_are_thrown_into_a_flat_place_and_diverge_beyond_four(
+    write_config: Write, in_process: None, tmp_path: Path
+) -> None:
+    """Beyond ηλ0 = 2 they end below 2, and below 2/η in the Hessian too; the limit is 4."""
+    laws = trained(
+        write_config,
+        tmp_path / "catapult.zarr",
+        {"width": [128, 256], "depth": [1], "seed": 4, "learning_rate": [0.8, 1.4, 1.7, 1.9, 2.15, 2.4]},
+        network={"activation": "linear"},
+        data={"samples": 6},
+        training={"steps": 200},
+    )
+    assert laws["catapult"]["verdict"] == "holds"
+    assert laws["flat_minimum"]["verdict"] == "holds"
+    assert laws["catapult_limit"]["verdict"] == "consistent"
+    assert 3.6 < laws["catapult_limit"]["slope"] < 4.5
+    assert "at most 2: lazy training" in laws["catapult"]["note"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::zarr.errors.ZarrUserWarning", "ignore:Consolidated metadata")
+def test_sharpness_rises_to_the_edge_and_stays(write_config: Write, in_process: None, tmp_path: Path) -> None:
+    """Narrow networks on more labels than they can fit: ησ = 2 for good, which is no edge of momentum."""
+    url = tmp_path / "edge.zarr"
+    laws = trained(
+        write_config,
+        url,
+        {"width": [8], "depth": [2], "seed": 6, "learning_rate": [0.25]},
+        network={"activation": "tanh", "parameterization": "mup"},
+        data={"samples": 64},
+        training={"steps": 3000},
+    )
+    assert laws["edge_of_stability"]["verdict"] == "consistent"
+    assert laws["edge_of_stability"]["points"] == 6
+    wrong = claimed(url, optimizer="momentum", momentum=0.2)["edge_of_stability"]
+    assert wrong["verdict"] == "inconsistent"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import (
+    convolution,
     engine,
     figure,
     forecast,
@@ -38,6 +39,7 @@ PARTS = (
     gpu,
     narrow_cells,
     infinite_ntk,
+    convolution,
 )
 
 

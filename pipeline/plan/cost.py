@@ -26,6 +26,7 @@ VECTOR_BYTES = 64  # samples go through the processor by whole vectors
 RECORD_FLOPS_PER_S = 3.7e10  # a record's products are thin, and eigenvalues do not run at the peak
 VECTOR_FLOPS_PER_S = 1.6e10  # its norms read weights from memory for a few operations each
 ELEMENT_S = 1.3e-9  # one activation of one sample through one layer and step, besides the products
+PATCH_ELEMENT_S = 1.0e-9  # the same of a pixel and channel on its way to and from each place of a filter
 COMPILED_ELEMENT_S = 4.0e-10  # the same in machine code
 COMPILED_STEP_S = 1.0e-6  # a step of one cell there, besides
 LOOK_ELEMENT_S = 3.9e-9  # at a look, besides
@@ -99,9 +100,14 @@ def _training_cell(
     flops = steps_flops + records * record_flops
     vector_flops = cell_cost.record_vector_flops(*cell)
     precision = 8 / training.itemsize
-    elements, stops = depth * size.samples * width, 1 + len(segment_lengths(training.recorded_steps()))
+    layers = config.network.layers(width, depth, size.inputs, size.outputs)
+    elements = depth * size.samples * layers[0].pixels * width
+    stops = 1 + len(segment_lengths(training.recorded_steps()))
     compiled = cell_cost.is_compiled(*cell)
     step_s = COMPILED_STEP_S + elements * COMPILED_ELEMENT_S if compiled else elements * ELEMENT_S
+    step_s += PATCH_ELEMENT_S * sum(
+        size.samples * layer.pixels * layer.fan_in for layer in layers if layer.pixels > 1
+    )
     moving = FEW_SAMPLES[training.itemsize] / size.samples * min(1.0, width / WIDE)
     product_s = (
         steps_flops / (CORE_FLOPS_PER_S * precision) * (_vectors(size.samples, training.itemsize) + moving)

@@ -54,8 +54,9 @@ def _cell_s(config: SweepConfig, width: int, depth: int, size: Dimensions) -> fl
     cell = (config.network, training, width, depth, size)
     records = len(training.recorded_steps())
     flops = cell_cost.steps_flops(*cell) + records * cell_cost.record_flops(*cell)
-    inner = config.network.parameters(width, depth, size.inputs, size.outputs) - size.inputs * width
-    elements = WEIGHT_PASSES * inner + PASSES * depth * size.samples * width
+    layers = config.network.layers(width, depth, size.inputs, size.outputs)
+    inner = sum(layer.parameters for layer in layers) - layers[0].fan_in * layers[0].fan_out
+    elements = WEIGHT_PASSES * inner + PASSES * depth * size.samples * layers[0].pixels * width
     gradients = training.gradients_per_step(size.samples)
     steps = training.steps * gradients + records * len(measurements.needs(training.measure))
     return math.hypot(flops / FLOPS_PER_S, steps * elements * training.itemsize / BYTES_PER_S)

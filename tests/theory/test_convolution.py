@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.signal
 
 from tests.theory.references import z_scores
 from tests.tolerances import EXACT, MONTE_CARLO_SE
-from widesweep.theory.activations import ERF, GELU, LINEAR, RELU, TANH, Activation
+from widesweep.theory.activations import ERF, GELU, LINEAR, RELU, TANH, Activation, get
 from widesweep.theory.convolution import image_pairs
 from widesweep.theory.convolution.architecture import residual
 from widesweep.theory.convolution.convolutional_kernels import (
@@ -18,6 +21,7 @@ from widesweep.theory.convolution.convolutional_kernels import (
 )
 from widesweep.theory.infinite_width.kernels import fully_connected_kernels
 from widesweep.theory.infinite_width.resnet import resnet_kernels
+from widesweep.workers.data import DataConfig, load
 
 IMAGES = np.random.default_rng(5).standard_normal((3, 3, 4, 2)) / 2 + 0.3
 OPTIONS = {"weight_variance": 1.7, "bias_variance": 0.2}
@@ -45,6 +49,25 @@ def test_one_pixel_is_a_residual_network(activation: Activation, readout: str) -
     expected = resnet_kernels(pixel[:, 0, 0] @ pixel[:, 0, 0].T, 3, activation, residual_scale=1.3)
     assert np.allclose(nngp, expected.nngp, rtol=1e-12)
     assert np.allclose(ntk, expected.ntk(), rtol=1e-12)
+
+
+REFERENCE = json.loads(Path(__file__).with_name("neural_tangents_convolution.json").read_text())
+
+
+@pytest.mark.parametrize("case", REFERENCE, ids=lambda c: "-".join(list(c.values())[:3]))
+def test_digits_have_the_kernels_of_neural_tangents(case: dict) -> None:
+    """Three digits, depth 2, C_W = 1.7, C_b = 0.1, by neural-tangents 0.6.5 in float64: to 1e-6.
+
+    `benchmarks/peers/neural_tangents_convolution.py` computed the numbers, above the diagonal row by row.
+    """
+    images = 8.0 * load(DataConfig(samples=3)).x.reshape(3, 8, 8)
+    options = {"weight_variance": 1.7, "bias_variance": 0.1}
+    found = convolutional_kernels(
+        images, 2, get(case["activation"]), padding=case["padding"], readout=case["readout"], **options
+    )
+    upper = np.triu_indices(3)
+    assert np.allclose(found.nngp[upper], case["nngp"], rtol=1e-6)
+    assert np.allclose(found.ntk[upper], case["ntk"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("readout", ["flatten", "pool"])

@@ -84,7 +84,7 @@ def plain(
     >>> plain(RELU, 2, 64, weight_variance=2.0).output_weight
     0.03125
     """
-    check(depth, filter_size, padding, readout)
+    _check(depth, filter_size, padding, readout)
     if not 0.0 < weight_variance < np.inf or not 0.0 <= bias_variance < np.inf:
         raise ValueError(
             f"weight variance {weight_variance} must be positive and "
@@ -123,7 +123,7 @@ def residual(
     >>> [layer.branch for layer in residual(RELU, 2).layers]
     [1.4142135623730951, 0.5]
     """
-    check(depth, filter_size, padding, readout)
+    _check(depth, filter_size, padding, readout)
     if not 0.0 < residual_scale < np.inf:
         raise ValueError(f"residual_scale {residual_scale}: a number above 0 is wanted.")
     first = ConvolutionalLayer(1.0, branch=activation_scale(activation) ** 0.5)
@@ -131,7 +131,7 @@ def residual(
     return Architecture(activation, (first, *[other] * (depth - 1)), filter_size, padding, readout, 1.0)
 
 
-def check(depth: int, filter_size: int, padding: str, readout: str) -> None:
+def _check(depth: int, filter_size: int, padding: str, readout: str) -> None:
     """Raises ValueError where a depth, filter, padding or read-out is none."""
     if depth < 1 or filter_size < 1 or filter_size % 2 == 0:
         raise ValueError(

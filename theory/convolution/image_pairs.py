@@ -60,6 +60,12 @@ def prepare(architecture: Architecture, images: Array) -> Prepared:
     Args:
         architecture: the network.
         images: shape (n, height, width, channels).
+
+    >>> from widesweep.theory.activations import LINEAR
+    >>> from widesweep.theory.convolution.architecture import plain
+    >>> made = prepare(plain(LINEAR, 1, 1, weight_variance=9.0), np.full((2, 1, 1, 1), 2.0))
+    >>> made.variances[0].ravel()
+    array([4., 4.])
     """
     pixels = np.ascontiguousarray(np.moveaxis(images, 0, 2))
     power = np.einsum("hwnc,hwnc->hwn", pixels, pixels)
@@ -119,6 +125,12 @@ def block_kernels(
 
     Returns:
         Shape (rows, columns), and (kernels, rows, columns).
+
+    >>> from widesweep.theory.activations import LINEAR
+    >>> from widesweep.theory.convolution.architecture import plain
+    >>> made = prepare(plain(LINEAR, 1, 1, weight_variance=1.0, filter_size=1), np.full((2, 1, 1, 1), 2.0))
+    >>> block_kernels(made, [((1.0, 1.0), (1.0, 1.0))], slice(0, 1), slice(1, 2))
+    (array([[4.]]), array([[[8.]]]))
     """
     architecture = prepared.architecture
     pairs = architecture.readout == "pool"
@@ -228,6 +240,12 @@ def summed(values: Array, axes: tuple[tuple[int, ...], ...], architecture: Archi
         values: with heights and widths along `axes`.
         axes: those of heights, which move together, and those of widths.
         architecture: whose filter and padding.
+
+    >>> from widesweep.theory.activations import LINEAR
+    >>> from widesweep.theory.convolution.architecture import plain
+    >>> summed(np.ones((2, 3, 1)), EQUAL, plain(LINEAR, 1, 6, weight_variance=1.0))[..., 0]
+    array([[4., 6., 4.],
+           [4., 6., 4.]])
     """
     reach = architecture.filter_size // 2
     for together in axes:

@@ -215,7 +215,8 @@ def _batches(
     seeds = max(1, int(block.memory_bytes / block.threads / (rates * cell)))
     if device.type == "cpu":
         parameters = block.network.parameters(block.width, block.depth, inputs, data.outputs)
-        weights = rates * block.training.itemsize * parameters
+        numbers = block.training.itemsize * parameters
+        weights = rates * (cell if block.network.takes_images else numbers)  # patches outweigh filters
         seeds = min(seeds, max(1, BATCH_BYTES // weights), math.ceil(len(block.seeds) / block.threads))
     most = max(1, seeds * rates // block.split)
     for step in np.unique(steps[steps != FINISHED])[::-1]:

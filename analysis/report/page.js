@@ -128,6 +128,8 @@ function toggles(law, figure, svg, heads, points, forget) {
       });
     }
   });
+  if (figure.querySelector(".toggles"))
+    make("p", { className: "quiet hint", textContent: "Press a value to hide its points, and again to show them." }, figure);
   apply();
 }
 

@@ -111,12 +111,12 @@ def run(
             made = data_source.make_plan(sweep, cluster.cores)
             plans.check_memory(made, sweep.file, cluster.node_memory_bytes, trained=_trained(sweep))
         gpus = int(cluster.gpus) if gpu_memory else 0
-        with display.stage(f"{url}: predicting, and making the store"):
+        with display.stage(f"{sweep.config.name}: predicting, and making the store"):
             claimed = _claimed(sweep, url, data, data_hash, cluster.cores, gpus)
         with claimed as mine:
             if not store_address.is_remote(url):
                 display.log_to(log_file(url))
-            with display.stage(f"{url}: making room"):
+            with display.stage(f"{sweep.config.name}: making room for new cells"):
                 regrid.finish(mine.permit)
                 sweep = growth.merge(sweep, Store(url), data_hash)
                 _prepare(sweep, mine.permit, data, cluster.cores, display, repair=repair)
@@ -160,13 +160,17 @@ def _connected(
         yield LocalScheduler(compute.cores, compute.memory_bytes, processes)
         return
     ray_environment.prepare(local=address is None)
-    with contextlib.ExitStack() as stack:
-        with display.stage("starting Ray" if address is None else f"reaching Ray at {address}"):
-            from widesweep.pipeline.execution import ray_scheduler
+    stack = contextlib.ExitStack()
+    with display.stage("starting Ray" if address is None else f"reaching Ray at {address}"):
+        from widesweep.pipeline.execution import ray_scheduler
 
-            modules = plug_ins.paths(sweep.plug_ins, sweep.base)
-            cluster = stack.enter_context(ray_scheduler.connect(address, compute.cores, modules))
+        modules = plug_ins.paths(sweep.plug_ins, sweep.base)
+        cluster = stack.enter_context(ray_scheduler.connect(address, compute.cores, modules))
+    try:
         yield cluster
+    finally:
+        with display.stage("leaving Ray"):
+            stack.close()
 
 
 def _is_open(store: Store, states: tuple[int, ...]) -> bool:

@@ -87,7 +87,7 @@ def _remote(place: str) -> Iterator[str]:
     for pattern in ("*/zarr.json", "*/*/zarr.json"):
         found += [each.removesuffix("/zarr.json") for each in system.glob(f"{path}/{pattern}")]
     tops = {each for each in found if each.rpartition("/")[0] not in found}
-    yield from (f"{scheme}://{each}" for each in sorted(tops))
+    yield from (f"{scheme}://{each.lstrip('/')}" for each in sorted(tops))
 
 
 def as_json(found: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 import typer
 import yaml
 from typer.testing import CliRunner
 
 from widesweep.pipeline.cli import app
+from widesweep.pipeline.config import sweep_config as configs
+from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.store import listing
 
 
 def said(*arguments: str) -> Any:
@@ -53,6 +58,21 @@ def test_a_folders_sweeps_are_listed(tmp_path: Path) -> None:
     assert list(found) == [str(tmp_path / "broken.zarr")]
     assert found[str(tmp_path / "broken.zarr")]["problem"]
     assert said("list", str(tmp_path / "none")).exit_code == 2
+
+
+@pytest.mark.usefixtures("in_process")
+def test_sweeps_of_a_folder_and_of_a_bucket_are_listed_with_their_state(
+    write_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A finished store, in folders below too, on a disk and in an object store."""
+    store = tmp_path / "results" / "one.zarr"
+    run(configs.load(write_config(initialization=None)), str(store))
+    finished = {"done": 24, "diverged": 0, "failed": 0, "pending": 0}
+    (found,) = listing.sweeps(str(tmp_path))
+    assert (found["store"], found["state"], found["cells"]) == (str(store), "finished", finished)
+    fsspec.filesystem("memory").put(str(store), "/sweeps/mine/one.zarr", recursive=True)
+    (there,) = listing.sweeps("memory://sweeps")
+    assert there == {**found, "store": "memory://sweeps/mine/one.zarr"}
 
 
 def test_a_format_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ def check_answers(address: str) -> None:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S) as connection:
             if os.environ.get("RAY_USE_TLS", "0") in ("", "0"):
                 connection.sendall(HELLO)
-                _check_is_grpc(connection.recv(9))
+                frame = connection.recv(9)
+                if len(frame) < 4 or frame[3] != SETTINGS:
+                    raise OSError("what listens there is no Ray head")
     except (OSError, OverflowError) as error:
         raise no_cluster(address, str(error), WANTED) from None
 
@@ -72,11 +74,6 @@ def _silent() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-def _check_is_grpc(frame: bytes) -> None:
-    if len(frame) < 4 or frame[3] != SETTINGS:
-        raise OSError("what listens there is no Ray head")
 
 
 def _of_this_machine(address: str) -> str:

@@ -217,7 +217,10 @@ def _claimed(
     mine = claim.take(url) if store_address.is_remote(url) else None
     if not objects.exists(url):
         try:
-            _create(sweep, url, data, data_hash, cores, gpus)
+            with check.refused_by_theory(sweep):
+                prediction = predict.predict(sweep.config, data)
+            plan = data_source.make_plan(sweep, cores, gpus=gpus)
+            store_create.create(url, plan, prediction, _index(data), data_hash, sweep.plug_ins)
         except InputError:
             if not objects.exists(url):
                 raise
@@ -245,13 +248,6 @@ def _prepare(
 
 def _index(data: Data | None) -> np.ndarray:
     return data.index if data is not None else np.empty(0, dtype=np.int64)
-
-
-def _create(sweep: SweepFile, url: str, data: Data | None, data_hash: str, cores: int, gpus: int) -> None:
-    with check.refused_by_theory(sweep):
-        prediction = predict.predict(sweep.config, data)
-    plan = data_source.make_plan(sweep, cores, gpus=gpus)
-    store_create.create(url, plan, prediction, _index(data), data_hash, sweep.plug_ins)
 
 
 def run_pending(

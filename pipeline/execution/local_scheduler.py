@@ -224,14 +224,11 @@ class _Flight:
         while (busy := self.busy) and time.monotonic() < end:
             ready = wait([one.pipe for one in busy], WAIT_S)
             for one in (one for one in busy if one.pipe in ready):
-                self._finish(one)
-
-    def _finish(self, one: _Process) -> None:
-        attempt, one.attempt = one.attempt, None
-        with contextlib.suppress(EOFError, OSError):
-            found = one.pipe.recv()
-            if isinstance(found, worker.Outcome) and attempt is not None:
-                self.attempts.listener.finished(attempt.block, found)
+                attempt, one.attempt = one.attempt, None
+                with contextlib.suppress(EOFError, OSError):
+                    found = one.pipe.recv()
+                    if isinstance(found, worker.Outcome) and attempt is not None:
+                        self.attempts.listener.finished(attempt.block, found)
 
     def end(self) -> None:
         """Ends all processes; those that execute a block at once."""

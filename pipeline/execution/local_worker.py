@@ -33,7 +33,14 @@ def serve(pipe: Connection) -> None:
     threading.Thread(target=_receive, args=(pipe, arrived), daemon=True).start()
     sweep = arrived.get()
     while True:
-        _answer(pipe, _execute(sweep, arrived.get()))
+        # Of an exception that cannot be sent its text goes back.
+        found = _execute(sweep, arrived.get())
+        try:
+            pipe.send(found)
+        except OSError:
+            os._exit(0)
+        except Exception:
+            pipe.send(RuntimeError(f"{type(found).__name__}: {found}"))
 
 
 def _receive(pipe: Connection, arrived: queue.Queue[Any]) -> None:
@@ -54,13 +61,3 @@ def _execute(sweep: worker.Sweep, block: Any) -> worker.Outcome | BaseException:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
     except BaseException as error:
         return error
-
-
-def _answer(pipe: Connection, found: worker.Outcome | BaseException) -> None:
-    """Sends what a block ended with; of an exception that cannot be sent, its text."""
-    try:
-        pipe.send(found)
-    except OSError:
-        os._exit(0)
-    except Exception:
-        pipe.send(RuntimeError(f"{type(found).__name__}: {found}"))

@@ -66,19 +66,15 @@ def session_folder(*, local: bool) -> Iterator[str | None]:
         return
     own = _own_folder()
     with _locked(own, wait=True):
-        _remove_left(own)
+        # The folders of runs that were killed go: a process's end unlocks what it locked.
+        for left in own.iterdir():
+            with contextlib.suppress(OSError), _locked(left, wait=False):
+                shutil.rmtree(left, ignore_errors=True)
         folder = tempfile.TemporaryDirectory(dir=own, prefix="", ignore_cleanup_errors=True)
         used = contextlib.ExitStack()
         used.enter_context(_locked(Path(folder.name), wait=False))
     with used, folder as name:
         yield name
-
-
-def _remove_left(own: Path) -> None:
-    """Takes away the folders of runs that were killed: a process's end unlocks what it locked."""
-    for left in own.iterdir():
-        with contextlib.suppress(OSError), _locked(left, wait=False):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ class DrawPlaces:
         """Core seconds of so many units more, by pair: a last part that was not full is drawn anew."""
         found, after = np.zeros(added.shape), self.after(added)
         for w, d in np.argwhere(added > 0):
-            place = self.config, *_pair(self.candidates, w, d)
+            place = self.config, int(self.candidates.widths[w]), int(self.candidates.depths[d])
             model_s = sampling.growth_s(*place, int(self.draws[w, d]), int(after[w, d]))
             found[w, d] = self.cost.block_s + self.cost.factor[w, d] * model_s
         return found
@@ -70,7 +70,11 @@ def of_seeds(sweep: SweepFile, store: Store, *, deeper: bool) -> Candidates | No
     found = measured_cost.correction(widths, depths, _trained_blocks(store, costs, widths, depths))
     block_s = (found.block_s + found.factor * costs.batch_s) / (store.seeds_per_block or 1)
     allowed = costs.seed_bytes <= config.compute.memory_bytes
-    seeds = _seeds_requested(store, widths, depths)
+    # Seeds requested so far at each candidate, shape (widths, depths, learning rates).
+    order = np.argsort(store.config.grid.learning_rates)
+    seeds = _spread(
+        store, widths, depths, requests.trained_cells(store.requested, store.config).sum(2)[..., order]
+    )
     each_s = found.factor * costs.seed_s / rates
     return Candidates(widths, depths, np.sort(config.grid.learning_rates), seeds, each_s, block_s, allowed)
 
@@ -116,10 +120,6 @@ def _on(config: SweepConfig, widths: np.ndarray, depths: np.ndarray) -> SweepCon
     return config.model_copy(update={"grid": config.grid.model_copy(update=grid)})
 
 
-def _pair(where: Candidates, w: int, d: int) -> tuple[int, int]:
-    return int(where.widths[w]), int(where.depths[d])
-
-
 def _places(store: Store, widths: np.ndarray, depths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of the store's widths and depths: places among the candidates, −1 where they are none."""
     found = []
@@ -135,14 +135,6 @@ def _spread(store: Store, widths: np.ndarray, depths: np.ndarray, values: np.nda
     found = np.zeros((len(widths), len(depths), *values.shape[2:]))
     found[np.ix_(w[w >= 0], d[d >= 0])] = values[np.ix_(w >= 0, d >= 0)]
     return found
-
-
-def _seeds_requested(store: Store, widths: np.ndarray, depths: np.ndarray) -> np.ndarray:
-    """Seeds already asked for at each candidate, shape (widths, depths, learning rates)."""
-    order = np.argsort(store.config.grid.learning_rates)
-    return _spread(
-        store, widths, depths, requests.trained_cells(store.requested, store.config).sum(2)[..., order]
-    )
 
 
 def _trained_blocks(store: Store, costs: cost.Costs, widths: np.ndarray, depths: np.ndarray) -> Blocks:

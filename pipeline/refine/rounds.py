@@ -21,7 +21,6 @@ from widesweep.pipeline.refine import proposal, record
 from widesweep.pipeline.refine.design_space import DrawPlaces
 from widesweep.pipeline.refine.goal import Goal
 from widesweep.pipeline.refine.proposal import Proposal, Step
-from widesweep.pipeline.refine.record import Record
 from widesweep.pipeline.refine.snapshot import Snapshot, look_at, refinable
 from widesweep.pipeline.store import address as store_address
 from widesweep.pipeline.store.reader import GROWING, Store
@@ -69,7 +68,12 @@ def refine(url: str, goal: Goal, address: str | None = None, *, dry_run: bool = 
         step, stopped = _next(look, goal, book.of(goal))
         if step is None:
             break
-        _round(look, step, goal, book, address)
+        # What comes of the round is recorded after the next look.
+        _say(len(book.of(goal)) + 1, step)
+        assert step.sweep.requested is not None
+        before = {"core_s_before": _core_s(look.store.url), "requested": step.sweep.requested.text()}
+        book.begin({"goal": goal.record(), "known": look.known, **before, **step.shown})
+        run(step.sweep, look.store.url, address)
     mine = book.of(goal)
     book.end(stopped)
     if mine:
@@ -154,15 +158,6 @@ def _spent_on_seeds(mine: list[dict[str, Any]]) -> float:
         seeds_s = sum(group["cost_s"] for group in each["proposed"] if "seeds" in group)
         spent_s += each["cost_s"] * seeds_s / max(each["cost_forecast_s"], 1e-12)
     return spent_s
-
-
-def _round(look: Snapshot, step: Proposal, goal: Goal, book: Record, address: str | None) -> None:
-    """Records a round and runs it; what comes out is recorded after the next look."""
-    _say(len(book.of(goal)) + 1, step)
-    assert step.sweep.requested is not None
-    before = {"core_s_before": _core_s(look.store.url), "requested": step.sweep.requested.text()}
-    book.begin({"goal": goal.record(), "known": look.known, **before, **step.shown})
-    run(step.sweep, look.store.url, address)
 
 
 def _result(look: Snapshot, mine: list[dict[str, Any]], stopped: str) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def find(url: str) -> list[str]:
     """Keys of all chunks that are damaged or missing, sorted; reads the whole store."""
     _metadata.cache_clear()
     found = [key for group in GROUPS for key in objects.keys_below(url, group)]
-    keys = [key for key in found if _is_chunk(key)]
+    # A chunk has either of two names.
+    keys = [key for key in found if re.fullmatch(r"[^/]+/[^/]+/c([/.])\d+(\1\d+)*", key) is not None]
     damaged = [key for key in keys if not is_whole(objects.get(url, key) or b"")]
     gone = [key for group in MEASURED for key in _missing(url, group, keys, set(damaged))]
     return sorted([*damaged, *gone, *_missing_coordinates(url, found)])
@@ -150,11 +151,6 @@ def discard(permit: Permit) -> tuple[list[str], bool]:
     permit.delete(sorted(gone | pairs))
     permit.delete(damaged)
     return damaged, None in statuses.values()
-
-
-def _is_chunk(key: str) -> bool:
-    """Whether a key is a chunk's, under either of the names that it can have."""
-    return re.fullmatch(r"[^/]+/[^/]+/c([/.])\d+(\1\d+)*", key) is not None
 
 
 def _status_of(url: str, key: str) -> str | None:

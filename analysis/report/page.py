@@ -99,7 +99,7 @@ def write(
     sections = [_section(finding, folder) for finding in study.law_results]
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
     training = tree["training"].to_dataset() if "training" in tree.children else xr.Dataset()
-    page = _template().render(
+    page = template(FOLDER, "page.html.j2").render(
         opening=plain_words.opening(study.law_results, study.summary.config, study.summary.counts()),
         forest=_forest(study.law_results, folder),
         pictures=_pictures(tree, training, folder),
@@ -163,12 +163,17 @@ def _policy(script: str) -> str:
     )
 
 
-def _template() -> jinja2.Template:
+def template(folder: Path, name: str) -> jinja2.Template:
+    """A page's template, in which every text is escaped and a missing value is an error.
+
+    >>> template(FOLDER, "page.html.j2").name
+    'page.html.j2'
+    """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 @dataclass(frozen=True)

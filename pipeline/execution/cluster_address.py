@@ -22,11 +22,11 @@ def check_answers(address: str) -> None:
         InputError: nothing does, or something else.
     """
     if "://" in address and not address.startswith("ray://"):
-        raise no_cluster(address, "an http address is that of a dashboard, which takes jobs", WANTED)
+        raise no_cluster(address, "an http address is that of a dashboard, which takes jobs")
     found = _of_this_machine(address) if address == "auto" else address
     host, colon, port = found.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdecimal():
-        raise no_cluster(address, "it is not HOST:PORT", WANTED)
+        raise no_cluster(address, "it is not HOST:PORT")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S) as connection:
             if os.environ.get("RAY_USE_TLS", "0") in ("", "0"):
@@ -35,7 +35,7 @@ def check_answers(address: str) -> None:
                 if len(frame) < 4 or frame[3] != SETTINGS:
                     raise OSError("what listens there is no Ray head")
     except (OSError, OverflowError) as error:
-        raise no_cluster(address, str(error), WANTED) from None
+        raise no_cluster(address, str(error)) from None
 
 
 def check_lets_in(address: str) -> None:
@@ -56,7 +56,7 @@ def check_lets_in(address: str) -> None:
     except AuthenticationError as error:
         raise refusal(address, error) from None
     except Exception as error:
-        raise no_cluster(address, _first_line(error), WANTED) from None
+        raise no_cluster(address, _first_line(error)) from None
 
 
 @contextlib.contextmanager
@@ -83,12 +83,12 @@ def _of_this_machine(address: str) -> str:
     try:
         return str(services.get_ray_address_from_environment(address, None))
     except (OSError, RuntimeError) as error:
-        raise no_cluster(address, "none runs on this machine", WANTED) from error
+        raise no_cluster(address, "none runs on this machine") from error
 
 
-def no_cluster(address: str, reason: str, wanted: str) -> InputError:
+def no_cluster(address: str, reason: str) -> InputError:
     """The refusal of an address, under the name of where it was set."""
-    return InputError(option(address), f"no Ray cluster answers ({reason})", wanted)
+    return InputError(option(address), f"no Ray cluster answers ({reason})", WANTED)
 
 
 def option(address: str) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from widesweep.analysis.report import comparison, figures
 from widesweep.analysis.report.inline_svg import inline_svg
 from widesweep.analysis.report.page import FOLDER as REPORT
+from widesweep.analysis.report.page import template
 from widesweep.pipeline.gallery.reproduction import Number, Reproduction
 
 FOLDER = Path(__file__).parent
@@ -47,7 +47,9 @@ def write(found: Sequence[Reproduction], folder: Path) -> Path:
         return paths[0]
     figures.save(comparison.draw(rows(found)), folder, "comparison")
     index = folder / "index.html"
-    index.write_text(_template("gallery.html.j2").render(found=found, style=_style()), encoding="utf-8")
+    index.write_text(
+        template(FOLDER, "gallery.html.j2").render(found=found, style=_style()), encoding="utf-8"
+    )
     return index
 
 
@@ -102,7 +104,7 @@ def _write_one(one: Reproduction, folder: Path) -> Path:
         file = "-".join([name, number.law, *number.run.split()])
         figures.save(figure, folder, file)
         pictures.append(inline_svg(figure, file, f"{result.title}: {result.verdict}"))
-    page = _template("entry.html.j2").render(
+    page = template(FOLDER, "entry.html.j2").render(
         one=one,
         entry=one.entry,
         style=_style(),
@@ -119,11 +121,3 @@ def _write_one(one: Reproduction, folder: Path) -> Path:
 
 def _style() -> Markup:
     return Markup((REPORT / "page.css").read_text(encoding="utf-8"))
-
-
-def _template(name: str) -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template(name)

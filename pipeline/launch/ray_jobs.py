@@ -18,11 +18,11 @@ import typer
 
 import widesweep
 from widesweep.pipeline.commands.arguments import Config, Settings
-from widesweep.pipeline.errors import ClusterError, InputError
+from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.execution import cluster_address, ray_environment
 from widesweep.pipeline.launch import submission
 from widesweep.pipeline.launch.options import DryRun, Store
-from widesweep.pipeline.launch.submission import Job, Resources
+from widesweep.pipeline.launch.submission import Job, RefusedError, Resources
 
 PROGRAM = ("python", "-m", "widesweep")
 ANSWER_S = 5.0
@@ -125,20 +125,7 @@ def _follow(command: list[str]) -> int:
         return 0
     found = _ENDED.findall("".join(last))
     if not found:
-        raise ClusterJobError(
-            next((line.strip() for line in reversed(last) if line.strip()), "no answer")[:300]
-        )
+        reason = next((line.strip() for line in reversed(last) if line.strip()), "no answer")[:300]
+        help_ = "--address is that of the dashboard, and this user needs the cluster's token."
+        raise RefusedError(f"The cluster did not run the job: {reason}\n{help_}")
     return int(found[-1])
-
-
-class ClusterJobError(ClusterError):
-    """A Ray cluster did not take a job, or lost it."""
-
-    exit_code = 1
-
-    def __str__(self) -> str:
-        """The last lines of Ray's output."""
-        return (
-            f"The cluster did not run the job: {self.args[0]}\n"
-            "--address is that of the dashboard, and this user needs the cluster's token."
-        )

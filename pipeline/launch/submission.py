@@ -170,17 +170,16 @@ def hand_over(command: Sequence[str], text: str) -> str:
     done = subprocess.run(list(command), input=text, text=True, capture_output=True, check=False)
     if done.returncode:
         reason = " ".join(done.stderr.split())[:300] or f"exit code {done.returncode}"
-        raise RefusedError(Path(command[0]).name, reason)
+        help_ = "Nothing was submitted; --dry-run prints what was sent."
+        raise RefusedError(f"{Path(command[0]).name} refused: {reason}\n{help_}")
     return done.stdout.strip()
 
 
 class RefusedError(ClusterError):
-    """A scheduler did not take a job."""
+    """A scheduler did not take a job, or a cluster lost it."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        """The scheduler's output."""
-        return (
-            f"{self.args[0]} refused: {self.args[1]}\nNothing was submitted; --dry-run prints what was sent."
-        )
+        """What happened, and the next step."""
+        return str(self.args[0])

@@ -72,16 +72,19 @@ def _on_gpus(plan: Plan) -> dict[str, Any]:
 
 def lines(found: dict[str, Any]) -> str:
     """The forecast for people."""
+    seeds, factor = found["seeds_per_block"], found["speed_factor"]
+    of_seeds = "" if seeds is None else f", {seeds} seeds each at all learning rates"
+    as_here = "" if factor == 1.0 else f", as blocks took here: {factor:.2f} times the cost model"
     rows = [
         ("cells", f"{found['cells']:,}"),
-        ("blocks", f"{found['blocks']:,}" + _of_seeds(found)),
+        ("blocks", f"{found['blocks']:,}{of_seeds}"),
         ("operations", f"{found['flops']:.3g} FLOPs"),
         ("memory", f"{format_bytes(found['memory_bytes'])} for the largest block"),
         (
             "store",
             f"{format_bytes(found['stored_bytes'])} before compression, about {found['objects']:,} objects",
         ),
-        ("wall time", f"about {duration(found['wall_s'])} on {found['cores']} cores{_as_here(found)}"),
+        ("wall time", f"about {duration(found['wall_s'])} on {found['cores']} cores{as_here}"),
         ("scheduler", SCHEDULERS[found["scheduler"]]),
     ]
     if "gpus" in found:
@@ -106,16 +109,6 @@ def duration(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.2g} h" if seconds < 172800 else f"{seconds / 86400:.2g} days"
-
-
-def _as_here(found: dict[str, Any]) -> str:
-    factor = found["speed_factor"]
-    return "" if factor == 1.0 else f", as blocks took here: {factor:.2f} times the cost model"
-
-
-def _of_seeds(found: dict[str, Any]) -> str:
-    seeds = found["seeds_per_block"]
-    return "" if seeds is None else f", {seeds} seeds each at all learning rates"
 
 
 def _largest_block_bytes(plan: Plan) -> int:

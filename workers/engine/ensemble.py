@@ -84,7 +84,7 @@ class Ensemble:
         self.output_scale = network.alpha
         self.initial_weights = [torch.stack([s[0][h] for s in starts]) for h in range(len(layers))]
         self.initial_biases = [
-            torch.stack([_present(s[1][h]) for s in starts]) if layer.bias_scale else None
+            torch.stack([present(s[1][h]) for s in starts]) if layer.bias_scale else None
             for h, layer in enumerate(layers)
         ]
         self.start = torch.as_tensor(np.asarray(start), device=x.device)
@@ -364,7 +364,12 @@ def _by_feature(x: Tensor) -> Tensor:
     return memory_layout.by_feature(x, *x.shape).copy_(x)
 
 
-def _present(bias: Tensor | None) -> Tensor:
-    if bias is None:
+def present(tensor: Tensor | None) -> Tensor:
+    """A tensor that a start must have.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if tensor is None:
         raise ValueError("a layer with a bias scale was started without biases")
-    return bias
+    return tensor

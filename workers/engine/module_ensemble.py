@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from widesweep.workers.engine.ensemble import Ensemble
+from widesweep.workers.engine.ensemble import Ensemble, present
 from widesweep.workers.engine.parameters import Parameters
 from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.network import Network
@@ -27,10 +27,16 @@ def state_of(
 ) -> tuple[list[Tensor], list[Tensor | None]]:
     """Parameters that train as matrices, and the rest of the state, in the module's own order."""
     module = module.to(device=device, dtype=dtype)
+    moving, fixed = _named_state(module)
+    return [_matrix(each) for each in moving.values()], list(fixed.values())
+
+
+def _named_state(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What trains of a module, and the rest of its state, by name in its own order."""
     trains = {name for name, each in module.named_parameters() if each.requires_grad}
     state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    moving = [_matrix(each.detach()) for name, each in state.items() if name in trains]
-    return moving, [each.detach() for name, each in state.items() if name not in trains]
+    moving = {name: each.detach() for name, each in state.items() if name in trains}
+    return moving, {name: each.detach() for name, each in state.items() if name not in trains}
 
 
 def _matrix(tensor: Tensor) -> Tensor:
@@ -65,15 +71,13 @@ class ModuleEnsemble(Ensemble):
             x: inputs, shape (n, d).
         """
         self.module = module.to(device=x.device, dtype=x.dtype)
-        trains = {name for name, each in module.named_parameters() if each.requires_grad}
-        state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        self._shapes = {name: each.shape for name, each in state.items() if name in trains}
-        self._fixed_names = [name for name in state if name not in trains]
+        moving, fixed = _named_state(module)
+        self._shapes, self._fixed_names = {name: each.shape for name, each in moving.items()}, list(fixed)
         self.layers, self.output_count = tuple(layers), layers[-1].fan_out
         self.output_scale = network.alpha
         self.start = torch.as_tensor(np.asarray(start), device=x.device)
         self.initial_weights = [torch.stack([s[0][k] for s in starts]) for k in range(len(self._shapes))]
-        self._fixed = [torch.stack([_there(s[1][k]) for s in starts]) for k in range(len(self._fixed_names))]
+        self._fixed = [torch.stack([present(s[1][k]) for s in starts]) for k in range(len(self._fixed_names))]
         self.weights = [w[self.start] for w in self.initial_weights]
         self.biases, self.initial_biases = [None] * len(self.weights), [None] * len(self.weights)
         self.learning_rates = torch.as_tensor(learning_rates, dtype=x.dtype, device=x.device)[:, None, None]
@@ -138,13 +142,7 @@ class ModuleEnsemble(Ensemble):
         self.backward(residual)
         self.subtract_gradient(self.learning_rates, self.trained)
 
-    def descend_from(self, residual: Tensor) -> None:
-        """The same.
-
-        Args:
-            residual: r = αf − y at the last forward pass, shape (B, n·K).
-        """
-        self.step(residual)
+    descend_from = step
 
     @property
     def trained(self) -> Parameters:
@@ -220,8 +218,3 @@ class ModuleEnsemble(Ensemble):
         each = vmap(jacrev(lambda p, one: self._outputs(p, fixed, one[None])), in_dims=(None, 0))
         parts = each(tuple(moving), x)  # (n, K, rows, columns) of each parameter
         return torch.cat([part.flatten(0, 1).flatten(1) for part in parts], 1)
-
-
-def _there(tensor: Tensor | None) -> Tensor:
-    assert tensor is not None
-    return tensor

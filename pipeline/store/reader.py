@@ -107,10 +107,6 @@ class Store:
         """η, along all axes but `seed`."""
         return self._read("training", "learning_rate_absolute")
 
-    def pending_blocks(self) -> np.ndarray:
-        """Numbers of the blocks with cells that are pending, ascending; from the status arrays alone."""
-        return self.blocks_with(PENDING)
-
     def blocks_with(self, *states: int) -> np.ndarray:
         """Numbers of the blocks with cells in any of these states, ascending."""
         return np.flatnonzero(self._count_in_blocks(states))

@@ -41,43 +41,32 @@ BLOCK_VARIABLES = (
         attributes={"flag_values": [0, 1, 2], "flag_meanings": "none cpu cuda"},
     ),
 )
-COORDINATES = {
-    "width": Variable("width", ("width",), "neurons in every hidden layer", dtype="int64"),
-    "depth": Variable("depth", ("depth",), "hidden layers", dtype="int64"),
-    "seed": Variable("seed", ("seed",), "seed of the cell", dtype="int64"),
-    "learning_rate": Variable("learning_rate", ("learning_rate",), "learning rate as in the config"),
-    "step": Variable("step", ("step",), "gradient steps taken", dtype="int64"),
-    "layer": Variable("layer", ("layer",), "layer, 1 to depth hidden, depth + 1 the output", dtype="int64"),
-    "mode": Variable(
-        "mode",
-        ("mode",),
-        "eigenvector of the kernel over samples and outputs, largest eigenvalue first",
-        dtype="int64",
-    ),
-    "prediction": Variable(
-        "prediction", ("prediction",), "test point and output, sample-major, from 1", dtype="int64"
-    ),
-    "output": Variable("output", ("output",), "output of the network: a class, or its place", dtype="int64"),
-    "order": Variable("order", ("order",), "order of the cumulant", dtype="int64"),
-    "part": Variable("part", ("part",), "part of the draws, keyed by its number", dtype="int64"),
-    "group": Variable("group", ("group",), "group of draws that the jackknife leaves out", dtype="int64"),
-    "point": Variable("point", ("point",), "row of the source that the input is", dtype="int64"),
-    "point_other": Variable("point_other", ("point_other",), "row of the other input", dtype="int64"),
-    **{
-        f"{name}_statistic": Variable(
-            f"{name}_statistic",
-            (f"{name}_statistic",),
-            f"place of a statistic of {name}",
-            dtype="int64",
-            label="statistic",
-        )
-        for name in random_networks.STATISTICS
-    },
-    "sample": Variable("sample", ("sample",), "row of the source that the training point is", dtype="int64"),
-    "sample_other": Variable(
-        "sample_other", ("sample_other",), "row of the source of the other point", dtype="int64"
-    ),
+_COORDINATES = {
+    "width": "neurons in every hidden layer",
+    "depth": "hidden layers",
+    "seed": "seed of the cell",
+    "learning_rate": "learning rate as in the config",
+    "step": "gradient steps taken",
+    "layer": "layer, 1 to depth hidden, depth + 1 the output",
+    "mode": "eigenvector of the kernel over samples and outputs, largest eigenvalue first",
+    "prediction": "test point and output, sample-major, from 1",
+    "output": "output of the network: a class, or its place",
+    "order": "order of the cumulant",
+    "part": "part of the draws, keyed by its number",
+    "group": "group of draws that the jackknife leaves out",
+    "point": "row of the source that the input is",
+    "point_other": "row of the other input",
+    **{f"{name}_statistic": f"place of a statistic of {name}" for name in random_networks.STATISTICS},
+    "sample": "row of the source that the training point is",
+    "sample_other": "row of the source of the other point",
 }
+COORDINATES = {
+    name: Variable(
+        name, (name,), meaning, dtype="float64" if name == "learning_rate" else "int64",
+        label="statistic" if name.endswith("_statistic") else "",
+    )
+    for name, meaning in _COORDINATES.items()
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,13 +103,20 @@ def groups(plan: Plan, prediction: Prediction, index: np.ndarray) -> dict[str, G
         index: rows of the source that the training points are, shape (samples,).
     """
     values = _coordinate_values(plan, index)
+    config, lengths = plan.config, _one_block(plan)
+    measured: dict[str, tuple[Variable, ...]] = {}
+    if config.training is not None:
+        measured["training"] = config.training.variables
+    if config.initialization is not None:
+        measured["initialization"] = random_networks.variables(config.initialization)
+        measured["parts"] = random_networks.part_variables(config.initialization)
+    measured["failures"] = tuple(FAILURES[name] for name in measured)
     result = {"theory": _theory(plan, prediction, values), "run": _run(plan)}
-    if plan.config.training is not None:
-        result["training"] = _training(plan, prediction, values)
-    if plan.config.initialization is not None:
-        result["initialization"] = _initialization(plan, values)
-        result["parts"] = _parts(plan, values)
-    result["failures"] = _failures(plan, values, set(result))
+    for name, variables in measured.items():
+        arrays = [_measured(_on_grid(variable, plan), values, lengths) for variable in variables]
+        if name == "training":  # η is known, and in one chunk
+            arrays.append(_written(_on_grid(LEARNING_RATE_ABSOLUTE, plan), prediction.learning_rate_absolute))
+        result[name] = Group(_coordinates(arrays, values) + arrays)
     return result
 
 
@@ -141,44 +137,11 @@ def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.array(list(each), dtype=_coordinate(name).dtype) for name, each in values.items()}
 
 
-def _training(plan: Plan, prediction: Prediction, values: dict[str, np.ndarray]) -> Group:
-    """Measured arrays in chunks of one block, and η in one chunk."""
-    assert plan.config.training is not None
-    measured = [_on_grid(variable, plan) for variable in plan.config.training.variables]
-    arrays = [_measured(variable, values, _one_block(plan)) for variable in measured]
-    arrays.append(_written(_on_grid(LEARNING_RATE_ABSOLUTE, plan), prediction.learning_rate_absolute))
-    return Group(_coordinates(arrays, values) + arrays)
-
-
 def _on_grid(variable: Variable, plan: Plan) -> Variable:
-    """The variable along the grid's further axes too."""
-    for axis in reversed(plan.config.axes):
+    """The variable along the grid's further axes too, if it is one of cells."""
+    for axis in reversed(plan.config.axes if "learning_rate" in variable.dims else ()):
         variable = variable.along(axis.name, after="depth")
     return variable
-
-
-def _initialization(plan: Plan, values: dict[str, np.ndarray]) -> Group:
-    assert plan.config.initialization is not None
-    one_block = {"width": 1, "depth": 1}
-    variables = random_networks.variables(plan.config.initialization)
-    arrays = [_measured(variable, values, one_block) for variable in variables]
-    return Group(_coordinates(arrays, values) + arrays)
-
-
-def _parts(plan: Plan, values: dict[str, np.ndarray]) -> Group:
-    """Sums over draws, in chunks of one block: what /initialization is made of."""
-    assert plan.config.initialization is not None
-    variables = random_networks.part_variables(plan.config.initialization)
-    arrays = [_measured(variable, values, _one_block(plan)) for variable in variables]
-    return Group(_coordinates(arrays, values) + arrays)
-
-
-def _failures(plan: Plan, values: dict[str, np.ndarray], groups: set[str]) -> Group:
-    """Why cells, random networks and parts failed, in the chunks of their groups."""
-    variables = [each for name, each in FAILURES.items() if name in groups]
-    on_grid = [_on_grid(each, plan) if each.dims == CELL else each for each in variables]
-    arrays = [_measured(variable, values, _one_block(plan)) for variable in on_grid]
-    return Group(_coordinates(arrays, values) + arrays)
 
 
 def _one_block(plan: Plan) -> dict[str, int]:

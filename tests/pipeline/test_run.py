@@ -70,6 +70,7 @@ def test_a_small_local_sweep_does_without_ray(write_config: Write, tmp_path: Pat
     code = f"""
 import sys
 from widesweep.pipeline.cli import app
+from widesweep.workers.variable import PENDING
 try: app(["run", {str(path)!r}])
 except SystemExit as end: assert not end.code
 assert "ray" not in sys.modules
@@ -187,7 +188,7 @@ def test_a_resumed_run_does_only_what_is_pending(
     run_to(path, url)
     before = measured_bytes(url)
     (url / "training" / "status" / "c" / "1" / "0" / "0" / "0").unlink()
-    assert Store(str(url)).pending_blocks().tolist() == [2]
+    assert Store(str(url)).blocks_with(PENDING).tolist() == [2]
     started: list[int] = []
     real = worker.execute
     monkeypatch.setattr(

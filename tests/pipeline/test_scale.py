@@ -24,6 +24,7 @@ from widesweep.pipeline.predict import prediction
 from widesweep.pipeline.store import claim, template
 from widesweep.pipeline.store.reader import Store
 from widesweep.pipeline.store.status import status
+from widesweep.workers.variable import PENDING
 
 pytestmark = pytest.mark.slow
 Write = Callable[..., Path]
@@ -65,7 +66,7 @@ def test_a_million_cells_open_in_seconds(
     began = time.perf_counter()
     sweep = sweep_config.load(path)
     plan = data_source.make_plan(sweep, 2, store.seeds_per_block, store.rates_per_block)
-    order = plan.longest_first(store.pending_blocks())
+    order = plan.longest_first(store.blocks_with(PENDING))
     plan.block(int(order[0]))
     took["resume"] = time.perf_counter() - began
     grown = psutil.Process().memory_info().rss - before

@@ -25,6 +25,7 @@ from widesweep.pipeline.store.chunks import ChunkWriter, OwnershipError
 from widesweep.pipeline.store.reader import Store
 from widesweep.workers.measurements import TRAINING_VARIABLES
 from widesweep.workers.random_networks import VARIABLES as INITIALIZATION_VARIABLES
+from widesweep.workers.variable import PENDING
 
 Write = Callable[..., Path]
 
@@ -199,10 +200,10 @@ def test_data_are_written_before_status(
         with pytest.raises(StorageError, match="died"):
             ChunkWriter(mine.permit).write(plan.block(0), results(plan, plan.block(0)))
         assert len(set(written)) == len(TRAINING_VARIABLES)
-        assert 0 in Store(str(url)).pending_blocks()
+        assert 0 in Store(str(url)).blocks_with(PENDING)
         monkeypatch.undo()
         ChunkWriter(mine.permit).write(plan.block(0), results(plan, plan.block(0)))
-        assert 0 not in Store(str(url)).pending_blocks()
+        assert 0 not in Store(str(url)).blocks_with(PENDING)
 
 
 def test_a_failed_block_has_a_status_and_no_numbers(write_config: Write, url: Path) -> None:
@@ -211,7 +212,7 @@ def test_a_failed_block_has_a_status_and_no_numbers(write_config: Write, url: Pa
     ChunkWriter(claim.take(str(url)).permit).write_failed(plan.block(1), "ValueError: a <b>defect</b>")
     store = Store(str(url))
     assert store.cell_counts() == {"done": 0, "diverged": 0, "failed": 2, "pending": 22}
-    assert 1 not in store.pending_blocks()
+    assert 1 not in store.blocks_with(PENDING)
     assert store.failures(10) == {"1": "ValueError: a <b>defect</b>"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -330,4 +331,4 @@ def test_the_same_code_writes_to_a_remote_store(write_config: Write) -> None:
         ChunkWriter(mine.permit).write(plan.block(1), results(plan, plan.block(1)))
     store = Store(url)
     assert store.cell_counts()["done"] == 2
-    assert 1 not in store.pending_blocks()
+    assert 1 not in store.blocks_with(PENDING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 import os
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -115,7 +116,9 @@ class ChunkWriter:
     def parts(self, width: int, depth: int) -> dict[str, np.ndarray]:
         """What the store holds of all parts of a (width, depth), by variable."""
         return {
-            name: np.asarray(objects.with_retries(self._url, partial(_pick, array, width, depth)))
+            name: np.asarray(
+                objects.with_retries(self._url, partial(operator.getitem, array, (width, depth)))
+            )
             for name, array in self._numbers("parts")
         }
 
@@ -158,10 +161,6 @@ class ChunkWriter:
                 )
                 if not _is_fill(values[inside], array):
                     yield _key_of(array, part), _encode(array, values[inside])
-
-
-def _pick(array: Any, width: int, depth: int) -> Any:
-    return array[width, depth]
 
 
 def read_all(url: str, array: Any) -> np.ndarray:

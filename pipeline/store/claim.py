@@ -74,7 +74,7 @@ class Claim:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="claim", daemon=True)
         self.lost = False
-        self.beside: Callable[[], None] = _nothing
+        self.beside: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Claim:
         """Shows signs of life from now on."""
@@ -152,17 +152,11 @@ def refuse_second(url: str) -> None:
 
 def is_held(url: str) -> bool:
     """Whether a driver lives."""
-    number = max(_numbers(url), default=0)
-    holder = _read(url, number) if number else None
-    return holder is not None and holder.lives
-
-
-def _nothing() -> None: ...
+    return _living(url, max(_numbers(url), default=0)) is not None
 
 
 def _refuse_if_alive(url: str, number: int) -> None:
-    holder = _read(url, number) if number else None
-    if holder is not None and holder.lives:
+    if (holder := _living(url, number)) is not None:
         found = f"a run on {holder.host} (process {holder.pid}) is writing to it"
         next_step = f"Follow it by `widesweep status {url} --watch`, or stop it first. Nothing was started."
         raise InputError(url, found, "a store has one run at a time", next_step)
@@ -190,10 +184,14 @@ def _numbers(url: str) -> list[int]:
     return claim_numbers(objects.names(url, CLAIMS))
 
 
-def _read(url: str, number: int) -> Holder | None:
+def _living(url: str, number: int) -> Holder | None:
+    """The holder of a claim, if there is one and it lives."""
+    if not number:
+        return None
     content = objects.get(url, _key(number))
     try:
         values: dict[str, Any] = json.loads(content or b"")
-        return Holder(**values)
+        holder = Holder(**values)
     except (ValueError, TypeError):
         return None
+    return holder if holder.lives else None

@@ -56,7 +56,7 @@ def grow(
         _delete_unused(permit, _documents(url))
     _change_root(permit, {GROWING: True}, {})
     objects.with_retries(url, lambda: template.consolidate(permit.zarr_store()))
-    before, places, changed = _documents(url), _places(store, plan), {}
+    before, places, changed = _documents(url), _places(store.config, plan.config), {}
     there = {key for name in GROUPS for key in objects.keys_below(url, name)}
     statuses = _statuses(store, plan.config, requested, places)
     for group, content in schema.groups(plan, prediction, index).items():
@@ -97,7 +97,9 @@ def finish(permit: Permit) -> None:
 
 def mark_requested(store: Store, permit: Permit) -> None:
     """Restores which cells are not requested, once the status of whole blocks has been deleted."""
-    for group, values in _statuses(store, store.config, store.requested, _identity(store.config)).items():
+    for group, values in _statuses(
+        store, store.config, store.requested, _places(store.config, store.config)
+    ).items():
         array = zarr.open_array(permit.zarr_store(), path=f"{group}/status", mode="r+", zarr_format=3)
         objects.with_retries(store.url, partial(array.set_basic_selection, ..., values))
 
@@ -246,13 +248,9 @@ def _separator(document: Document) -> str:
     return str(document["chunk_key_encoding"]["configuration"]["separator"])
 
 
-def _places(store: Store, plan: Plan) -> dict[str, np.ndarray]:
-    before, after = requests.values(store.config), requests.values(plan.config)
+def _places(old: SweepConfig, new: SweepConfig) -> dict[str, np.ndarray]:
+    before, after = requests.values(old), requests.values(new)
     return {axis: np.searchsorted(after[axis], before[axis]) for axis in before}
-
-
-def _identity(config: SweepConfig) -> dict[str, np.ndarray]:
-    return {axis: np.arange(len(values)) for axis, values in requests.values(config).items()}
 
 
 def _statuses(

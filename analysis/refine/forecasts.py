@@ -84,7 +84,8 @@ def forecast_laws(
     []
     """
     summary = pooled(summary)  # as the laws in width see an axis of variants
-    laws = {law.name: law for law in _width_laws(summary)}
+    every = (weight_drift.LAW, *(WIDTH_LAWS[name] for name in SEEN), *layer_drift.laws(summary))
+    laws = {law.name: law for law in every}
 
     def forecast(result: LawResult) -> LawForecast:
         if result.name in laws:
@@ -141,10 +142,6 @@ def _forecast(result: LawResult, forecast: Callable[[LawResult], LawForecast]) -
         return Forecast(result.name, half, forecast(result))
     except _ObstacleError as obstacle:
         return Forecast(result.name, half, None, str(obstacle))
-
-
-def _width_laws(summary: CellSummary) -> list[WidthLaw]:
-    return [weight_drift.LAW, *(WIDTH_LAWS[name] for name in SEEN), *layer_drift.laws(summary)]
 
 
 def _elsewhere(name: str) -> str:

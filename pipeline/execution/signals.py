@@ -38,7 +38,7 @@ class StopFlag:
 
     def __enter__(self) -> StopFlag:
         """Listens."""
-        if _in_main_thread():
+        if threading.current_thread() is threading.main_thread():
             self._before = {each: signal.getsignal(each) for each in SIGNALS}
             if self._before[signal.SIGHUP] is signal.SIG_IGN:
                 del self._before[signal.SIGHUP]
@@ -92,7 +92,3 @@ class StopFlag:
             for descriptor in gone:
                 os.dup2(nowhere, descriptor)
             os.close(nowhere)
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

@@ -101,7 +101,8 @@ def again(sweep: SweepFile, text: str) -> SweepFile:
 
 def seeds_s(store: Store, where: Candidates, added: Allocation) -> np.ndarray:
     """Core seconds of seeds, shape (widths, depths): a block that gets few costs a full one's overhead."""
-    mask, found = _requested_cells(store), np.zeros(added.added.shape)
+    mask = requests.trained_cells(store.requested, store.config)
+    found = np.zeros(added.added.shape)
     for w, d in np.argwhere(added.added > 0).tolist():
         seeds = _seeds_by_rate(store.config, mask, where, added, w, d)
         blocks_s = where.block_s[w, d] * (store.seeds_per_block or 1) * len(_blocks(store, seeds))
@@ -111,8 +112,8 @@ def seeds_s(store: Store, where: Candidates, added: Allocation) -> np.ndarray:
 
 def _seeds(store: Store, step: Step, where: Candidates) -> tuple[list[dict[str, Any]], list[Part]]:
     """Groups of seeds, and the same as parts of the grid."""
-    groups, parts, added, mask = [], [], step.allocation, _requested_cells(store)
-    cost_s = seeds_s(store, where, added)
+    groups, parts, added = [], [], step.allocation
+    mask, cost_s = requests.trained_cells(store.requested, store.config), seeds_s(store, where, added)
     for w, d in np.argwhere(added.added > 0).tolist():
         width, depth, count = int(where.widths[w]), int(where.depths[d]), int(added.added[w, d])
         by_rate = _seeds_by_rate(store.config, mask, where, added, w, d)
@@ -139,11 +140,6 @@ def _draws(step: Step, places: DrawPlaces) -> tuple[list[dict[str, Any]], list[D
         groups.append(group | {"why": why})
         more.append((width, depth, total))
     return groups, more
-
-
-def _requested_cells(store: Store) -> np.ndarray:
-    """Which cells are asked for, shape (widths, depths, seeds, learning rates)."""
-    return requests.trained_cells(store.requested, store.config)
 
 
 def _seeds_by_rate(

@@ -69,7 +69,7 @@ def refine(url: str, goal: Goal, address: str | None = None, *, dry_run: bool = 
         if step is None:
             break
         # What comes of the round is recorded after the next look.
-        _say(len(book.of(goal)) + 1, step)
+        print(f"round {len(book.of(goal)) + 1}: {lines(step.shown)}", file=sys.stderr, flush=True)
         assert step.sweep.requested is not None
         before = {"core_s_before": _core_s(look.store.url), "requested": step.sweep.requested.text()}
         book.begin({"goal": goal.record(), "known": look.known, **before, **step.shown})
@@ -178,10 +178,6 @@ def _result(look: Snapshot, mine: list[dict[str, Any]], stopped: str) -> dict[st
 
 def _core_s(url: str) -> float:
     return float(Store(url).run_attributes().get("core_s", 0.0))
-
-
-def _say(number: int, step: Proposal) -> None:
-    print(f"round {number}: {lines(step.shown)}", file=sys.stderr, flush=True)
 
 
 def lines(shown: dict[str, Any]) -> str:

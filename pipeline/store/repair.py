@@ -147,7 +147,8 @@ def discard(permit: Permit) -> tuple[list[str], bool]:
     damaged = find(permit.url)
     statuses = {key: _status_of(permit.url, key) for key in damaged}
     gone = {status for status in statuses.values() if status}
-    pairs = {_pair_of(permit.url, status) for status in gone if status.startswith("parts/")}
+    parts = {_parted(status)[1][:2] for status in gone if status.startswith("parts/")}  # whose pairs go too
+    pairs = {_key(permit.url, "initialization", "status", pair) for pair in parts}
     permit.delete(sorted(gone | pairs))
     permit.delete(damaged)
     return damaged, None in statuses.values()
@@ -165,11 +166,6 @@ def _status_of(url: str, key: str) -> str | None:
 
 def _is_of_blocks(url: str, group: str, name: str) -> bool:
     return name not in NOT_MEASURED and _dims(url, group, name)[:2] == ["width", "depth"]
-
-
-def _pair_of(url: str, status: str) -> str:
-    """The status chunk of the (width, depth) that a part belongs to."""
-    return _key(url, "initialization", "status", _parted(status)[1][:2])
 
 
 def _dims(url: str, group: str, name: str) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,38 +16,24 @@ from widesweep.workers.engine.compiled import forward_backward
 BackendName = Literal["compiled", "torch"]
 
 
-class Backend(Protocol):
-    """What a batch asks of whatever computes it."""
+@dataclass(frozen=True)
+class Backend:
+    """What a batch asks of whatever computes it.
 
-    def has_loops(self, batch: Batch) -> bool:
-        """Whether whole passes of this batch are machine code; otherwise torch computes them."""
+    Attributes:
+        has_loops: whether whole passes of a batch are machine code; otherwise torch computes them.
+        multiply: (a, b, out, α, β): out ← α a b + β out, for each matrix of a batch.
+    """
 
-    def multiply(self, a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
-        """out ← α a b + β out, for each matrix of a batch."""
-
-
-class Compiled:
-    """Compiled loops where a CPU has them for a batch, and compiled products on every CPU."""
-
-    def has_loops(self, batch: Batch) -> bool:
-        """Where `forward_backward` fits the batch."""
-        return forward_backward.fits(batch)
-
-    def multiply(self, a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
-        """By `matmul.multiply`."""
-        matmul.multiply(a, b, out, alpha, beta)
+    has_loops: Callable[[Batch], bool]
+    multiply: Callable[[Tensor, Tensor, Tensor, float, float], None]
 
 
-class PlainTorch:
-    """The reference: torch's operations on the whole batch, on every device."""
-
-    def has_loops(self, batch: Batch) -> bool:
-        """Never."""
-        return False
-
-    def multiply(self, a: Tensor, b: Tensor, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
-        """By `torch.baddbmm`."""
-        torch.baddbmm(out, a, b, beta=beta, alpha=alpha, out=out)
+def _by_torch(a: Tensor, b: Tensor, out: Tensor, alpha: float, beta: float) -> None:
+    torch.baddbmm(out, a, b, beta=beta, alpha=alpha, out=out)
 
 
-BACKENDS: dict[BackendName, Backend] = {"compiled": Compiled(), "torch": PlainTorch()}
+BACKENDS: dict[BackendName, Backend] = {
+    "compiled": Backend(forward_backward.fits, matmul.multiply),  # loops where a CPU has them for a batch
+    "torch": Backend(lambda batch: False, _by_torch),  # the reference, on every device
+}

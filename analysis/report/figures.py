@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,34 +17,12 @@ from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Series
 from widesweep.analysis.report import expectation
 from widesweep.analysis.report.legend import MUTED, Style, columns, entries, styles
 
-INK = "#1a1a1a"
 COLUMN_INCHES = (3.5, 3.1)
 EMPTY_INCHES = (3.5, 0.8)  # where there is nothing to show
 DOTS_PER_INCH = 300
 MANY_POINTS = 1500
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.labelsize": 8,
-    "axes.linewidth": 0.7,
-    "axes.edgecolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.fontsize": 6.8,
-    "legend.frameon": False,
-    "xtick.labelsize": 7.2,
-    "ytick.labelsize": 7.2,
-    "xtick.direction": "out",
-    "ytick.direction": "out",
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "widesweep",
-}
+STYLE = mpl.rc_params_from_file(Path(__file__).with_name("figures.mplstyle"), use_default_template=False)
+INK: str = STYLE["text.color"]
 
 
 def draw(finding: LawResult) -> Figure:

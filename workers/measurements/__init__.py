@@ -233,17 +233,3 @@ def training_variables(names: Sequence[str]) -> tuple[Variable, ...]:
 
 
 TRAINING_VARIABLES = training_variables(DEFAULT)
-
-__all__ = [
-    "DEFAULT",
-    "MEASUREMENTS",
-    "OWN_MEASUREMENTS",
-    "STATUS",
-    "STOPPED",
-    "TRAINING_VARIABLES",
-    "Measurement",
-    "chosen",
-    "named",
-    "needs",
-    "training_variables",
-]

@@ -18,6 +18,7 @@ import xarray as xr
 from markupsafe import Markup, escape
 
 from widesweep.analysis.analysis_result import examine
+from widesweep.analysis.export import beside
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.reading.sweep import AXES, open_sweep
 from widesweep.analysis.report import (
@@ -94,7 +95,7 @@ def write(
     """
     study = examine(url, scheduler, laws)
     tree = open_sweep(url)
-    folder = Path(output) if output is not None else default_folder(url)
+    folder = Path(output) if output is not None else beside(str(url), "-report")
     folder.mkdir(parents=True, exist_ok=True)
     sections = [_section(finding, folder) for finding in study.law_results]
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
@@ -133,18 +134,6 @@ def settle(path: Path) -> None:
     """
     text = path.read_text(encoding="utf-8")
     _replace(path, re.sub(REFRESH.format(r"\d+"), "", text, count=1))
-
-
-def default_folder(url: str | Path) -> Path:
-    """Where a report goes unless told otherwise.
-
-    >>> str(default_folder("results/demo.zarr")), str(default_folder("s3://bucket/x/demo.zarr"))
-    ('results/demo-report', 'demo-report')
-    """
-    address = str(url).rstrip("/")
-    if "://" in address:
-        return Path(f"{address.rsplit('/', 1)[-1].removesuffix('.zarr')}-report")
-    return Path(f"{address.removesuffix('.zarr')}-report")
 
 
 def _replace(path: Path, text: str) -> None:

@@ -41,7 +41,7 @@ def netcdf(url: str, output: Path | None = None) -> list[Path]:
 
     target = output or beside(url, ".nc")
     tree = open_sweep(url).map_over_datasets(xr.Dataset.drop_encoding)
-    with _whole(target) as file:
+    with whole(target) as file:
         tree.to_netcdf(file, engine="h5netcdf")
     return [target]
 
@@ -124,7 +124,7 @@ def _write_tables(
         if group not in NOT_IN_TABLES:
             for name, table in tables(node.to_dataset(), group).items():
                 target = folder / f"{name}{ending}"
-                with _whole(target) as file:
+                with whole(target) as file:
                     write(_frames(table), file)
                 files.append(target)
     return files
@@ -157,8 +157,8 @@ def _write_parquet(frames: Iterable[pd.DataFrame], file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """A file beside the target that takes its place once it is whole."""
+def whole(target: Path) -> Iterator[Path]:
+    """A file beside the target that takes its place, in one step, once it is whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     partial.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import xarray as xr
 from markupsafe import Markup, escape
 
 from widesweep.analysis.analysis_result import examine
-from widesweep.analysis.export import beside
+from widesweep.analysis.export import beside, whole
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.reading.sweep import AXES, open_sweep
 from widesweep.analysis.report import (
@@ -119,7 +118,8 @@ def write(
         address=str(url),
     )
     path = folder / "index.html"
-    _replace(path, page)
+    with whole(path) as file:
+        file.write_text(page, encoding="utf-8")
     return path
 
 
@@ -133,14 +133,8 @@ def settle(path: Path) -> None:
     '<head></head>'
     """
     text = path.read_text(encoding="utf-8")
-    _replace(path, re.sub(REFRESH.format(r"\d+"), "", text, count=1))
-
-
-def _replace(path: Path, text: str) -> None:
-    """The file is the old page or the new one, whenever a browser looks."""
-    beside = path.with_suffix(".part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    with whole(path) as file:
+        file.write_text(re.sub(REFRESH.format(r"\d+"), "", text, count=1), encoding="utf-8")
 
 
 def _policy(script: str) -> str:

@@ -11,6 +11,15 @@ Array = NDArray[np.float64]
 
 OK, TRANSIENT_ONLY, FLOOR_TOO_EARLY, TOO_FEW_RECORDS, DIVERGED, NOT_DONE, HIDDEN = range(7)
 FLAGS = "ok transient_only floor_reached_too_early too_few_records diverged not_done slow_mode_hidden"
+WORDS = (  # the same for people, after a number of cells
+    "with a window",
+    "still in the transient when training ended",
+    "at the rounding floor before the transient was over",
+    "with too few records",
+    "diverged",
+    "not finished",
+    "whose slowest mode stays hidden",
+)
 HONEST = 0.05  # how far theory's own rate in a window may be from its late-time rate
 
 ROUNDING_FLOOR = {"float64": 1e-13, "float32": 1e-7}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.fitting.extrapolation import Extrapolation
-from widesweep.analysis.fitting.rates import DIVERGED, FLAGS, NOT_DONE
+from widesweep.analysis.fitting.rates import DIVERGED, NOT_DONE, WORDS
 from widesweep.analysis.fitting.rates import OK as WINDOW_OK
 from widesweep.analysis.laws.kinds.law_result import (
     INCONCLUSIVE,
@@ -159,8 +159,7 @@ def _singular(positive: NDArray[np.bool_]) -> str:
 
 def _windows(flag: NDArray[np.int8]) -> str:
     """How many cells have a fit window, and why the others have none."""
-    names = FLAGS.split()
-    lost = [f"{int((flag == i).sum())} {names[i]}" for i in range(1, len(names)) if (flag == i).any()]
+    lost = [f"{int((flag == i).sum())} {words}" for i, words in enumerate(WORDS) if i and (flag == i).any()]
     text = f"{int((flag == WINDOW_OK).sum())} of {flag.size} cells have a fit window"
     return text + (f" ({', '.join(lost)})." if lost else ".")
 

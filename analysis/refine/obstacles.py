@@ -82,7 +82,8 @@ def windows(lost: float, most: float, note: str) -> str:
         return ""
     return (
         f"{100 * lost:.0f} % of the finished cells have no window in which the rate can be fitted. {note} "
-        "More seeds end the same way: train longer (transient_only) or in float64 (floor_reached_too_early)."
+        "More seeds end the same way: train longer where cells are still in the transient, or in float64 "
+        "where they reach the rounding floor."
     )
 
 

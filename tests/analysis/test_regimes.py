@@ -182,4 +182,4 @@ def test_a_window_in_which_theory_itself_shows_another_rate_is_not_judged(share:
     for name in ("convergence_rate", "convergence_rate_own_kernel"):
         assert laws[name].verdict == "inconclusive"
         assert laws[name].points == 0
-    assert "24 slow_mode_hidden" in laws["convergence_rate"].note
+    assert "24 whose slowest mode stays hidden" in laws["convergence_rate"].note

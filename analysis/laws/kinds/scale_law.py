@@ -193,6 +193,6 @@ def _allowed(cells: xr.Dataset, alpha: Array, line: _Line) -> tuple[float, float
     shifts = [line.shift(factor) for factor in (1.0 + bend, 1.0 / (1.0 + bend))]
     text = (
         f"Allowed on these scales: {EXPECTED + min(shifts):.3f} to {EXPECTED + max(shifts):.3f}, the limit "
-        f"with a factor 1 + c/α or its inverse, {100 * c:.0f} % at most at α = {alpha.min():g}."
+        f"with a factor 1 + c/α or its inverse, up to {100 * c:.0f} % at α = {alpha.min():g}."
     )
     return EXPECTED + min(shifts), EXPECTED + max(shifts), text

@@ -239,7 +239,7 @@ class WidthLaw:
         factor = "1 + c/√m" if self.powers == 1 else f"(1 + c/√m)^{self.powers}"
         sentence = (
             f"{opening}Allowed on these widths: {low:.2f} to {high:.2f}, the limit with a finite-size "
-            f"factor {factor} or its inverse, {100 * bend.max():.0f} % at most at m = {widths.min():.0f}."
+            f"factor {factor} or its inverse, up to {100 * bend.max():.0f} % at m = {widths.min():.0f}."
         )
         return low, high, sentence
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from widesweep.pipeline.config.axes.axis import Axis
 from widesweep.pipeline.config.compute import format_bytes
@@ -13,6 +14,7 @@ from widesweep.pipeline.plan import blocks
 from widesweep.pipeline.plan.blocks import Plan
 from widesweep.theory.registry import last_line
 from widesweep.workers.data import Data, DataError, Dimensions, ImagesError, dimensions, load, source_path
+from widesweep.workers.data.image_files import files_of, is_image_file
 from widesweep.workers.networks import Module, taking_images
 
 _BUILT_IN = ("digits", "sphere")
@@ -141,12 +143,19 @@ def source_hash(sweep: SweepFile) -> str:
     if sweep.config.data is None or sweep.config.data.source in _BUILT_IN:
         return ""
     path = source_path(sweep.config.data, sweep.base)
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(str(file.relative_to(path)).encode() if file != path else b"")
+    for file in _files_of(path):
+        name = str(file.relative_to(path)) if path.is_dir() else file.name
+        digest.update(name.encode() if file != path else b"")
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _files_of(path: Path) -> list[Path]:
+    """All that a source is read from, in one order."""
+    if is_image_file(path):
+        return files_of(path)
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
 def input_error(error: DataError, file: str, section: str = "data") -> InputError:

@@ -12,8 +12,8 @@ class DataConfig(BaseModel):
     """Which points are trained on, with which labels.
 
     `source`: digits (scikit-learn's, 8 × 8 pixels), sphere (uniform on the unit sphere of `inputs`
-    dimensions), or a path to .npz or .zarr with arrays x (rows, inputs) and y (rows) or (rows, K).
-    Of K labels in a row each is one output of the network.
+    dimensions), or a path to .npz or .zarr with arrays x (rows, inputs) and y (rows) or (rows, K),
+    or to the files of MNIST (IDX) or CIFAR-10. Of K labels in a row each is one output of the network.
 
     Attributes:
         source: `digits`, `sphere`, or a path to a .npz or .zarr; a relative one starts from the config's

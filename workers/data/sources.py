@@ -15,6 +15,7 @@ import numpy as np
 from widesweep.theory.registry import nearest
 from widesweep.workers.data.classes import output_count, rows_of_classes
 from widesweep.workers.data.data_config import DataConfig, DataError, ImagesError
+from widesweep.workers.data.image_files import is_image_file, read_images
 from widesweep.workers.seeds import generator
 
 DIGITS, DIGITS_SHAPE = Path(__file__).with_name("digits.csv.gz"), (1797, 64)  # see digits.LICENSE.txt
@@ -148,6 +149,9 @@ def _open(config: DataConfig, base: Path | None, *, images: bool) -> tuple[Any, 
     path = source_path(config, base)
     if "://" in config.source:
         raise DataError("source", f"{config.source!r} is an address", "a file on this machine; copy it here")
+    if is_image_file(path):
+        x, y = read_images(path)
+        return (x if images else x.reshape(len(x), -1)), y
     if path.suffix not in (".npz", ".zarr"):
         wanted = "digits, sphere, or a path to .npz or .zarr"
         if near := nearest(config.source, ("digits", "sphere")):

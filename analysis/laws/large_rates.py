@@ -100,12 +100,13 @@ def _by_residual(summary: CellSummary, reason: str, *, fitted: bool) -> Outside 
 
 DESCENT = trained_by(("gd",), "the catapult is of plain gradient descent")
 CATAPULT = Limit("at ηλ_max(G(0)) > 2", _lazy)
+CONVERGED = Limit("converged to 1 % of the first residual", _unfitted)
 CATAPULT_LAW = BoundLaw(
     name="catapult",
     title="Beyond ηλ0 = 2 training that converges ends at ηλ < 2",
     variable="catapult_room",
     y_label=r"$2 / (\eta\,\lambda_{\max}(G))$ at the end",
-    limits=(DESCENT, CATAPULT),
+    limits=(DESCENT, CATAPULT, CONVERGED),
     source="Lewkowycz et al. 2020, arXiv:2003.02218",
     silent=True,
 )
@@ -114,7 +115,7 @@ FLAT_LAW = BoundLaw(
     title="Training that converges ends where the loss's sharpness is below 2/η",
     variable="flat_room",
     y_label=r"$2 / (\eta\,\lambda_{\max}(\nabla^2 L))$ at the end",
-    limits=(DESCENT, Limit("converged to 1 % of the first residual", _unfitted)),
+    limits=(DESCENT, CONVERGED),
     source="Cohen et al. 2021, arXiv:2103.00065, section 2",
 )
 LIMIT_REGIME = Regime((DESCENT, Limit("linear with one hidden layer, all of it trained", _nonlinear)))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 # The browser reads descriptor 3 and writes 4.
 LAUNCH = """
 import fcntl, os, sys

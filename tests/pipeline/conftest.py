@@ -88,11 +88,11 @@ def compute_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduling, "processes", lambda plan: 0)
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """The command as a process of its own."""
+def start(*arguments: str, folder: Path = ROOT) -> subprocess.Popen[str]:
+    """The command as a process of its own, in a folder."""
     return subprocess.Popen(
         [sys.executable, "-m", "widesweep", *arguments],
-        cwd=ROOT,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

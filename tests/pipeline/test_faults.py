@@ -20,7 +20,7 @@ import psutil
 import pytest
 import xarray as xr
 
-from tests.pipeline.conftest import measured_bytes, start, wait_until
+from tests.pipeline.conftest import ROOT, measured_bytes, start, wait_until
 from tests.pipeline.gate import Gate
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution import driver as runs
@@ -61,9 +61,9 @@ def finished(url: Path, calm: dict[str, bytes]) -> None:
 
 
 @contextlib.contextmanager
-def driver(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def driver(*arguments: str, folder: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
     """The command, killed with all that it started when the test ends."""
-    process = start(*arguments)
+    process = start(*arguments, folder=folder)
     try:
         yield process
     finally:
@@ -135,7 +135,7 @@ def test_the_first_signal_flushes(
     number: int, code: int, write_config: Write, tmp_path: Path, calm: Any, gate: Gate
 ) -> None:
     """A signal long before the first flush leaves checkpoints; the same command goes on."""
-    path = write_config(**{**gate.sections, "compute": {"flush_s": 1e6, "cpus": 2}})
+    path = write_config(**{**gate.sections, "compute": {"flush_s": 86_400, "cpus": 2}})
     expected, url = calm(path), tmp_path / "small.zarr"
     gate.close(12)
     with driver("run", str(path), "--scheduler", "ray") as process:

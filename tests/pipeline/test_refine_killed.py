@@ -36,7 +36,7 @@ def test_a_driver_killed_in_a_round_is_taken_up_by_the_same_command(
     command = ("--law", "weight_drift", "--interval", str(wanted), "--json")
     before = Store(killed).cell_counts()["done"]
     gate.close()
-    with driver("refine", killed, *command) as process:
+    with driver("refine", killed, *command, folder=tmp_path) as process:
         gate.step_until(lambda: before < done(killed) < requested(killed), what="a block of the round")
         process.kill()
         process.wait()
@@ -44,8 +44,8 @@ def test_a_driver_killed_in_a_round_is_taken_up_by_the_same_command(
     gate.open()
     assert before < left < requested(killed)
     assert record.read(killed).unfinished is not None
-    found = json.loads(finish(start("refine", killed, *command)))
-    undisturbed = json.loads(finish(start("refine", calm, *command)))
+    found = json.loads(finish(start("refine", killed, *command, folder=tmp_path)))
+    undisturbed = json.loads(finish(start("refine", calm, *command, folder=tmp_path)))
     assert found["stopped"] == undisturbed["stopped"] == "reached"
     assert found["rounds"][0]["interrupted"] == 1
     assert 12 + proposed(found) == Store(killed).cell_counts()["done"]

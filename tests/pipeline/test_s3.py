@@ -72,7 +72,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             cwd=self.folder,
         )  # fmt: skip
-        wait_until(self._answers, deadline_s=90, what="an S3 server that answers")
+        wait_until(self._answers, what="an S3 server that answers")
 
     def _answers(self) -> bool:
         try:

@@ -13,7 +13,7 @@ import xarray as xr
 from tests.analysis.synthetic import SyntheticSweep, write
 from widesweep.analysis.fitting.fit import Estimate
 from widesweep.analysis.laws.kinds.law_result import INCONSISTENT, LawResult, undecided
-from widesweep.analysis.report import beside_store, forest, measured, plain_words, training_figures
+from widesweep.analysis.report import beside_store, figures, forest, measured, plain_words, training_figures
 
 SMALL = SyntheticSweep(depths=(1,), seeds=3, rates=(1.0,), modes=3, states={(0, 0, 0, 0): 2})
 OPEN = undecided("kernel_drift", "kernel", -0.5, "No cell is done.")
@@ -90,8 +90,9 @@ def test_everything_that_was_measured_is_listed(store: Path) -> None:
     assert measured.rows(xr.Dataset()) == []
 
 
-def test_a_remote_stores_report_lies_beside_it(store: Path) -> None:
+def test_a_remote_stores_report_lies_beside_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page and every figure, in the same bucket."""
+    monkeypatch.setattr(figures, "DOTS_PER_INCH", 30)  # dots take most of a report's time
     memory = fsspec.filesystem("memory")
     memory.put(str(store), "/bucket/demo.zarr", recursive=True)
     assert beside_store.write("memory://bucket/demo.zarr") == "memory://bucket/demo-report/index.html"

@@ -1,4 +1,4 @@
-"""Small sweeps, one local Ray cluster for the whole session, and a way to run the command as a user does."""
+"""Small sweeps, one local Ray cluster for a module, and a way to run the command as a user does."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.pipeline.gate import DEADLINE_S, Gate
 from widesweep.pipeline.plan import scheduling
 
 ROOT = Path(__file__).parents[2]
+EAGER = {"RAY_worker_niceness": "0"}  # at Ray's own 15 a busy machine gives workers nothing
 Cell = tuple[int, int, int, float, float]  # width, depth, seed, learning rate, output scale
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -52,12 +53,13 @@ def gate(tmp_path: Path) -> Gate:
     return Gate(tmp_path)
 
 
-@pytest.fixture(scope="session")
-def session_cluster() -> Iterator[Any]:
-    """One local Ray cluster of two cores."""
+@pytest.fixture(scope="module")
+def module_cluster() -> Iterator[Any]:
+    """One local Ray cluster of two cores; it would take its share of a core until the last test's end."""
     from widesweep.pipeline.execution import ray_environment
 
     os.environ.pop(ray_environment.CLUSTERS, None)
+    os.environ |= EAGER
     ray_environment.prepare(local=True)
     from widesweep.pipeline.execution import ray_scheduler
 
@@ -66,14 +68,14 @@ def session_cluster() -> Iterator[Any]:
 
 
 @pytest.fixture
-def cluster(session_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs of this test use the session's Ray cluster, however small they are."""
+def cluster(module_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs of this test use the module's Ray cluster, however small they are."""
     from widesweep.pipeline.execution import ray_scheduler
 
-    here = contextlib.nullcontext(session_cluster)
+    here = contextlib.nullcontext(module_cluster)
     monkeypatch.setattr(ray_scheduler, "connect", lambda *_: here)
     monkeypatch.setattr(scheduling, "choice", lambda plan, address=None: "ray")
-    return session_cluster
+    return module_cluster
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def start(*arguments: str, folder: Path = ROOT) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **EAGER, "PYTHONPATH": str(ROOT)},
     )
 
 

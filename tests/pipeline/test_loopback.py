@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from tests.pipeline.conftest import start, wait_until
 from tests.pipeline.gate import Gate
-from widesweep.pipeline.config import sweep_config
-from widesweep.pipeline.execution.driver import run
 from widesweep.pipeline.execution.ray_environment import CLUSTERS
 
 Write = Callable[..., Path]
@@ -42,16 +38,6 @@ def is_loopback(address: str) -> bool:
     """IPv4 within IPv6 counts as what it is."""
     parsed = ipaddress.ip_address(address)
     return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
-
-
-def test_a_local_sweep_listens_on_the_loopback_address_alone(
-    write_config: Write, tmp_path: Path, cluster: Any
-) -> None:
-    """Every socket of the driver, of Ray and of a worker that has computed."""
-    path = write_config(training=None, data=None, grid={"width": [8], "depth": [1]})
-    run(sweep_config.load(path), str(tmp_path / "a.zarr"))
-    seen = wait_until(lambda: enough(listening(os.getpid())), what="Ray's listeners")
-    assert all(is_loopback(address) for _, address in seen), seen
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from tests.pipeline.conftest import measured_bytes, start, wait_until
 from tests.pipeline.gate import DEADLINE_S, Gate
 from tests.pipeline.test_faults import checkpointed
+from tests.pipeline.test_loopback import enough, is_loopback, listening
 from tests.tolerances import EXACT
 from widesweep import analysis
 from widesweep.pipeline.cli import app
@@ -293,6 +294,16 @@ def test_the_same_command_resumes_after_a_signal(
     gate.open()
     run_to(path, url)
     assert measured_bytes(url) == measured_bytes(tmp_path / "calm.zarr")
+
+
+def test_a_local_sweep_listens_on_the_loopback_address_alone(
+    write_config: Write, tmp_path: Path, cluster: Any
+) -> None:
+    """Every socket of the driver, of Ray and of a worker that has computed."""
+    path = write_config(training=None, data=None, grid={"width": [8], "depth": [1]})
+    run(sweep_config.load(path), str(tmp_path / "a.zarr"))
+    seen = wait_until(lambda: enough(listening(os.getpid())), what="Ray's listeners")
+    assert all(is_loopback(address) for _, address in seen), seen
 
 
 def test_a_gpu_that_is_not_there_is_an_input_error(write_config: Write, tmp_path: Path, cluster: Any) -> None:

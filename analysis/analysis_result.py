@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-import zarr
 
 from widesweep.analysis import cluster
 from widesweep.analysis.errors import NotWritable
@@ -20,6 +19,7 @@ from widesweep.analysis.laws import find_all, own, variables
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.reading.cell_summary import CellSummary, gather
 from widesweep.analysis.reading.sweep import open_sweep
+from widesweep.analysis.storing import put_groups
 
 LAW_NUMBERS = ("slope", "slope_low", "slope_high", "expected", "expected_low", "expected_high", "r_squared")
 _DESCRIPTIONS = {
@@ -151,8 +151,13 @@ def analyze(url: str | Path, scheduler: str | None = None, laws: Iterable[object
     return result.as_json()
 
 
-def write(url: str | Path, result: AnalysisResult) -> None:
-    """Write the groups /fits and /laws in place of older ones.
+def write(url: str | Path, result: AnalysisResult, *, consolidate: bool = True) -> None:
+    """Write the groups /fits and /laws in place of older ones, which stay if that cannot be done.
+
+    Args:
+        url: the store.
+        result: what `examine` found.
+        consolidate: whether the root gathers their metadata; not while a run, which does so, may change it.
 
     Raises:
         NotWritable: they cannot be written.
@@ -160,11 +165,11 @@ def write(url: str | Path, result: AnalysisResult) -> None:
     >>> write.__name__
     'write'
     """
+    groups = {"laws": law_table(result.law_results)}
+    if result.summary.fits is not None:
+        groups["fits"] = result.summary.fits
     try:
-        if result.summary.fits is not None:
-            _write(url, "fits", result.summary.fits)
-        _write(url, "laws", law_table(result.law_results))
-        _consolidate_again(url)
+        put_groups(url, groups, consolidate=consolidate)
     except OSError as error:
         raise NotWritable(url, error) from error
 
@@ -203,20 +208,3 @@ def _as_json(result: LawResult) -> dict[str, Any]:
     row: dict[str, Any] = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
     words = {name: getattr(result, name) for name in ("verdict", "note", "regime")}
     return row | {"points": result.points, **words}
-
-
-def _write(url: str | Path, group: str, dataset: xr.Dataset) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Consolidated metadata")
-        dataset = dataset.drop_encoding()
-        dataset.to_zarr(str(url), group=group, mode="w", zarr_format=3, consolidated=False)
-
-
-def _consolidate_again(url: str | Path) -> None:
-    """A finished sweep's metadata are consolidated: the new groups belong in there too."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Consolidated metadata")
-        root = zarr.open_group(str(url), mode="r")
-        is_growing = "growing" in root.attrs  # the command that completes it changes the metadata
-        if root.metadata.consolidated_metadata is not None and not is_growing:
-            zarr.consolidate_metadata(str(url))

@@ -3,6 +3,7 @@
 AnalysisError (ValueError)
 ├── NotASweep      the address holds no sweep that this version reads: give another address
 ├── NotWritable    the laws cannot be written into the store: a right or room is missing
+├── NotOurPage     a report would replace a page that is none: give another folder
 └── NoScheduler    no Dask scheduler answers, or its cluster gave up: start one, or leave --scheduler out
 """
 
@@ -33,6 +34,10 @@ class NotWritable(AnalysisError):  # noqa: N818  (says what is so, as the others
         self.read_only = isinstance(error, PermissionError) or error.errno in (errno.EROFS, errno.EACCES)
         reason = error.strerror or first_line(error)
         super().__init__(f"{url}: the laws were not stored ({reason}); what was measured is as it was.")
+
+
+class NotOurPage(AnalysisError):  # noqa: N818  (says what is so, as the others)
+    """A report's folder has an index.html that is no report."""
 
 
 class NoScheduler(AnalysisError):  # noqa: N818  (says what is so, as the others)

@@ -94,6 +94,7 @@ def beside(url: str, ending: str) -> Path:
     >>> beside("results/demo.zarr", ".nc").as_posix(), beside("s3://bucket/demo.zarr", "-csv").as_posix()
     ('results/demo.nc', 'demo-csv')
     """
+    url = url.removeprefix("file://")
     path = Path(url.rstrip("/").rpartition("/")[2]) if "://" in url else Path(url)
     return path.with_name(path.name.removesuffix(".zarr") + ending)
 

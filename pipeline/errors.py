@@ -194,21 +194,16 @@ class DamagedError(WidesweepError):
     `widesweep run CONFIG --repair` computes its block again; the rest of the store stays.
     """
 
-    def __init__(self, store: str, keys: list[str]) -> None:
-        """Keeps the store's address and the damaged chunks."""
-        self.store, self.keys = store, keys
-        super().__init__(store, keys)
+    def __init__(self, store: str, keys: list[str], found: str = "does not fit its checksum") -> None:
+        """Keeps the store's address and the damaged chunks, and what is wrong with the first of them."""
+        self.store, self.keys, self.found = store, keys, found
+        super().__init__(store, keys, found)
 
     def __str__(self) -> str:
         """Names the first, counts the others."""
-        more = f" and {len(self.keys) - 1} more" if len(self.keys) > 1 else ""
-        verb = (
-            "are damaged: they do not fit their checksums"
-            if more
-            else "is damaged: it does not fit its checksum"
-        )
+        more = f"; {len(self.keys) - 1} more are damaged" if len(self.keys) > 1 else ""
         help_ = "`widesweep run CONFIG --repair` computes its block again; the rest of the store stays."
-        return f"{self.store}: {self.keys[0]}{more} {verb}.\n{help_}"
+        return f"{self.store}: {self.keys[0]} is damaged: it {self.found}{more}.\n{help_}"
 
 
 class Interrupted(WidesweepError):  # noqa: N818  (nothing is wrong, it is no error)

@@ -188,9 +188,12 @@ def analyze(sweep: str | Path | Sweep, laws: Iterable[Any] = ()) -> Sweep:
         PlugInError: a law of one's own cannot be imported, or raises.
     """
     from widesweep import analysis
+    from widesweep.pipeline.store import claim
 
-    own = _own(laws)
-    analysis.analyze(_url(sweep), laws=own)
+    own, url = _own(laws), _url(sweep)
+    found = analysis.examine(url, laws=own)
+    with claim.brief(url) as alone:
+        analysis.write(url, found, consolidate=alone)
     return Sweep(_url(sweep), own)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from widesweep.analysis.errors import NotASweep, first_line
+from widesweep.analysis.storing import local_folder
 
 SCHEMA_VERSION = 2
 STATUS = ("pending", "done", "diverged", "failed", "not_requested")
@@ -38,8 +39,9 @@ def open_sweep(url: str | Path) -> xr.DataTree:
     Traceback (most recent call last):
     widesweep.analysis.errors.NotASweep: missing.zarr: nothing is there. Give the path ...
     """
-    address = str(url)
-    if "://" not in address and not Path(address).exists():
+    local = local_folder(url)
+    address = str(url if local is None else local)
+    if local is not None and not local.exists():
         wanted = "Give the path or address of a store that `widesweep run` made."
         raise NotASweep(f"{address}: nothing is there. {wanted}")
     try:

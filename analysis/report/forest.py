@@ -10,10 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from widesweep.analysis.laws.kinds.law_result import (
+    BROKEN,
     CONSISTENT,
+    HOLDS,
     INCONCLUSIVE,
     INCONSISTENT,
     NOT_APPLICABLE,
+    VACUOUS,
     LawResult,
 )
 from widesweep.analysis.report import figures
@@ -25,6 +28,9 @@ LOOKS = {  # colour and marker: neither alone tells
     INCONSISTENT: (COLOURS[1], "X"),
     INCONCLUSIVE: (MUTED, "o"),
     NOT_APPLICABLE: (MUTED, "o"),
+    HOLDS: (COLOURS[2], "o"),
+    BROKEN: (COLOURS[1], "X"),
+    VACUOUS: (MUTED, "o"),
 }
 BAND = COLOURS[5]  # what theory allows
 LONGEST_NAME = 34  # characters that stand beside the slope in a column

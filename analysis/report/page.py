@@ -17,6 +17,7 @@ import xarray as xr
 from markupsafe import Markup, escape
 
 from widesweep.analysis.analysis_result import examine
+from widesweep.analysis.errors import NotOurPage
 from widesweep.analysis.export import beside, whole
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.reading.sweep import AXES, open_sweep
@@ -37,6 +38,8 @@ RUN = ("state", "host", "elapsed_s", "started")
 MOST_FAULTS = 200
 CURVES = "Loss on the training points (solid) and on test points (dashed, where measured), by width m."
 MAPS = "The grid by width and depth: cells done, time, and the loss at the last record."
+GENERATOR = "widesweep report"  # in every page of ours, and what may be replaced
+HEAD_BYTES = 4096
 REFRESH = '<meta http-equiv="refresh" content="{}">'
 
 
@@ -87,14 +90,16 @@ def write(
 
     Raises:
         NotASweep: see `open_sweep`.
+        NotOurPage: the folder has an index.html that is no report.
 
     >>> write("missing.zarr")
     Traceback (most recent call last):
     widesweep.analysis.errors.NotASweep: missing.zarr: ...
     """
+    folder = Path(output) if output is not None else beside(str(url), "-report")
+    _check_ours(folder / "index.html")
     study = examine(url, scheduler, laws)
     tree = open_sweep(url)
-    folder = Path(output) if output is not None else beside(str(url), "-report")
     folder.mkdir(parents=True, exist_ok=True)
     sections = [_section(finding, folder) for finding in study.law_results]
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
@@ -105,6 +110,7 @@ def write(
         pictures=_pictures(tree, training, folder),
         measured=measured.rows(training),
         policy=_policy(script),
+        generator=GENERATOR,
         refresh=Markup(REFRESH.format(refresh_s)) if refresh_s else "",
         script=Markup(script),
         name=str(study.summary.config.get("name", "sweep")),
@@ -135,6 +141,15 @@ def settle(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     with whole(path) as file:
         file.write_text(re.sub(REFRESH.format(r"\d+"), "", text, count=1), encoding="utf-8")
+
+
+def _check_ours(path: Path) -> None:
+    """A page that is there already must be a report."""
+    if path.is_file():
+        with path.open("rb") as file:
+            ours = f'content="{GENERATOR}"'.encode() in file.read(HEAD_BYTES)
+        if not ours:
+            raise NotOurPage(f"{path}: this page is no report. Choose another folder by --output. No report.")
 
 
 def _policy(script: str) -> str:

@@ -33,6 +33,7 @@ def analyze(
     """Fit the laws and write them into the store; a store that is read-only is analysed all the same."""
     from widesweep import analysis
     from widesweep.pipeline.execution.display import Display
+    from widesweep.pipeline.store import claim
 
     store = expanded(store)
     check_store(store)
@@ -41,7 +42,8 @@ def analyze(
     with stage, damage_told(store), _own_laws(law) as laws:
         found = analysis.examine(store, scheduler, laws)
         try:
-            analysis.write(store, found)
+            with claim.brief(store) as alone:
+                analysis.write(store, found, consolidate=alone)
         except analysis.NotWritable as error:
             refused = error
     content = found.as_json() | {"stored": refused is None}
@@ -111,4 +113,5 @@ def _folder_told(output: Path | None) -> Iterator[None]:
         yield
     except OSError as error:
         wanted = "a report needs a folder to write"
-        raise InputError(f"--output {output}", str(error), wanted, "No report.") from None
+        where = "the report" if output is None else f"--output {output}"
+        raise InputError(where, str(error), wanted, "No report.") from None

@@ -16,7 +16,7 @@ def damage_told(url: str) -> Iterator[None]:
         yield
     except Exception as error:
         from widesweep.analysis.errors import NotASweep
-        from widesweep.pipeline.store import repair as damage
+        from widesweep.pipeline.store import verify
         from widesweep.pipeline.store.reader import Store
 
         if hasattr(error, "exit_code") and not isinstance(error, NotASweep):  # one of ours, or of typer's
@@ -25,16 +25,24 @@ def damage_told(url: str) -> Iterator[None]:
         if isinstance(error, OSError) and not absent:
             raise
         Store(url).check_arrays()
-        if not (damaged := damage.find(url)):
+        if not (damages := verify.find(url)):
             raise
-        raise DamagedError(url, damaged) from None
+        raise DamagedError(url, [each.key for each in damages], damages[0].found) from None
 
 
 def check_store(url: str) -> None:
-    """The same refusal of a wrong store as everywhere, before anything reads it."""
-    from widesweep.pipeline.store import objects
+    """The same refusal of a wrong store as everywhere, before anything reads it.
+
+    Of a store on a disk every chunk's checksum is compared; an object store's are by `status --verify` alone.
+    """
+    from widesweep.pipeline.store import address, inventory, objects, verify
     from widesweep.pipeline.store.reader import Store
 
-    if not Store(url).finished_blocks().any():
+    store = Store(url)
+    if inventory.read(url) is None:  # of another hand, or an older version's
+        store.check_arrays()
+    if not store.finished_blocks().any():
         fail(f"{url}: no cell is finished yet. Let `widesweep run` finish a block first.", 2)
     objects.lend_patience(url)
+    if not address.is_remote(url) and (damages := verify.find(url, quick=True)):
+        raise DamagedError(url, [each.key for each in damages], damages[0].found)

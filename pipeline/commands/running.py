@@ -81,16 +81,24 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Keep showing until the sweep is finished or stops.")
     ] = False,
-) -> None:
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Also read the whole store and name what is not as written.")
+    ] = False,
+) -> int:
     """Show how far a sweep is; works while it runs."""
     from widesweep.pipeline.store import status as statuses
+    from widesweep.pipeline.store import verify as verifying
 
     store = expanded(store)
     with damage_told(store):
         state = statuses.status(store)
         if watch and state["running"]:
             state = _watched(store, state, sys.stderr if json else sys.stdout)
+        damages = verifying.find(store) if verify else []
+    if verify:
+        state["damaged"] = {each.key: each.found for each in damages}
     print_json(state) if json else print(statuses.lines(state))
+    return int(bool(damages))
 
 
 def _watched(store: str, state: dict[str, Any], stream: TextIO) -> dict[str, Any]:

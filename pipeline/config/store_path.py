@@ -18,12 +18,24 @@ def expanded(url: str) -> str:
     >>> expanded("s3://bucket/$x.zarr")
     's3://bucket/$x.zarr'
     """
-    if "://" in url or "\0" in url or Path(url).exists():
+    if re.match(r"file:/(?!/)", url):
+        raise InputError(
+            url, "it is neither a path nor a URL", "file:///folder/a.zarr is one, as is the path"
+        )
+    if "://" in url or "\0" in url or _is_there(url):
         return url
     text = os.path.expandvars(str(Path(url).expanduser()))
     if unset := re.search(r"\$(\w+|\{\w+\})", text):
         raise InputError(url, f"{unset.group()} is not set", "a store is a path or a URL")
     return text
+
+
+def _is_there(url: str) -> bool:
+    try:
+        return Path(url).exists()
+    except (OSError, ValueError) as error:  # a name that is too long, a circle of links
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(url, f"it cannot be a path here ({reason})", "a store is a path or a URL") from None
 
 
 def shown(url: str) -> str:

@@ -31,7 +31,16 @@ from widesweep.pipeline.plan.scheduling import Name
 from widesweep.pipeline.predict import check
 from widesweep.pipeline.predict import prediction as predict
 from widesweep.pipeline.store import address as store_address
-from widesweep.pipeline.store import checkpoints, claim, growth, objects, provenance, regrid
+from widesweep.pipeline.store import (
+    checkpoints,
+    claim,
+    growth,
+    inventory,
+    objects,
+    provenance,
+    regrid,
+    verify,
+)
 from widesweep.pipeline.store import repair as damage
 from widesweep.pipeline.store import template as store_create
 from widesweep.pipeline.store.journal import Journal
@@ -83,6 +92,7 @@ def run(
         warnings = check.check(sweep, data)
     for warning in warnings:
         display.say(warning)
+    analyze_again = repair and _restore_metadata(url, display)
     if objects.exists(url):
         existing = Store(url)
         if not existing.attributes.get(GROWING):
@@ -125,6 +135,10 @@ def run(
         raise PermitLostError(url, "this run may not write to it any more")
     if stop:
         raise Interrupted(url, stop.signal_number)
+    if analyze_again:
+        from widesweep import analysis
+
+        analysis.analyze(url)
     return Store(url)
 
 
@@ -136,6 +150,17 @@ def log_file(url: str) -> Path:
     """
     path = Path(url)
     return path.with_name(f"{path.name.removesuffix('.zarr')}.log")
+
+
+def _restore_metadata(url: str, display: Display) -> bool:
+    """Before anything opens a store: its metadata as they were; whether laws are to be found again."""
+    made = inventory.read(url)
+    laws = any(verify.derived(url))
+    if laws or (made is not None and any(verify.metadata(url, made))):
+        with claim.take(url) as mine:
+            for each in [*damage.discard_laws(mine.permit), *damage.restore_metadata(mine.permit)]:
+                display.say(f"{url}: {each.key} {each.found}; it is written again")
+    return laws
 
 
 def _to_retry(store: Store, display: Display) -> bool:
@@ -232,17 +257,17 @@ def _prepare(
 ) -> None:
     """Damaged chunks away, and room for a grid that has grown."""
     url = permit.url
-    damaged, template = damage.discard(permit) if repair else ([], False)
-    for key in damaged:
-        display.say(f"{url}: {key} was damaged or missing; its block is computed again")
+    found = damage.discard(permit) if repair else damage.Repair()
+    for each in found.damages:
+        display.say(f"{url}: {each.key} {each.found}; it is computed again")
     store = Store(url)
-    if template or growth.is_needed(sweep, store):
+    if found.template or growth.is_needed(sweep, store):
         plan = data_source.make_plan(
             sweep, cores, store.seeds_per_block, store.rates_per_block, store.parts_per_block
         )
         prediction = predict.predict(sweep.config, data)
         regrid.grow(store, permit, plan, prediction, _index(data), sweep.requested)
-    elif damaged:
+    elif found.damages:
         regrid.mark_requested(store, permit)
 
 

@@ -150,7 +150,11 @@ def program(name: str, hint: str) -> str:
 
 
 def rendered(template: str, **values: object) -> str:
-    """A template of this folder with its values, `quote` being a shell's."""
+    """A template of this folder with its values, `quote` being a shell's, `quote_line` one within a comment.
+
+    Raises:
+        InputError: a value for a comment has a line break, after which a shell would run what follows.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -158,7 +162,15 @@ def rendered(template: str, **values: object) -> str:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["quote"] = shlex.quote
+    environment.filters["quote_line"] = _quoted_in_a_line
     return environment.get_template(template).render(**values)
+
+
+def _quoted_in_a_line(text: str) -> str:
+    if not text.isprintable():
+        wanted = "a scheduler's directive is one line of printable characters"
+        raise InputError("submit", f"{text!r} is not", wanted, "Nothing was submitted.")
+    return shlex.quote(text)
 
 
 def hand_over(command: Sequence[str], text: str) -> str:

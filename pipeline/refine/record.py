@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from widesweep.pipeline.refine.goal import Goal
-from widesweep.pipeline.store import address, objects, template
+from widesweep.pipeline.store import address, claim, objects, template
 
 KEY = "refinement/zarr.json"
 RUNNING, DONE = "running", "done"
@@ -71,7 +71,9 @@ class Record:
         }
         group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         objects.put(self.url, {KEY: json.dumps(group, indent=2).encode()})
-        objects.with_retries(self.url, lambda: template.consolidate(address.zarr_store(self.url)))
+        with claim.brief(self.url) as alone:  # a run gathers metadata when it ends
+            if alone:
+                objects.with_retries(self.url, lambda: template.consolidate(address.zarr_store(self.url)))
 
 
 def read(url: str) -> Record:

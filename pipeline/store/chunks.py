@@ -7,28 +7,22 @@ import itertools
 import math
 import operator
 import os
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-import google_crc32c
-import numcodecs  # type: ignore[import-untyped]  # no stubs
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+from zarr.errors import ZarrUserWarning
 
-from widesweep.pipeline.errors import DamagedError
 from widesweep.pipeline.plan.blocks import LONG, Block
-from widesweep.pipeline.store import address, conditional, objects, repair
+from widesweep.pipeline.store import address, conditional, encoding, inventory, objects
 from widesweep.pipeline.store.permit import Permit
 from widesweep.workers.variable import FAILED, PENDING
 
-ZSTD_LEVEL = 3
-SKIPPED_FRAME = (0x184D2A50).to_bytes(4, "little")  # of zstd
-SERIALIZER = BytesCodec(endian="little")
 Arrays = dict[str, dict[str, Any]]  # by group and name
-COMPRESSORS = (ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec())
 
 
 class OwnershipError(AssertionError):
@@ -58,32 +52,35 @@ class ChunkWriter:
         self.arrays = arrays or objects.with_retries(permit.url, lambda: _open_arrays(permit.url))
 
     def take(self, block: Block) -> None:
-        """Makes a block's status this attempt's: the condition of an earlier one's put fails from now on.
+        """Begins an attempt: a partly stored block is not sealed until its status is written again.
 
-        Its values stay; a frame that zstd skips changes the bytes. On a disk the permit alone does it.
+        On S3 it also makes the status this attempt's: the condition of an earlier put fails from now on.
         """
-        if conditional.spoken(self._url):
+        mark = {"attempt": self._permit.attempt} if conditional.spoken(self._url) else None
+        if mark or block.state.recompute:
             array = self.arrays[block.kind]["status"]
             region = _region(block, array)
-            content = _encode(array, self._read(array, region), mark=self._permit.attempt)
-            self._put([(_key_of(array, region), content)])
+            values = self._read(array, region)
+            if mark or not encoding.is_fill(values, array):
+                self._put([(encoding.key_of(array, region), encoding.encode(array, values, mark))])
 
     def write(self, block: Block, measured: xr.Dataset) -> None:
-        """Writes all variables of a block, then its status.
+        """Writes all variables of a block, then its status, which seals them.
 
         Raises:
             OwnershipError: the block is not exactly one chunk of an array, or a variable is missing.
         """
-        chunks = list(self._encoded(block, measured))
-        self._put(item for item in chunks if not item[0].startswith(f"{block.kind}/status/"))
+        array = self.arrays[block.kind]["status"]
+        content = dict(self._encoded(block, measured))
+        status = _fitted(measured["status"], array, _region(block, array), block)
+        self._put(content.items())
         if block.state.recompute:
-            self._forget_failures(block, np.asarray(measured["status"]))
-        self._put(item for item in chunks if item[0].startswith(f"{block.kind}/status/"))
+            content |= self._forget_failures(block, status)
+        self._put_status(block, status, content)
 
     def write_records(self, block: Block, measured: xr.Dataset) -> None:
         """Writes the records of a block in mid-training: all variables but its status."""
-        status = f"{block.kind}/status/"
-        self._put(item for item in self._encoded(block, measured) if not item[0].startswith(status))
+        self._put(self._encoded(block, measured))
 
     def write_failed(self, block: Block, reason: str) -> None:
         """Marks cells of a block that were to be computed failed, with the reason; numbers stay."""
@@ -96,7 +93,24 @@ class ChunkWriter:
             kept[failed] = reason
             self._put_texts(texts, region, kept)
         values = np.where(failed, FAILED, status).astype(array.dtype)
-        self._put([(_key_of(array, region), _encode(array, values))])
+        self._put_status(block, values, self._there(block))
+
+    def _put_status(self, block: Block, values: np.ndarray, content: Mapping[str, bytes]) -> None:
+        """Writes a block's status, sealing its chunks."""
+        array = self.arrays[block.kind]["status"]
+        if not encoding.is_fill(values, array):
+            note = encoding.seal(content, values.ndim)
+            key = encoding.key_of(array, _region(block, array))
+            self._put([(key, encoding.encode(array, values, note))])
+
+    def _there(self, block: Block) -> dict[str, bytes]:
+        """The chunks of a block that the store has, but for its status."""
+        arrays = [array for name, array in self._numbers(block.kind) if name != "status"]
+        arrays += [array for name, array in self._numbers("failures") if name == block.kind]
+        keys = [
+            encoding.key_of(array, part) for array in arrays for part in _chunks(_region(block, array), array)
+        ]
+        return dict(objects.get_many(self._url, keys))
 
     def to_do(self, block: Block) -> np.ndarray:
         """What of a block is to be computed: cells, shape (seeds, learning rates), or parts, (parts,)."""
@@ -122,18 +136,19 @@ class ChunkWriter:
             for name, array in self._numbers("parts")
         }
 
-    def _forget_failures(self, block: Block, status: np.ndarray) -> None:
-        """Keeps the reasons of the cells that are still failed, and no others."""
+    def _forget_failures(self, block: Block, status: np.ndarray) -> dict[str, bytes]:
+        """Keeps the reasons of the cells that are still failed, and no others; returns their chunk."""
         texts = self.arrays["failures"].get(block.kind)
         if texts is None:
-            return
+            return {}
         region = _region(block, texts)
-        kept = np.asarray(self._read(texts, region), dtype=object)
+        kept, key = np.asarray(self._read(texts, region), dtype=object), encoding.key_of(texts, region)
         kept[status.reshape(kept.shape) != FAILED] = ""
         if any(kept.ravel()):
             self._put_texts(texts, region, kept)
         else:
-            self._permit.delete([_key_of(texts, region)])
+            self._permit.delete([key])
+        return dict(objects.get_many(self._url, [key]))
 
     def _numbers(self, kind: str) -> list[tuple[str, Any]]:
         """The arrays of a group that blocks write."""
@@ -150,17 +165,20 @@ class ChunkWriter:
         return np.asarray(objects.with_retries(self._url, lambda: array[region]))
 
     def _encoded(self, block: Block, measured: xr.Dataset) -> Iterator[tuple[str, bytes]]:
+        """Chunks of all variables but the status, by key."""
         for name, array in self._numbers(block.kind):
             if name not in measured:
                 raise OwnershipError(f"block {block.index} brings no {name}")
+            if name == "status":
+                continue
             region = _region(block, array)
             values = _fitted(measured[name], array, region, block)
             for part in _chunks(region, array):
                 inside = tuple(
                     slice(p.start - r.start, p.stop - r.start) for p, r in zip(part, region, strict=True)
                 )
-                if not _is_fill(values[inside], array):
-                    yield _key_of(array, part), _encode(array, values[inside])
+                if not encoding.is_fill(values[inside], array):
+                    yield encoding.key_of(array, part), encoding.encode(array, values[inside])
 
 
 def read_all(url: str, array: Any) -> np.ndarray:
@@ -169,13 +187,13 @@ def read_all(url: str, array: Any) -> np.ndarray:
     Raises:
         DamagedError: a chunk is not what was written; names it.
     """
-    if tuple(map(type, array.compressors)) != tuple(map(type, COMPRESSORS)):
+    if tuple(map(type, array.compressors)) != tuple(map(type, encoding.COMPRESSORS)):
         return np.asarray(objects.with_retries(url, lambda: array[...]))  # of another hand
     values = np.full(array.shape, array.fill_value, dtype=array.dtype)
     counts = [math.ceil(length / chunk) for length, chunk in zip(array.shape, array.chunks, strict=True)]
-    places = {_key(array, n): n for n in itertools.product(*map(range, counts))}
+    places = {encoding.key(array, n): n for n in itertools.product(*map(range, counts))}
     for key, content in objects.get_many(url, list(places)):
-        chunk = _decode(url, key, array, content)
+        chunk = encoding.decode(url, key, array, content)
         starts = [n * length for n, length in zip(places[key], array.chunks, strict=True)]
         region = tuple(
             slice(s, min(s + c, total)) for s, c, total in zip(starts, array.chunks, array.shape, strict=True)
@@ -184,30 +202,29 @@ def read_all(url: str, array: Any) -> np.ndarray:
     return values
 
 
-def _decode(url: str, key: str, array: Any, content: bytes) -> np.ndarray:
-    """What `_encode` made bytes of."""
-    try:
-        if not repair.is_whole(content):
-            raise ValueError("checksum")
-        whole = bytes(_zstd().decode(content[:-4]))
-        return np.frombuffer(whole, dtype=array.dtype.newbyteorder("<")).reshape(array.chunks)
-    except (ValueError, RuntimeError):
-        raise DamagedError(url, [key]) from None
-
-
 def _open_arrays(url: str) -> Arrays:
+    """What blocks write, by group: what others have put beside it is theirs."""
     root: Any = zarr.open_group(address.zarr_store(url), mode="r", use_consolidated=False)
+    made = inventory.read(url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)  # of files that are no part of Zarr's
+        found = {
+            kind: {name: array for name, array in root[kind].arrays() if _is_measured(array)}
+            for kind in (*inventory.MEASURED, encoding.FAILURES)
+            if kind in root
+        }
+    if made is None:
+        return found
     return {
-        kind: {name: array for name, array in root[kind].arrays() if _is_measured(array)}
-        for kind in ("training", "initialization", "parts", "failures")
-        if kind in root
+        kind: {name: array for name, array in arrays.items() if f"{kind}/{name}" in made.documents}
+        for kind, arrays in found.items()
     }
 
 
 def _is_measured(array: Any) -> bool:
     """Blocks write what has a width and a depth, but for η, which the template holds."""
-    dims = tuple(array.metadata.dimension_names)
-    return dims[:2] == ("width", "depth") and array.basename != "learning_rate_absolute"
+    dims = tuple(array.metadata.dimension_names or ())
+    return dims[:2] == ("width", "depth") and array.basename not in inventory.NOT_MEASURED
 
 
 def _fixed_dims(array: Any, block: Block) -> tuple[str, ...]:
@@ -256,40 +273,3 @@ def _fitted(values: xr.DataArray, array: Any, region: tuple[slice, ...], block: 
         )
     padded[place] = found
     return padded
-
-
-def _is_fill(values: np.ndarray, array: Any) -> bool:
-    fill = array.fill_value
-    return bool(
-        np.all(np.isnan(values)) if values.dtype.kind == "f" and np.isnan(fill) else np.all(values == fill)
-    )
-
-
-def _encode(array: Any, values: np.ndarray, mark: str = "") -> bytes:
-    """A chunk's bytes; a chunk at the array's edge is filled up to its full shape.
-
-    Source: RFC 8878, section 3.1.2, for the frame that holds a mark.
-    """
-    full = values
-    if values.shape != array.chunks:
-        full = np.full(array.chunks, array.fill_value, dtype=array.dtype)
-        full[tuple(slice(0, length) for length in values.shape)] = values
-    little = np.ascontiguousarray(full, dtype=array.dtype.newbyteorder("<"))
-    compressed = bytes(_zstd().encode(little))
-    if mark:
-        compressed += SKIPPED_FRAME + len(mark.encode()).to_bytes(4, "little") + mark.encode()
-    return compressed + int(google_crc32c.value(compressed)).to_bytes(4, "little")
-
-
-@functools.cache
-def _zstd() -> Any:
-    return numcodecs.Zstd(level=ZSTD_LEVEL)
-
-
-def _key(array: Any, numbers: Iterable[int]) -> str:
-    """Where a chunk lies, as the array's metadata say."""
-    return f"{array.path}/{array.metadata.encode_chunk_key(tuple(numbers))}"
-
-
-def _key_of(array: Any, region: tuple[slice, ...]) -> str:
-    return _key(array, (part.start // chunk for part, chunk in zip(region, array.chunks, strict=True)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,8 @@ from widesweep.pipeline.store import objects
 from widesweep.pipeline.store.permit import CLAIMS, Permit, claim_numbers
 
 BEAT_S = 3.0
+SHORT_S = 30.0  # how long a run waits for an analysis that is writing
+RUN, ANALYSIS = "run", "analysis"
 STALE_S = 30.0  # a claim of another host whose heartbeat is older than this is nobody's
 
 
@@ -34,6 +37,7 @@ class Holder:
         heartbeat: unix time of its last sign of life.
         released: whether it has given the store back.
         token: tells two claims of one process apart.
+        role: what it does: a run, or the short write of an analysis, for which others wait.
     """
 
     host: str
@@ -42,6 +46,7 @@ class Holder:
     heartbeat: float
     released: bool = False
     token: str = ""
+    role: str = RUN
 
     @property
     def lives(self) -> bool:
@@ -51,6 +56,12 @@ class Holder:
         if self.host == socket.gethostname():
             return abs(_born(self.pid) - self.born) < 5.0  # a host's clock may be set meanwhile
         return time.time() - self.heartbeat <= STALE_S
+
+    @property
+    def works(self) -> bool:
+        """Whether it lives and is not stopped (SIGSTOP, Ctrl-Z), as far as this host can see."""
+        here = self.host == socket.gethostname()
+        return self.lives and not (here and _is_stopped(self.pid))
 
 
 class Claim:
@@ -109,7 +120,28 @@ class Claim:
             return  # a full disk or a lost server: the next beat tries again
 
 
-def take(url: str) -> Claim:
+@contextlib.contextmanager
+def brief(url: str) -> Iterator[bool]:
+    """Keeps runs off a store for a short write of an analysis; False where that is not possible.
+
+    It takes over nothing: where a run lives, or may live on another host, it does without.
+    """
+    number = max(_numbers(url), default=0)
+    last = _read(url, number) if number else None
+    elsewhere = last is not None and not last.released and last.host != socket.gethostname()
+    if elsewhere or (last is not None and last.lives and last.role == RUN):
+        yield False
+        return
+    try:
+        mine = take(url, ANALYSIS)
+    except (InputError, StorageError):
+        yield False
+        return
+    with mine:
+        yield True
+
+
+def take(url: str, role: str = RUN) -> Claim:
     """Claims a store for this process.
 
     Raises:
@@ -118,19 +150,19 @@ def take(url: str) -> Claim:
     names = objects.names(url, CLAIMS)
     highest = max(claim_numbers(names), default=0)
     _refuse_if_alive(url, highest)
-    mine, holder = highest + 1, _myself()
+    mine, holder = highest + 1, _myself(role)
     permit = Permit(url, mine, holder.token)
     permit.grant()
     if not objects.put_new(url, _key(mine), text(holder)):
         permit.end()
         _refuse_if_alive(url, mine)
-        return take(url)
+        return take(url, role)
     later = max(_numbers(url))
     if later > mine:
         permit.end()
         objects.delete(url, [_key(mine)])
         _refuse_if_alive(url, later)
-        return take(url)
+        return take(url, role)
     permit.end_earlier()
     objects.delete(url, [f"{CLAIMS}/{name}" for name in names if name.partition(".")[0] < f"{mine:06d}"])
     return Claim(permit, holder)
@@ -151,8 +183,10 @@ def refuse_second(url: str) -> None:
 
 
 def is_held(url: str) -> bool:
-    """Whether a driver lives."""
-    return _living(url, max(_numbers(url), default=0)) is not None
+    """Whether a driver lives and works."""
+    number = max(_numbers(url), default=0)
+    holder = _read(url, number) if number else None
+    return holder is not None and holder.role == RUN and holder.works
 
 
 def _refuse_if_alive(url: str, number: int) -> None:
@@ -162,9 +196,16 @@ def _refuse_if_alive(url: str, number: int) -> None:
         raise InputError(url, found, "a store has one run at a time", next_step)
 
 
-def _myself() -> Holder:
+def _myself(role: str) -> Holder:
     pid = os.getpid()
-    return Holder(socket.gethostname(), pid, _born(pid), time.time(), token=uuid.uuid4().hex)
+    return Holder(socket.gethostname(), pid, _born(pid), time.time(), token=uuid.uuid4().hex, role=role)
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except (psutil.Error, ValueError):
+        return False
 
 
 def _born(pid: int) -> float:
@@ -185,13 +226,18 @@ def _numbers(url: str) -> list[int]:
 
 
 def _living(url: str, number: int) -> Holder | None:
-    """The holder of a claim, if there is one and it lives."""
-    if not number:
-        return None
+    """The holder of a claim, if there is one and it lives; that of an analysis is waited for."""
+    holder, end = _read(url, number) if number else None, time.monotonic() + SHORT_S
+    while holder is not None and holder.role != RUN and holder.lives and time.monotonic() < end:
+        time.sleep(0.05)
+        holder = _read(url, number)
+    return holder if holder is not None and holder.lives else None
+
+
+def _read(url: str, number: int) -> Holder | None:
     content = objects.get(url, _key(number))
     try:
         values: dict[str, Any] = json.loads(content or b"")
-        holder = Holder(**values)
+        return Holder(**values)
     except (ValueError, TypeError):
         return None
-    return holder if holder.lives else None

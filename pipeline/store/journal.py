@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from widesweep.pipeline.store import objects, provenance
+from widesweep.pipeline.store import encoding, objects, provenance
 from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.schema import BLOCK_VARIABLES
 
@@ -32,7 +32,8 @@ class Journal:
         self._clock = time.monotonic()
         self._started = time.time()
         self.remaining_s: float | None = None
-        self._write("running", {} if "code_digest" in before else provenance.attributes())
+        first: dict[str, Any] = {} if "code_digest" in before else provenance.attributes()
+        self._write("running", {**first, "checksums": None})
         self._beats, self._closed, self._lock = 0, False, threading.Lock()
 
     @property
@@ -67,10 +68,11 @@ class Journal:
             self._closed = True
             self._write_blocks()
             # What failed under other code is still to be retried after an interrupted run.
-            self._write(state, {} if state == "interrupted" else provenance.attributes())
+            more: dict[str, Any] = {} if state == "interrupted" else provenance.attributes()
+            self._write(state, {**more, "checksums": self._checksums()})
 
     def _write(
-        self, state: str, more: dict[str, str] | None = None, patience_s: float = objects.PATIENCE_S
+        self, state: str, more: dict[str, Any] | None = None, patience_s: float = objects.PATIENCE_S
     ) -> None:
         values = {
             **(more or {}),
@@ -82,6 +84,11 @@ class Journal:
             "remaining_s": self.remaining_s,
         }
         objects.with_retries(self._url, lambda: self._group.update_attributes(values), patience_s)
+
+    def _checksums(self) -> dict[str, str]:
+        """What the chunks of the blocks' times end with."""
+        keys = [encoding.key(array, (0,)) for array in self._arrays.values()]
+        return {key: encoding.checksum(content) for key, content in objects.get_many(self._url, keys)}
 
     def _write_blocks(self, patience_s: float = objects.PATIENCE_S) -> None:
         for name, values in self._values.items():

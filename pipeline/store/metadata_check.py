@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.errors import ZarrUserWarning
 
 from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.errors import InputError
-from widesweep.pipeline.store import address, objects
+from widesweep.pipeline.store import address, inventory, objects
 from widesweep.workers import random_networks
 from widesweep.workers.measurements import MEASUREMENTS, STATUS, training_variables
 from widesweep.workers.variable import Variable
 
+GROUPS = ("training", "initialization", "parts", "failures", "theory", "run")
 NEXT_STEP = "Nothing was written."
-WANTED = "a store whose zarr.json files are whole: copy them from where the store was made"
+WANTED = "`widesweep run CONFIG --repair` writes its zarr.json again"
 
 
 def expected(config: SweepConfig) -> dict[str, tuple[Variable, ...]]:
@@ -32,7 +35,7 @@ def expected(config: SweepConfig) -> dict[str, tuple[Variable, ...]]:
 
 
 def check(url: str, config: SweepConfig) -> None:
-    """Looks at every array that the config asks for, and at whatever else lies in the store's groups.
+    """Looks at every array that the config asks for, and at whatever else of ours lies in the store.
 
     Args:
         url: the store's address.
@@ -53,9 +56,8 @@ def check(url: str, config: SweepConfig) -> None:
             if dims != list(variable.dims) or found.dtype != np.dtype(variable.dtype):
                 raise _changed(url, f"{name}/{variable.name}")
         _check_lengths(url, name, arrays)
-    for name in _told(url, "the root", lambda: sorted(group(url, "").group_keys())):
+    for name, keys in _members(url).items():
         parent = group(url, name)
-        keys = _told(url, f"an array in {name}", partial(_array_keys, parent))
         _check_lengths(url, name, {key: array(url, parent, key) for key in keys})
 
 
@@ -91,8 +93,23 @@ def _told(url: str, node: str, opened: Callable[[], Any]) -> Any:
         raise _changed(url, node, str(error)) from None
 
 
+def _members(url: str) -> dict[str, list[str]]:
+    """Names of our arrays by group: as the inventory has them, else as they lie there."""
+    found: dict[str, list[str]] = {}
+    if (made := inventory.read(url)) is not None:
+        for path in made.arrays:
+            found.setdefault(path.partition("/")[0], []).append(path.partition("/")[2])
+        return found
+    for name in GROUPS:
+        if objects.get(url, f"{name}/zarr.json") is not None:
+            found[name] = _told(url, f"an array in {name}", partial(_array_keys, group(url, name)))
+    return found
+
+
 def _array_keys(parent: zarr.Group) -> list[str]:
-    return sorted(parent.array_keys())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)  # what is somebody else's
+        return sorted(parent.array_keys())
 
 
 def _names(variables: Iterable[Variable]) -> list[str]:

@@ -136,6 +136,16 @@ def get_many(url: str, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         yield from ((names[name], bytes(content)) for name, content in found.items())
 
 
+def get_ends(url: str, keys: Sequence[str], length: int) -> Iterator[tuple[str, bytes]]:
+    """The last bytes of those objects that are there."""
+    if address.is_remote(url):
+        yield from ((key, content[-length:]) for key, content in get_many(url, keys))
+        return
+    for key in keys:
+        with contextlib.suppress(FileNotFoundError):
+            yield key, with_retries(url, partial(_end_of, address.local_path(url) / key, length))
+
+
 def put(url: str, files: Mapping[str, bytes], patience_s: float = PATIENCE_S) -> None:
     """Puts objects; a reader sees the old bytes or the new ones of each, never a part."""
     if not address.is_remote(url):
@@ -245,6 +255,12 @@ def _read(url: str, key: str) -> bytes:
         return (address.local_path(url) / key).read_bytes()
     system, path = address.filesystem(url)
     return bytes(system.cat_file(f"{path}/{key}"))
+
+
+def _end_of(file: Path, length: int) -> bytes:
+    with file.open("rb") as opened:
+        opened.seek(-min(length, os.fstat(opened.fileno()).st_size), os.SEEK_END)
+        return opened.read()
 
 
 def _cat_those_there(system: Any, names: list[str]) -> dict[str, bytes]:

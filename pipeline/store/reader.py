@@ -15,7 +15,7 @@ from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.errors import DamagedError, InputError
 from widesweep.pipeline.plan import draws, requested
-from widesweep.pipeline.store import address, chunks, metadata_check, objects, repair
+from widesweep.pipeline.store import address, chunks, inventory, metadata_check, objects, verify
 from widesweep.pipeline.store import schema as store_schema
 from widesweep.workers.variable import DIVERGED, DONE, FAILED, NOT_REQUESTED, PENDING
 
@@ -47,6 +47,8 @@ class Store:
         self.url = url
         self._seen: dict[str, np.ndarray] | None = {} if snapshot else None
         if not objects.exists(url):
+            if inventory.read(url) is not None:
+                raise InputError(url, "its zarr.json is gone", metadata_check.WANTED, "Nothing was read.")
             raise InputError(
                 url, "there is no store", "STORE is what `widesweep run` printed", "Nothing was read."
             )
@@ -54,10 +56,9 @@ class Store:
             self._root = objects.with_retries(url, lambda: _open(url, ""))
             self.attributes: dict[str, Any] = dict(self._root.attrs)
             schema = self.attributes["schema_version"]
-            if schema != store_schema.SCHEMA_VERSION:
-                raise InputError(
-                    url, f"its schema is {schema}", f"this code reads schema {store_schema.SCHEMA_VERSION}"
-                )
+            if schema != store_schema.SCHEMA_VERSION or isinstance(schema, bool | str):
+                wanted = f"this code reads schema {store_schema.SCHEMA_VERSION}"
+                raise InputError(url, f"its schema is {schema!r:.40}", wanted)
             self.config: SweepConfig = configs.from_json(self.attributes["config"])
             self.requested = requested.read(self.attributes)
             if GROWING in self.attributes:
@@ -66,11 +67,24 @@ class Store:
             for name in STORED:
                 with contextlib.suppress(KeyError, GroupNotFoundError):
                     self._groups[name] = self._root[name] if GROWING in self.attributes else _open(url, name)
+            self._check_grid()
         except (KeyError, ValueError, TypeError, OSError) as error:
             reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise InputError(
                 url, f"it is no sweep's store ({reason})", "STORE is what `widesweep run` printed"
             ) from None
+
+    def _check_grid(self) -> None:
+        """Whether the arrays are those of the config's grid, unless it grows at this moment."""
+        lengths = [len(each) for each in requested.values(self.config).values()]
+        trains = self.config.training is not None
+        group, wanted = ("training", lengths) if trains else ("initialization", lengths[:2])
+        found = list(self._array(group, "status").shape)
+        if found != wanted:
+            now = dict(objects.with_retries(self.url, lambda: _open(self.url, "")).attrs)
+            if GROWING not in now and now.get("config") == self.attributes["config"]:
+                told = f"its config has a grid of {wanted}, its arrays have one of {found}"
+                raise InputError(self.url, told, metadata_check.WANTED, "Nothing was read.")
 
     @property
     def seeds_per_block(self) -> int | None:
@@ -104,8 +118,15 @@ class Store:
 
     @property
     def learning_rate_absolute(self) -> np.ndarray:
-        """η, along all axes but `seed`."""
-        return self._read("training", "learning_rate_absolute")
+        """η, along all axes but `seed`.
+
+        Raises:
+            DamagedError: some are missing: nothing trains with them.
+        """
+        rates = self._read("training", "learning_rate_absolute")
+        if np.isnan(rates).any():
+            raise DamagedError(self.url, ["training/learning_rate_absolute"], "lacks numbers")
+        return rates
 
     def blocks_with(self, *states: int) -> np.ndarray:
         """Numbers of the blocks with cells in any of these states, ascending."""
@@ -223,8 +244,8 @@ class Store:
         try:
             return np.asarray(objects.with_retries(self.url, lambda: self._array(group, name)[part]))
         except (ValueError, RuntimeError, TypeError):
-            if found := repair.find(self.url):
-                raise DamagedError(self.url, found) from None
+            if found := verify.find(self.url):
+                raise DamagedError(self.url, [each.key for each in found]) from None
             raise
 
     def _chunk(self, axis: str) -> int | None:
@@ -238,6 +259,8 @@ class Store:
         if self._seen is not None and group in self._seen:
             return self._seen[group]
         values = chunks.read_all(self.url, self._array(group, "status"))
+        if not np.isin(values, [*STATES.values(), NOT_REQUESTED]).all():
+            raise DamagedError(self.url, [f"{group}/status"], "holds a status that there is not")
         if self._seen is not None:
             self._seen[group] = values
         return values

@@ -10,18 +10,12 @@ whose axes values are only added at the end keep their chunks.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import zarr
-from zarr.storage import StorePath
 
 from widesweep.pipeline.config.region import Requested
 from widesweep.pipeline.config.sweep_config import SweepConfig
@@ -29,17 +23,15 @@ from widesweep.pipeline.plan import draws as sampling
 from widesweep.pipeline.plan import requested as requests
 from widesweep.pipeline.plan.blocks import Plan
 from widesweep.pipeline.predict.prediction import Prediction
-from widesweep.pipeline.store import objects, schema, template
+from widesweep.pipeline.store import encoding, inventory, objects, schema, template
+from widesweep.pipeline.store.array_growth import OTHER_SEPARATOR, ArrayGrowth, Places
+from widesweep.pipeline.store.inventory import Document
 from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import GROWING, Store
 from widesweep.workers.variable import NOT_REQUESTED, PENDING
 
 JOURNAL = "run/block_attempts/growth.json"  # inside an array's folder, where no reader of Zarr looks
 GROUPS = ("training", "initialization", "parts", "failures", "theory", "run")
-THREADS = 8  # chunks that are read and written at once
-
-Document = dict[str, Any]
-Places = Mapping[str, np.ndarray]  # by dimension: the new index of each old one
 
 
 def grow(
@@ -56,17 +48,21 @@ def grow(
         _delete_unused(permit, _documents(url))
     _change_root(permit, {GROWING: True}, {})
     objects.with_retries(url, lambda: template.consolidate(permit.zarr_store()))
-    before, places, changed = _documents(url), _places(store.config, plan.config), {}
+    before, places = _documents(url), _places(store.config, plan.config)
+    changed: dict[str, Document] = {}
     there = {key for name in GROUPS for key in objects.keys_below(url, name)}
     statuses = _statuses(store, plan.config, requested, places)
-    for group, content in schema.groups(plan, prediction, index).items():
-        for wanted in content.arrays:
+    groups = schema.groups(plan, prediction, index)
+    for group, content in sorted(groups.items(), key=lambda each: each[0] != encoding.FAILURES):
+        for wanted in sorted(content.arrays, key=_is_status):  # which seals what the others hold
             path = f"{group}/{wanted.variable.name}"
-            growth = _Growth(permit, path, before[path], wanted.shape, wanted.chunks, places)
+            growth = ArrayGrowth(permit, path, before[path], wanted.shape, wanted.chunks, places)
             if wanted.values is not None:
                 changed[path] = growth.replaced(wanted.values)
-            elif wanted.variable.name == "status":
-                changed[path] = growth.rewritten(statuses[group])
+            elif _is_status(wanted):
+                reasons = f"{encoding.FAILURES}/{group}"
+                members = {p: d for p, d in changed.items() if p.startswith(f"{group}/") or p == reasons}
+                changed[path] = growth.resealed(statuses[group], members)
             elif group == "run":
                 changed[path] = growth.replaced(_of_blocks(growth.read(), store, plan, places))
             else:
@@ -74,8 +70,7 @@ def grow(
     attributes = {"config": plan.config.json_text(), "config_hash": plan.config.hash}
     if requested is not None:
         attributes[requests.ATTRIBUTE] = requested.text()
-    journal = json.dumps({"attributes": attributes, "documents": changed})
-    permit.put({JOURNAL: journal.encode()})
+    permit.put({JOURNAL: inventory.sealed({"attributes": attributes, "documents": changed})})
     finish(permit)
 
 
@@ -85,167 +80,33 @@ def finish(permit: Permit) -> None:
     content = objects.get(url, JOURNAL)
     if content is None:
         return
-    journal = json.loads(content)
+    journal = inventory.unsealed(content)
+    if journal is None:  # what the root shows to every reader is the store; the growth begins anew
+        made = inventory.read(url)
+        ours = _documents(url)
+        journal = {"attributes": {}, "documents": {p: ours[p] for p in (made.arrays if made else ours)}}
     documents: dict[str, Document] = journal["documents"]
-    permit.put({f"{path}/zarr.json": _text(each) for path, each in documents.items()})
+    permit.put({f"{path}/zarr.json": inventory.text(each) for path, each in documents.items()})
     _change_root(permit, journal["attributes"], documents)
     objects.with_retries(url, lambda: template.consolidate(permit.zarr_store()))
     _delete_unused(permit, documents)
+    permit.put({inventory.PLACE: inventory.of(url, documents)})
     permit.delete([JOURNAL])
     _change_root(permit, {GROWING: None}, {})
 
 
 def mark_requested(store: Store, permit: Permit) -> None:
     """Restores which cells are not requested, once the status of whole blocks has been deleted."""
-    for group, values in _statuses(
-        store, store.config, store.requested, _places(store.config, store.config)
-    ).items():
-        array = zarr.open_array(permit.zarr_store(), path=f"{group}/status", mode="r+", zarr_format=3)
-        objects.with_retries(store.url, partial(array.set_basic_selection, ..., values))
+    places, before = _places(store.config, store.config), _documents(store.url)
+    for group, values in _statuses(store, store.config, store.requested, places).items():
+        path = f"{group}/status"
+        lengths = tuple(before[path]["chunk_grid"]["configuration"]["chunk_shape"])
+        growth = ArrayGrowth(permit, path, before[path], values.shape, lengths, places)
+        growth.resealed(values, {})
 
 
-@dataclass(frozen=True)
-class _Growth:
-    """One array, from its metadata as they are to those of the larger grid.
-
-    Attributes:
-        permit: to write to the store.
-        path: the array's.
-        before: its metadata document.
-        shape: that it will have.
-        chunks: of an array that is written as a whole.
-        places: new indices by dimension.
-    """
-
-    permit: Permit
-    path: str
-    before: Document
-    shape: tuple[int, ...]
-    chunks: tuple[int, ...]
-    places: Places
-
-    def read(self) -> np.ndarray:
-        return np.asarray(objects.with_retries(self.permit.url, lambda: self._array(self.before)[...]))
-
-    def replaced(self, values: np.ndarray) -> Document:
-        """Stages all values, as one chunk; those of the same shape are the same, and are written in place."""
-        moved = values.shape != tuple(self.before["shape"])
-        chunks = self.chunks if moved else self._lengths
-        return self._staged(values, self._after(values.shape, chunks, moved=moved))
-
-    def rewritten(self, values: np.ndarray) -> Document:
-        """Stages all values, in chunks as they were; without new cells they are written in place."""
-        moved = values.shape != tuple(self.before["shape"])
-        return self._staged(values, self._after(values.shape, self._lengths, moved=moved))
-
-    def rearranged(self, there: set[str]) -> Document:
-        """Stages every chunk at its new place, where one of its axes has moved.
-
-        Args:
-            there: keys of the store.
-        """
-        dims, old = self.before["dimension_names"], self.before["shape"]
-        places = [self.places.get(dim, np.arange(length)) for dim, length in zip(dims, old, strict=True)]
-        moved = any(bool((place != np.arange(len(place))).any()) for place in places)
-        after = self._after(self.shape, self._lengths, moved=moved)
-        if not moved:
-            return after
-        sources = [list(_sources(*each)) for each in zip(places, old, self.shape, self._lengths, strict=True)]
-        copies, rest = {}, []
-        for chunk in itertools.product(*sources):
-            if all(each.whole is not None for each in chunk):
-                key = self._key(self.before, [each.whole for each in chunk])
-                if key in there:
-                    copies[key] = self._key(after, [each.number for each in chunk])
-            else:
-                rest.append(chunk)
-        self.permit.copy(copies)
-        write = partial(self._put_together, self._array(self.before), self._array(after))
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(write, rest))
-        return after
-
-    def _put_together(self, old: Any, new: Any, chunk: tuple[_Source, ...]) -> None:
-        """Writes a chunk from several old ones."""
-        region = tuple(each.region for each in chunk)
-
-        def write() -> None:
-            values = np.array(new[region])
-            source = tuple(each.source for each in chunk)
-            values[np.ix_(*(each.target for each in chunk))] = old.oindex[source]
-            new[region] = values
-
-        objects.with_retries(self.permit.url, write)
-
-    def _staged(self, values: np.ndarray, after: Document) -> Document:
-        array = self._array(after)
-        if values.size:
-            objects.with_retries(self.permit.url, partial(array.set_basic_selection, ..., values))
-        return after
-
-    def _after(self, shape: tuple[int, ...], chunks: tuple[int, ...], *, moved: bool) -> Document:
-        separator = _separator(self.before)
-        encoding = {"separator": _OTHER[separator] if moved else separator}
-        return self.before | {
-            "shape": list(shape),
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunks)}},
-            "chunk_key_encoding": {"name": "default", "configuration": encoding},
-        }
-
-    @property
-    def _lengths(self) -> tuple[int, ...]:
-        return tuple(self.before["chunk_grid"]["configuration"]["chunk_shape"])
-
-    def _key(self, document: Document, numbers: list[Any]) -> str:
-        separator = _separator(document)
-        return f"{self.path}/c{separator}{separator.join(map(str, numbers))}"
-
-    def _array(self, document: Document) -> Any:
-        """The array that a document describes, whatever the store says of it."""
-        metadata: Any = document
-        return zarr.Array(zarr.AsyncArray(metadata, StorePath(self.permit.zarr_store(), self.path)))
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where the cells of a new chunk come from, along one dimension.
-
-    Attributes:
-        number: of the chunk.
-        region: its cells.
-        source: indices of the old ones.
-        target: their places in the chunk.
-        whole: the old chunk that it is; None where it is no old chunk as it was.
-    """
-
-    number: int
-    region: slice
-    source: np.ndarray
-    target: np.ndarray
-    whole: int | None
-
-
-def _sources(place: np.ndarray, old: int, new: int, length: int) -> Iterator[_Source]:
-    """The chunks along a dimension that have old cells."""
-    came_from = np.full(new, -1)
-    came_from[place] = np.arange(old)
-    for number in range(math.ceil(new / length)):
-        region = slice(number * length, min((number + 1) * length, new))
-        found = came_from[region]
-        target = np.flatnonzero(found >= 0)
-        if not len(target):
-            continue
-        source, first = found[target], int(found[target[0]]) // length
-        whole = np.arange(first * length, min((first + 1) * length, old))
-        same = len(source) == len(whole) and (source == whole).all() and target[-1] == len(target) - 1
-        yield _Source(number, region, source, target, first if same else None)
-
-
-_OTHER = {"/": ".", ".": "/"}
-
-
-def _separator(document: Document) -> str:
-    return str(document["chunk_key_encoding"]["configuration"]["separator"])
+def _is_status(array: schema.Array) -> bool:
+    return array.variable.name == "status"
 
 
 def _places(old: SweepConfig, new: SweepConfig) -> dict[str, np.ndarray]:
@@ -322,19 +183,16 @@ def _change_root(permit: Permit, attributes: Mapping[str, Any], documents: Mappi
     root["attributes"] = {name: value for name, value in every.items() if value is not None}
     if documents:
         root["consolidated_metadata"]["metadata"].update(documents)
-    permit.put({"zarr.json": _text(root)})
+    permit.put({"zarr.json": inventory.text(root)})
 
 
 def _delete_unused(permit: Permit, documents: Mapping[str, Document]) -> None:
     """Deletes chunks under names that their arrays do not use."""
     url = permit.url
-    unused = tuple(f"{path}/c{_OTHER[_separator(each)]}" for path, each in documents.items())
+    marks = {path: OTHER_SEPARATOR[inventory.separator(each)] for path, each in documents.items()}
+    unused = tuple(f"{path}/c{mark}" for path, mark in marks.items())
     for group in GROUPS:
         mine = tuple(each for each in unused if each.startswith(f"{group}/"))
         keys = [key for key in objects.keys_below(url, group) if key.startswith(mine)]
         permit.delete(keys)
         objects.prune(url, keys)
-
-
-def _text(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, indent=2).encode()

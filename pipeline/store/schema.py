@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -118,6 +119,11 @@ def groups(plan: Plan, prediction: Prediction, index: np.ndarray) -> dict[str, G
             arrays.append(_written(_on_grid(LEARNING_RATE_ABSOLUTE, plan), prediction.learning_rate_absolute))
         result[name] = Group(_coordinates(arrays, values) + arrays)
     return result
+
+
+def paths(groups: Mapping[str, Group]) -> list[str]:
+    """Paths of all arrays."""
+    return [f"{name}/{array.variable.name}" for name, group in groups.items() for array in group.arrays]
 
 
 def _coordinate_values(plan: Plan, index: np.ndarray) -> dict[str, np.ndarray]:

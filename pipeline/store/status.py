@@ -69,6 +69,10 @@ def lines(state: dict[str, Any]) -> str:
             2, "  random networks  " + ", ".join(f"{n} {name}" for name, n in state["initialization"].items())
         )
     text += [f"  block {block} failed: {reason}" for block, reason in state.get("failures", {}).items()]
+    if "damaged" in state:
+        damaged = [f"  {key} {found}" for key, found in state["damaged"].items()]
+        help_ = "  `widesweep run CONFIG --repair` restores it, or computes it again"
+        text += [*damaged, help_] if damaged else ["  every file is as it was written"]
     return "\n".join(map(printable, text))  # a name or a reason may be a stranger's
 
 

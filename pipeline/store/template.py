@@ -18,8 +18,8 @@ from widesweep.pipeline.config.plug_ins import PlugIn
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan.blocks import Plan
 from widesweep.pipeline.predict.prediction import Prediction
-from widesweep.pipeline.store import objects, provenance, schema
-from widesweep.pipeline.store.chunks import COMPRESSORS, SERIALIZER
+from widesweep.pipeline.store import inventory, objects, provenance, schema
+from widesweep.pipeline.store.encoding import COMPRESSORS, SERIALIZER
 
 
 def create(
@@ -49,11 +49,15 @@ def create(
     files: dict[str, Buffer] = {}
     built, attributes = MemoryStore(files), _root_attributes(plan, data_hash, plug_ins)
     root = zarr.open_group(built, mode="w", zarr_format=3, attributes=attributes)
-    for name, group in schema.groups(plan, prediction, index).items():
+    groups = schema.groups(plan, prediction, index)
+    for name, group in groups.items():
         write_group(root, name, group)
     consolidate(built)
+    whole = {key: content.to_bytes() for key, content in files.items()}
     try:
-        objects.put_hierarchy(url, {key: content.to_bytes() for key, content in files.items()})
+        objects.put_hierarchy(
+            url, {**whole, inventory.PLACE: inventory.of_files(whole, schema.paths(groups))}
+        )
     except OSError as error:
         reason = f"it cannot be written ({error.strerror or error})"
         raise InputError(url, reason, "a store needs a place to write") from None

@@ -118,6 +118,51 @@ def test_a_batch_script_is_valid_shell() -> None:
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
+ODD = [
+    "it's", 'a"b', "$(touch owned)", "`touch owned`", "a; touch owned", "a & b | c > owned", "$HOME ~ *",
+    "no", "null", "1e3", "- a: b # c", "{a: b}", "λ \\ü\\", "%j", "a\ttab", "a\nb: c", "a\r\nb",
+    "\x1b[31m", "a\u202eb",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_words_reach_the_commands_as_they_are_or_are_refused(text: str, tmp_path: Path) -> None:
+    """In each field of a batch script: bash reads the same words, runs nothing else; breaks are refused."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    fake = folder / "widesweep"
+    fake.write_text('#!/bin/sh\nprintf "%s\\0" "$@"\n')
+    fake.chmod(0o755)
+    line = job(settings=(f"name={text}",), store=f"/r/{text}.zarr").commands([str(fake)], f"/c/{text}.yaml")[
+        "run"
+    ]
+    done = subprocess.run(["bash", "-c", line], capture_output=True, cwd=tmp_path, check=True)
+    assert done.stdout.decode().split("\0")[:-1] == [
+        "run", f"/c/{text}.yaml", "--set", f"name={text}", "--store", f"/r/{text}.zarr",
+    ]  # fmt: skip
+    assert not (tmp_path / "owned").exists()
+    for option in ("--partition", "--account", "--store"):
+        result = submit("slurm", str(DEMO), "--dry-run", option, text)
+        assert result.exit_code == (0 if text.isprintable() else 2), result.output
+        if result.exit_code == 0:
+            subprocess.run(["bash", "-n"], input=result.stdout, text=True, check=True)
+            directive = {"--store": "output"}.get(option, option.removeprefix("--"))
+            assert text in shlex.split(directives(result.stdout)[directive])[0]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_words_reach_a_manifest_as_they_are(text: str) -> None:
+    """In each field of a manifest, YAML read back."""
+    made = manifest(job(settings=(f"name={text}",)), Pods(text, text, text, text), text)
+    config, ray_job = yaml.safe_load_all(yaml.safe_dump_all(made))
+    assert config["metadata"]["namespace"] == ray_job["metadata"]["namespace"] == text
+    pod = ray_job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]
+    assert pod["containers"][0]["image"] == pod["containers"][0]["resources"]["limits"]["memory"] == text
+    assert pod["containers"][0]["envFrom"][0]["secretRef"]["name"] == text
+    line = shlex.split(ray_job["spec"]["entrypoint"])[2]
+    assert f"name={text}" in shlex.split(line.partition("; code=")[0])
+
+
 def test_a_batch_script_asks_for_what_was_asked() -> None:
     """Each option is one directive; the job may be requeued, and is warned two minutes before its limit."""
     script = slurm_script(

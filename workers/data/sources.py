@@ -30,6 +30,14 @@ PAIRS = (  # names under which libraries write inputs and labels
     ("data", "target"),
 )
 SAMPLE_DIMENSIONS = ("sample", "samples", "row", "rows", "observation", "obs", "n")
+_UNREADABLE = (
+    OSError, ValueError, EOFError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError,
+    NotImplementedError, OverflowError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 EXACT_INTEGERS = 2**53  # the largest up to which float64 holds every integer
 
 
@@ -249,17 +257,37 @@ def _npz(path: Path) -> dict[str, np.ndarray]:
     known = {name for pair in PAIRS for name in pair}
     wanted = "a .npz written by numpy.savez"
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device would be read for ever
+            raise OSError("it is no file")
         if not zipfile.is_zipfile(path) and path.is_file():
             raise DataError("source", f"{path} is no archive of arrays, or is cut short", wanted)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            for name in known & set(archive.files):
+                _check_size(archive.zip, f"{name}.npy")
             read = {name: archive[name] for name in archive.files if name in known}
             return read or dict.fromkeys(archive.files, np.empty(0))
     except DataError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         if "allow_pickle" in str(error):
             raise DataError("source", f"{path} holds Python objects", "arrays of numbers") from None
-        raise DataError("source", f"{path} cannot be read ({error})", wanted) from error
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise DataError("source", f"{path} cannot be read ({reason})", wanted) from error
+
+
+def _check_size(archive: zipfile.ZipFile, member: str) -> None:
+    """An array is as long as its header says, before room is made for it."""
+    if member not in archive.namelist():
+        return
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f"{member} is of version {version[0]}.{version[1]} of NumPy's format")
+        shape, _, kind = _HEADERS[version](file)
+        wanted = math.prod(shape) * kind.itemsize
+        found = archive.getinfo(member).file_size - file.tell()
+    if not kind.hasobject and wanted != found:
+        raise ValueError(f"{member} has {found} bytes, its header says {wanted}")
 
 
 def _zarr(path: Path) -> dict[str, Any]:

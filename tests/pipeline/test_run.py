@@ -34,6 +34,7 @@ from widesweep.pipeline.plan import blocks, scheduling
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.store import status
 from widesweep.pipeline.store.reader import Store
+from widesweep.workers.variable import PENDING
 
 Write = Callable[..., Path]
 
@@ -71,7 +72,6 @@ def test_a_small_local_sweep_does_without_ray(write_config: Write, tmp_path: Pat
     code = f"""
 import sys
 from widesweep.pipeline.cli import app
-from widesweep.workers.variable import PENDING
 try: app(["run", {str(path)!r}])
 except SystemExit as end: assert not end.code
 assert "ray" not in sys.modules

@@ -136,16 +136,19 @@ def block_kernels(
     pairs = architecture.readout == "pool"
     axes, features = ALL_PAIRS if pairs else EQUAL, _gram(prepared.images, rows, columns, pairs)
     tangents: list[Array | None] = [None] * len(shares)
+    room = np.empty_like(features)  # a new array costs more than a sum does
     for h, layer in enumerate(architecture.layers):
-        weighted = layer.weight * summed(features, axes, architecture)
-        covariance = weighted + layer.bias if layer.bias else weighted
+        covariance = summed(features, axes, architecture, room, None if layer.skip else features)
+        covariance *= layer.weight
+        if layer.bias:
+            covariance += layer.bias
         _set_diagonal(covariance, prepared, h, rows, columns)
         value, slope = _dual(prepared, h, covariance, rows, columns)
         if layer.branch != 1.0:
             value *= layer.branch**2
             slope *= layer.branch**2
         for k, share in enumerate(shares):
-            tangents[k] = _moved(tangents[k], layer, share[h], weighted, slope, axes, architecture)
+            tangents[k] = _moved(tangents[k], layer, share[h], covariance, slope, axes, architecture, room)
         features = _with_skip(features, value, prepared, h, rows, columns) if layer.skip else value
     read, weight, bias = (
         _mean_of_pairs if pairs else _sum,
@@ -164,21 +167,28 @@ def _moved(
     tangent: Array | None,
     layer: ConvolutionalLayer,
     share: tuple[float, float],
-    weighted: Array,
+    covariance: Array,
     slope: Array,
     axes: tuple[tuple[int, ...], ...],
     architecture: Architecture,
+    room: Array,
 ) -> Array | None:
     """The tangent kernel of the features after a layer; None: nothing trains so far."""
-    if tangent is None and not any(share):
-        return None
-    found = np.zeros_like(weighted) if share[0] == 0.0 else share[0] * weighted
-    if tangent is not None:
-        found += layer.weight * summed(tangent, axes, architecture)
-    if share[1] * layer.bias:
-        found += share[1] * layer.bias
+    if tangent is None:
+        if not any(share):
+            return None
+        found = share[0] * covariance
+    else:
+        found = summed(tangent, axes, architecture, room, None if layer.skip else tangent)
+        found *= layer.weight
+        if share[0]:
+            found += covariance if share[0] == 1.0 else share[0] * covariance
+    if constant := (share[1] - share[0]) * layer.bias:
+        found += constant
     found *= slope
-    return found + tangent if layer.skip and tangent is not None else found
+    if layer.skip and tangent is not None:
+        found += tangent
+    return found
 
 
 def _gram(images: Array, rows: slice, columns: slice, pairs: bool) -> Array:
@@ -233,13 +243,21 @@ def _with_skip(
     return np.asarray(features + layer.branch * cross + value)
 
 
-def summed(values: Array, axes: tuple[tuple[int, ...], ...], architecture: Architecture) -> Array:
+def summed(
+    values: Array,
+    axes: tuple[tuple[int, ...], ...],
+    architecture: Architecture,
+    room: Array | None = None,
+    out: Array | None = None,
+) -> Array:
     """Σ_o values at p + o, of equal pixels or of pairs (p + o, p' + o): along heights, then along widths.
 
     Args:
         values: with heights and widths along `axes`.
         axes: those of heights, which move together, and those of widths.
         architecture: whose filter and padding.
+        room: an array for what lies between; default: a new one.
+        out: where the sums go, possibly the values' own array; default: a new one.
 
     >>> from widesweep.theory.activations import LINEAR
     >>> from widesweep.theory.convolution.architecture import plain
@@ -247,18 +265,25 @@ def summed(values: Array, axes: tuple[tuple[int, ...], ...], architecture: Archi
     array([[4., 6., 4.],
            [4., 6., 4.]])
     """
+    heights, widths = axes
+    between = np.empty_like(values) if room is None else room
+    _sum_along(values, heights, architecture, between)
+    found = np.empty_like(values) if out is None else out
+    _sum_along(between, widths, architecture, found)
+    return found
+
+
+def _sum_along(values: Array, together: tuple[int, ...], architecture: Architecture, out: Array) -> None:
+    """Σ over shifts of the axes that move together."""
     reach = architecture.filter_size // 2
-    for together in axes:
-        found = values.copy()
-        for shift in (s for s in range(-reach, reach + 1) if s):
-            pieces = [spans(values.shape[axis], shift, architecture.padding) for axis in together]
-            for piece in product(*pieces):
-                to, source = [slice(None)] * values.ndim, [slice(None)] * values.ndim
-                for axis, (there, here) in zip(together, piece, strict=True):
-                    to[axis], source[axis] = there, here
-                found[tuple(to)] += values[tuple(source)]
-        values = found
-    return values
+    np.copyto(out, values)
+    for shift in (s for s in range(-reach, reach + 1) if s):
+        pieces = [spans(values.shape[axis], shift, architecture.padding) for axis in together]
+        for piece in product(*pieces):
+            to, source = [slice(None)] * values.ndim, [slice(None)] * values.ndim
+            for axis, (there, here) in zip(together, piece, strict=True):
+                to[axis], source[axis] = there, here
+            out[tuple(to)] += values[tuple(source)]
 
 
 def _sum(values: Array) -> Array:

@@ -65,16 +65,14 @@ def scale_invariant_dual(
     mean, half = 0.5 * (a_plus + a_minus), 0.5 * (a_plus - a_minus)
     if half == 0.0:
         return factor * mean**2 * c, np.full_like(c, factor * mean**2)
-    c, remainder = _clipped(p, q, c)
-    angle = np.arctan2(c, remainder)
-    value = c * angle
-    value += remainder
-    value *= factor * 2.0 * half**2 / math.pi
-    c *= factor * mean**2
-    value += c
-    angle *= factor * 2.0 * half**2 / math.pi
-    angle += factor * mean**2
-    return value, angle
+    c, remainder, room = _clipped(p, q, c)
+    slope = np.arctan2(c, remainder, out=room)
+    slope *= factor * 2.0 * half**2 / math.pi
+    slope += factor * mean**2
+    remainder *= factor * 2.0 * half**2 / math.pi
+    c *= slope
+    c += remainder
+    return c, slope
 
 
 def erf_dual(p: Array, q: Array, c: Array, factor: float = 1.0) -> Pair:
@@ -151,13 +149,20 @@ def gelu_dual(p: Array, q: Array, c: Array, factor: float = 1.0) -> Pair:
     return value, slope
 
 
-def _clipped(p: Array, q: Array, c: Array) -> Pair:
-    """Covariances inside ±√(pq), and √(pq − c²) without cancellation."""
-    limit = np.sqrt(p * q)
-    c = np.clip(c, -limit, limit)
-    remainder = limit - c
-    remainder *= limit + c
-    return c, np.sqrt(remainder, out=remainder)
+def _clipped(p: Array, q: Array, c: Array) -> tuple[Array, Array, Array]:
+    """Covariances inside ±√(pq), √(pq − c²) without cancellation, and an array that is free.
+
+    In as few arrays as there can be: a new one costs more than what is computed in it.
+    """
+    limit = np.multiply(p, q, out=np.empty_like(c))
+    np.sqrt(limit, out=limit)
+    remainder = np.negative(limit)
+    c = np.minimum(c, limit)
+    np.maximum(c, remainder, out=c)
+    np.subtract(limit, c, out=remainder)
+    limit += c
+    remainder *= limit
+    return c, np.sqrt(remainder, out=remainder), limit
 
 
 def _is_harmless(p: Array, q: Array) -> bool:

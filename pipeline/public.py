@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-NAMED_KINDS = ("activation", "network")
+NAMED_KINDS = ("activation", "network", "loss", "measurement")
 
 
 class Sweep:
@@ -244,7 +244,7 @@ def register(kind: str, name: str, thing: Any) -> Any:
     """Give a thing of one's own a name that configs can use in this process.
 
     Args:
-        kind: `activation` or `network`.
+        kind: `activation`, `network`, `loss` or `measurement`.
         name: as configs will give it.
         thing: `package.module:Name`, or a function of a module, which workers can import as well.
 
@@ -256,7 +256,7 @@ def register(kind: str, name: str, thing: Any) -> Any:
     """
     if kind not in NAMED_KINDS:
         found = "it is no kind of which configs know short names"
-        raise InputError(f"register {kind}", found, f"such a kind is {' or '.join(NAMED_KINDS)}")
+        raise InputError(f"register {kind}", found, f"such a kind is {', '.join(NAMED_KINDS)}")
     reference = thing if isinstance(thing, str) else _reference(thing)
     try:
         plug_ins.REGISTRIES[kind].register(name, reference)

@@ -9,12 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from widesweep.analysis.laws.kinds.law import Law
     from widesweep.analysis.laws.kinds.law_result import LawResult
     from widesweep.pipeline.config.shipped import example
     from widesweep.pipeline.public import Sweep, analyze, open, plan, refine, register, report, run
     from widesweep.workers.losses.loss_function import Loss
     from widesweep.workers.measurements import Measurement
     from widesweep.workers.networks.custom_activation import activation
+    from widesweep.workers.networks.network import Network
+    from widesweep.workers.optimizers.update_rule import UpdateRule as Optimizer
     from widesweep.workers.variable import Variable
 
 _HOMES = {
@@ -24,14 +27,21 @@ _HOMES = {
     "Loss": "workers.losses.loss_function",
     "Measurement": "workers.measurements",
     "Variable": "workers.variable",
+    "Law": "analysis.laws.kinds.law",
+    "Network": "workers.networks.network",
+    "Optimizer": "workers.optimizers.update_rule",
     "LawResult": "analysis.laws.kinds.law_result",
     "example": "pipeline.config.shipped",
     "activation": "workers.networks.custom_activation",
 }
+_ELSEWHERE = {"Optimizer": "UpdateRule"}  # what a name is called at home
 __all__ = [
+    "Law",
     "LawResult",
     "Loss",
     "Measurement",
+    "Network",
+    "Optimizer",
     "Sweep",
     "Variable",
     "activation",
@@ -49,7 +59,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'widesweep' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"widesweep.{_HOMES[name]}"), name)
+    home = importlib.import_module(f"widesweep.{_HOMES[name]}")
+    return getattr(home, _ELSEWHERE.get(name, name))
 
 
 def __dir__() -> list[str]:

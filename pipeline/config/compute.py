@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.functional_validators import AfterValidator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
+
+from widesweep.workers.choices import listed
 
 _UNITS = {
     "": 1,
@@ -73,6 +75,8 @@ class ComputeConfig(BaseModel):
         gpu_memory: memory of one GPU, of which blocks declare their shares; default: a GPU of the cluster is
             asked. When given, no GPU is asked.
         cpus: cores that a local cluster gets; default: all that this process may use.
+        callbacks: trackers of one's own, such as `my_lab:Tracker`: classes with a method `finished(block)`,
+            which is called on the driver when a block has ended.
         flush_s: seconds between the moments at which a block in training stores its records and a checkpoint.
     """
 
@@ -82,6 +86,7 @@ class ComputeConfig(BaseModel):
     memory: _Size | None = _NO_SIZE
     gpu_memory: _Size | None = _NO_SIZE
     cpus: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
+    callbacks: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
     flush_s: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 60.0
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from widesweep.pipeline.execution.callbacks import FinishedBlock, Tracker
 from widesweep.pipeline.execution.pooling import Pooling
 from widesweep.pipeline.execution.progress import Progress
 from widesweep.pipeline.execution.worker import Outcome
@@ -15,6 +16,7 @@ from widesweep.pipeline.store.chunks import writer
 from widesweep.pipeline.store.journal import Journal
 from widesweep.pipeline.store.permit import Permit
 from widesweep.pipeline.store.reader import counts
+from widesweep.theory.registry import last_line
 
 
 @dataclass
@@ -23,6 +25,7 @@ class BlockListener:
 
     Attributes:
         before: status of each cell, or of the random networks, with those that wait for this run pending.
+        trackers: of one's own.
         failures: blocks that failed.
     """
 
@@ -32,6 +35,7 @@ class BlockListener:
     plan: Plan
     pooling: Pooling
     before: np.ndarray
+    trackers: tuple[Tracker, ...] = ()
     failures: int = 0
 
     def pool(self, pairs: list[tuple[int, int]]) -> None:
@@ -56,6 +60,7 @@ class BlockListener:
         self.book.finished(block.index, *times, outcome.computed, outcome.device)
         cells = self._settled(block, outcome) if block.kind == "training" else self.pooling.ended(block)
         self._count(block, outcome.wall_s * block.threads, cells)
+        self._track(block, outcome.wall_s)
 
     def lost(self, block: Block, reason: str) -> None:
         """Notes it; the scheduler starts it again."""
@@ -72,6 +77,27 @@ class BlockListener:
         else:
             cells = self.pooling.ended(block)
         self._count(block, 0.0, cells)
+        self._track(block, 0.0, reason)
+
+    def _track(self, block: Block, wall_s: float, failure: str = "") -> None:
+        """Calls the trackers; one that raises is noted, and the sweep goes on."""
+        grid = self.plan.config.grid
+        width, depth = grid.width[block.width], grid.depth[block.depth]
+        ended = FinishedBlock(
+            self.plan.config.name,
+            self.permit.url,
+            block.kind,
+            width,
+            depth,
+            dict(block.region),
+            wall_s,
+            failure,
+        )
+        for tracker in self.trackers:
+            try:
+                tracker.finished(ended)
+            except Exception as error:
+                self.progress.display.note(f"{type(tracker).__name__} raised: {last_line(error)}")
 
     def _count(self, block: Block, core_s: float, cells: dict[str, int]) -> None:
         counted = self.plan.config.training is None or block.kind == "training"

@@ -14,7 +14,7 @@ import numpy as np
 from widesweep.pipeline.config import plug_ins
 from widesweep.pipeline.config.sweep_config import SweepConfig, SweepFile
 from widesweep.pipeline.errors import InputError, Interrupted, PermitLostError
-from widesweep.pipeline.execution import cluster_address, ray_environment
+from widesweep.pipeline.execution import callbacks, cluster_address, ray_environment
 from widesweep.pipeline.execution.block_listener import BlockListener
 from widesweep.pipeline.execution.display import Display
 from widesweep.pipeline.execution.local_scheduler import LocalScheduler
@@ -113,6 +113,7 @@ def run(
             cluster_address.option(address), found, "--scheduler local is this machine; leave one of them"
         )
     _check_fits(sweep, data, address)
+    callbacks.load(sweep.config.compute.callbacks, sweep.base, sweep.file)
     objects.check_writable(url)
     with StopFlag() as stop, _connected(sweep, address, scheduler, display) as cluster:
         stop.listen()
@@ -309,7 +310,8 @@ def run_pending(
         with shown as progress:
             pooling = Pooling(permit, plan, None if data is None else data.x, store.pair_draws)
             pooling.expect(order.tolist())
-            watch = BlockListener(permit, book, progress, plan, pooling, before)
+            trackers = callbacks.load(sweep.config.compute.callbacks, sweep.base, sweep.file)
+            watch = BlockListener(permit, book, progress, plan, pooling, before, trackers)
             watch.pool(store.unpooled_pairs())
             blocks = (
                 _block(plan, int(i), states if int(i) in mixed else (), float(shares[i])) for i in order

@@ -33,6 +33,13 @@ SIGNATURES = {
     "example": "(name)",
     "activation": "(tensor, *, value=None, derivative=None, slopes=None, name='')",
 }
+CLASSES = {  # and what their own code gives or overrides
+    "Law": ("reads", "find"),
+    "LawResult": ("name", "title", "estimate", "verdict", "note"),
+    "Network": ("layers", "kernels", "kernel_scale", "predicted_cumulants", "activation", "trains"),
+    "Optimizer": ("arrays", "update"),
+    "Sweep": ("url", "tree", "config", "laws"),
+}
 LAW = '''
 """Losses shrink."""
 import numpy as np
@@ -78,12 +85,19 @@ def swept(swept_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_names_and_signatures_stay() -> None:
     """A script that works today works tomorrow: a change here is a change of the interface."""
-    assert sorted(ws.__all__) == sorted([*SIGNATURES, "LawResult", "Sweep"])
+    assert sorted(ws.__all__) == sorted([*SIGNATURES, *CLASSES])
     for name, signature in SIGNATURES.items():
         found = inspect.signature(getattr(ws, name))
         bare = [p.replace(annotation=inspect.Parameter.empty) for p in found.parameters.values()]
         assert str(inspect.Signature(bare)) == signature, name
         assert inspect.getdoc(getattr(ws, name))
+    for name, members in CLASSES.items():
+        own = getattr(ws, name)
+        fields = {*dir(own), *own.__annotations__, *getattr(own, "model_fields", ()), "url"}
+        assert set(members) <= fields, name
+        assert inspect.getdoc(own)
+    update = inspect.signature(ws.Optimizer.update).parameters
+    assert list(update) == ["self", "parameter", "gradient", "state", "learning_rate", "step"]
 
 
 def test_importing_it_loads_nothing_heavy() -> None:

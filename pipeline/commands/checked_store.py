@@ -45,4 +45,5 @@ def check_store(url: str) -> None:
         fail(f"{url}: no cell is finished yet. Let `widesweep run` finish a block first.", 2)
     objects.lend_patience(url)
     if not address.is_remote(url) and (damages := verify.find(url, quick=True)):
+        store.check_arrays()  # exit 2 where metadata are gone or altered
         raise DamagedError(url, [each.key for each in damages], damages[0].found)

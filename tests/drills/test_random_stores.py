@@ -156,6 +156,7 @@ def one_case(
                     assert found["verdict"] != "consistent" or found["points"] > 0, (law, done)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, phases=[Phase.generate], **QUIET)
 @given(data=st.data())
 def test_twenty_stores_of_another_hand_are_judged_or_refused(

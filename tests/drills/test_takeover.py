@@ -57,9 +57,9 @@ def test_a_stopped_run_that_wakes_up_overwrites_nothing(
             _, told = later.communicate(timeout=300)
             assert later.returncode == 0, told
         assert differences(url, expected) == []
-        (claimed,) = objects.names(str(url), CLAIMS)
         analysis = start("analyze", str(url), "--json")
         laws, _ = analysis.communicate(timeout=200)
+        (claimed,) = objects.names(str(url), CLAIMS)
         work_on([each for each in stopped if executes(each)], lambda: differences(url, expected))
         assert differences(url, expected) == []
         for each in stopped:

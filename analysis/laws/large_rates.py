@@ -21,7 +21,7 @@ CRITICAL = 2.0  # ηλ0 beyond which the linearised model diverges
 LONGEST = 0.1  # of the interval, as a share: half of it
 LINEAR_LIMIT = 4.0  # and a linear network of one hidden layer
 TOLERANCE = 0.1  # of the edge, about which sharpness oscillates
-FITTED = 0.01  # share of ‖r(0)‖ below which nothing drives sharpness up any more
+FITTED = 1e-4  # share of ‖r(0)‖ below which nothing drives sharpness up any more
 FEWEST_NETWORKS = 6
 GRID = ("width", "depth", "seed", "learning_rate")
 
@@ -100,7 +100,7 @@ def _by_residual(summary: CellSummary, reason: str, *, fitted: bool) -> Outside 
 
 DESCENT = trained_by(("gd",), "the catapult is of plain gradient descent")
 CATAPULT = Limit("at ηλ_max(G(0)) > 2", _lazy)
-CONVERGED = Limit("converged to 1 % of the first residual", _unfitted)
+CONVERGED = Limit("converged to 0.01 % of the first residual", _unfitted)
 CATAPULT_LAW = BoundLaw(
     name="catapult",
     title="Beyond ηλ0 = 2 training that converges ends at ηλ < 2",
@@ -124,7 +124,7 @@ EDGE_REGIME = Regime(
         Limit("trained by gd, or by momentum or nesterov with a given β", _no_edge),
         SQUARED,
         Limit("whose sharpness rises to the edge", _away),
-        Limit("with more than 1 % of the first residual left", _fitted),
+        Limit("with more than 0.01 % of the first residual left", _fitted),
     )
 )
 

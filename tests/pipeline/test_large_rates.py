@@ -50,16 +50,16 @@ def test_linear_networks_are_thrown_into_a_flat_place_and_diverge_beyond_four(
     laws = trained(
         write_config,
         tmp_path / "catapult.zarr",
-        {"width": [128, 256], "depth": [1], "seed": 4, "learning_rate": [0.8, 1.4, 1.7, 1.9, 2.15, 2.4]},
+        {"width": [128], "depth": [1], "seed": 4, "learning_rate": [0.8, 1.4, 1.7, 1.9, 2.15, 2.4]},
         network={"activation": "linear"},
         data={"samples": 6},
-        training={"steps": 200},
+        training={"steps": 200, "records": 8},
     )
     assert laws["catapult"]["verdict"] == "holds"
     assert laws["flat_minimum"]["verdict"] == "holds"
     assert laws["catapult_limit"]["verdict"] == "consistent"
     assert 3.6 < laws["catapult_limit"]["slope"] < 4.5
-    assert laws["catapult"]["points"] >= 2 * 4 * 2
+    assert laws["catapult"]["points"] >= 4 * 2
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 
 class WidesweepError(Exception):
     """Anything the command explains in a message instead of a traceback.
@@ -47,8 +49,12 @@ class InputError(WidesweepError):
 def printable(text: str) -> str:
     """What a file or a shell handed over may hold line breaks and control characters; a message does not."""
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text
+        c if _is_shown(c) else c.encode("unicode_escape", "backslashreplace").decode() for c in text
     )
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"  # spaces of every width
 
 
 class CollectedInputError(InputError):

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,6 +170,7 @@ def template(folder: Path, name: str) -> jinja2.Template:
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined,
+        finalize=_printable,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template(name)
@@ -283,3 +285,14 @@ def _faults(cells: xr.Dataset | None) -> list[dict[str, Any]]:
         }
         for index in np.argwhere(status.values != 1)
     ]
+
+
+def _printable(value: Any) -> Any:
+    """A text without control characters and marks of direction, which a stranger's store may hold."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join("\N{REPLACEMENT CHARACTER}" if _steers(c) else c for c in value)
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") and character not in "\n\t"

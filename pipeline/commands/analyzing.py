@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ import typer
 
 from widesweep.pipeline.commands.arguments import Json, OwnLaws, Quiet, StoreUrl
 from widesweep.pipeline.commands.checked_store import check_store, damage_told
-from widesweep.pipeline.commands.endings import handle_errors, print_json
+from widesweep.pipeline.commands.endings import handle_errors, print_json, say
 from widesweep.pipeline.config.store_path import expanded
 from widesweep.pipeline.errors import InputError
 
@@ -50,9 +49,9 @@ def analyze(
     if json:
         print_json(content)
     elif not quiet:
-        print(analysis.table(content["laws"]))
+        say(analysis.table(content["laws"]))
     if refused is not None:
-        print(refused, file=sys.stderr, flush=True)
+        say(str(refused), to_stderr=True)
     return 0 if refused is None or refused.read_only else 1
 
 

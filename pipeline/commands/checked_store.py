@@ -35,12 +35,11 @@ def check_store(url: str) -> None:
 
     Of a store on a disk every chunk's checksum is compared; an object store's are by `status --verify` alone.
     """
-    from widesweep.pipeline.store import address, inventory, objects, verify
+    from widesweep.pipeline.store import address, objects, verify
     from widesweep.pipeline.store.reader import Store
 
     store = Store(url)
-    if inventory.read(url) is None:  # of another hand, or an older version's
-        store.check_arrays()
+    store.check_arrays()
     if not store.finished_blocks().any():
         fail(f"{url}: no cell is finished yet. Let `widesweep run` finish a block first.", 2)
     objects.lend_patience(url)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from widesweep.pipeline.commands.arguments import Config, Json, Settings
-from widesweep.pipeline.commands.endings import handle_errors, print_json
+from widesweep.pipeline.commands.endings import handle_errors, print_json, say
 from widesweep.pipeline.errors import InputError
 
 
@@ -34,7 +34,7 @@ def init(
 
     if listed:
         found = shipped.names()
-        print_json(found) if json else print(*(f"{key:<20} {found[key]}" for key in found), sep="\n")
+        print_json(found) if json else say("\n".join(f"{key:<20} {found[key]}" for key in found))
         return
     text = shipped.starter() if name is None else shipped.example(name).read_text(encoding="utf-8")
     target = output or Path(f"{name or 'sweep'}.yaml")

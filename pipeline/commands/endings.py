@@ -17,7 +17,7 @@ from typing import Any, NoReturn, ParamSpec
 
 import typer
 
-from widesweep.pipeline.errors import ClusterLostError, MissingLibraryError, WidesweepError
+from widesweep.pipeline.errors import ClusterLostError, MissingLibraryError, WidesweepError, printable
 
 P = ParamSpec("P")
 INTERRUPTED = 130
@@ -143,9 +143,15 @@ def _spelled(error: UnicodeError) -> tuple[str, int]:
     return plain, error.end
 
 
+def say(text: str, *, to_stderr: bool = False) -> None:
+    """Prints lines for people; what a file, a store or a shell handed over cannot steer their terminal."""
+    shown = "\n".join(map(printable, text.split("\n")))
+    print(shown, file=sys.stderr if to_stderr else sys.stdout, flush=True)
+
+
 def fail(message: str, code: int) -> NoReturn:
     """Ends a command with one message on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    say(message, to_stderr=True)
     raise typer.Exit(code)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from widesweep.pipeline.commands.arguments import Config, Json, Settings
-from widesweep.pipeline.commands.endings import handle_errors, print_json
+from widesweep.pipeline.commands.endings import handle_errors, print_json, say
 from widesweep.pipeline.errors import InputError
 
 
@@ -38,8 +37,10 @@ def plan(
     if json:
         print_json({**found, **places})
         return
-    print(
-        forecast.lines(found), *(f"  {name + ' at':<12}{place}" for name, place in places.items()), sep="\n"
+    say(
+        "\n".join(
+            [forecast.lines(found), *(f"  {name + ' at':<12}{place}" for name, place in places.items())]
+        )
     )
 
 
@@ -58,9 +59,9 @@ def theory(config: Config, settings: Settings = None, json: Json = False) -> Non
     _warn(check.check(sweep, data))
     with check.refused_by_theory(sweep):
         found = tables.predictions(sweep.config, data)
-    print_json(found) if json else print(tables.text(sweep.config, found))
+    print_json(found) if json else say(tables.text(sweep.config, found))
 
 
 def _warn(warnings: list[str]) -> None:
     for warning in warnings:
-        print(warning, file=sys.stderr, flush=True)
+        say(warning, to_stderr=True)

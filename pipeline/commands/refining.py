@@ -8,7 +8,7 @@ import typer
 
 from widesweep.pipeline.commands.arguments import Address, Json, StoreUrl
 from widesweep.pipeline.commands.checked_store import check_store, damage_told
-from widesweep.pipeline.commands.endings import handle_errors, print_json
+from widesweep.pipeline.commands.endings import handle_errors, print_json, say
 from widesweep.pipeline.commands.running import cells_failed
 from widesweep.pipeline.config.store_path import expanded
 
@@ -46,5 +46,5 @@ def refine(
     wanted = goal.parse(law, interval, budget, dry_run=dry_run)
     with damage_told(store):
         found = refining.refine(store, wanted, address, dry_run=dry_run)
-    print_json(found) if json else print(refining.text(found))
+    print_json(found) if json else say(refining.text(found))
     return int(not dry_run and cells_failed(statuses.status(store)))

@@ -10,7 +10,7 @@ import typer
 
 from widesweep.pipeline.commands.arguments import Address, Config, Json, Quiet, Settings, StoreUrl, Verbose
 from widesweep.pipeline.commands.checked_store import damage_told
-from widesweep.pipeline.commands.endings import handle_errors, print_json
+from widesweep.pipeline.commands.endings import handle_errors, print_json, say
 from widesweep.pipeline.config.store_path import expanded
 
 WATCH_S = 2.0
@@ -63,7 +63,7 @@ def run(
     if json:
         print_json({**state, "store": url})
     elif not quiet:
-        print(f"{statuses.lines(state)}\n  store   {url}")
+        say(f"{statuses.lines(state)}\n  store   {url}")
     if cells_failed(state):
         print(f"{url}: cells have failed. {RETRY}", file=sys.stderr, flush=True)
     return int(cells_failed(state))
@@ -97,7 +97,7 @@ def status(
         damages = verifying.find(store) if verify else []
     if verify:
         state["damaged"] = {each.key: each.found for each in damages}
-    print_json(state) if json else print(statuses.lines(state))
+    print_json(state) if json else say(statuses.lines(state))
     return int(bool(damages))
 
 

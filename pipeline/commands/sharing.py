@@ -9,7 +9,7 @@ import typer
 
 from widesweep.pipeline.commands.arguments import Json, StoreUrl
 from widesweep.pipeline.commands.checked_store import check_store, damage_told
-from widesweep.pipeline.commands.endings import handle_errors, print_json
+from widesweep.pipeline.commands.endings import handle_errors, print_json, say
 from widesweep.pipeline.config.store_path import expanded
 from widesweep.pipeline.errors import InputError
 
@@ -25,7 +25,7 @@ def listed(
     from widesweep.pipeline.store import listing
 
     found = listing.sweeps(expanded(place))
-    print_json(listing.as_json(found)) if json else print(listing.lines(found))
+    print_json(listing.as_json(found)) if json else say(listing.lines(found))
 
 
 @handle_errors
@@ -51,10 +51,10 @@ def compare(
     if json:
         print_json({"stores": urls, "configs": different, "laws": rows})
         return
-    print(f"first   {urls[0]}\nsecond  {urls[1]}\n")
-    print(two_sweeps.table(rows))
+    say(f"first   {urls[0]}\nsecond  {urls[1]}\n")
+    say(two_sweeps.table(rows))
     print("\nThe configs are the same." if not different else "\nThe configs differ in:")
-    print(*(f"  {line.replace(', there ', ' | ')}" for line in different), sep="\n")
+    say("\n".join(f"  {line.replace(', there ', ' | ')}" for line in different))
 
 
 @handle_errors

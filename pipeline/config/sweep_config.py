@@ -34,6 +34,8 @@ from widesweep.workers.optimizers.rate_scale import mup_scale
 from widesweep.workers.random_networks import STATISTICS, InitializationConfig
 
 NOT_IN_HASH = ("name", "store", "compute")
+MAXIMUM_CELLS = 100_000_000  # a byte of each cell's status is held in memory
+MAXIMUM_STORED = 1 << 24  # characters of a store's config
 
 Point = tuple[float, ...]
 
@@ -194,9 +196,30 @@ def _checked(
     return sweep
 
 
-def from_json(text: str) -> SweepConfig:
-    """The config that a store keeps."""
-    return _model().model_validate_json(text)
+def of_store(text: Any, url: str) -> SweepConfig:
+    """The config that a store keeps, held to the rules of one that its user wrote: it may be a stranger's.
+
+    Args:
+        text: JSON, as the store's root has it.
+        url: the store's address, for messages.
+
+    Raises:
+        InputError: it is no config, or one that no sweep can have.
+    """
+    where, model = f"{url}, its config", _model()
+    if not isinstance(text, str) or len(text) > MAXIMUM_STORED:
+        found = f"it has {len(text):,} characters" if isinstance(text, str) else "it is no text"
+        raise InputError(where, found, "the config that `widesweep run` stored")
+    try:
+        config = model.model_validate_json(text)
+    except ValidationError as error:
+        try:
+            raw = json.loads(text)
+        except (ValueError, RecursionError):
+            raw = {}
+        raise messages.translate(error, raw if isinstance(raw, dict) else {}, model, where, {}) from None
+    _check_together(config, where)
+    return config
 
 
 def _model() -> type[SweepConfig]:
@@ -259,6 +282,9 @@ def _check_together(config: SweepConfig, file: str) -> None:
     if config.training is None and config.initialization is None:
         wanted = "a sweep trains, or samples networks at initialization, or both"
         raise InputError(file, "it has neither `training` nor `initialization`", wanted)
+    if (cells := _cells(config)) > MAXIMUM_CELLS:
+        wanted = f"a sweep has at most {MAXIMUM_CELLS:,}"
+        raise InputError(f"{file}, grid", f"{cells:,} cells", wanted)
     if config.training is None and config.network.output_scales is not None:
         wanted = "an axis of α is one of training; give one number"
         raise InputError(f"{file}, network.output_scale", "it is a list and nothing trains", wanted)
@@ -323,6 +349,16 @@ def _check_layer_rates(config: SweepConfig, file: str) -> None:
             mup_scale(config.network)
         except ValueError as error:
             raise InputError(where, str(error), "give first, hidden and output") from None
+
+
+def _cells(config: SweepConfig) -> int:
+    """Cells of the grid; without training, pairs of width and depth."""
+    grid = config.grid
+    pairs = len(grid.width) * len(grid.depth)
+    if config.training is None:
+        return pairs
+    further = math.prod(len(axis.values(config)) for axis in config.axes)
+    return pairs * further * max(1, len(grid.seeds)) * max(1, len(grid.learning_rates))
 
 
 def _check_module(training: Training, file: str) -> None:

@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from widesweep.pipeline.commands.arguments import Config, Settings
+from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.launch import submission
 from widesweep.pipeline.launch.options import DryRun, Gpus, Nodes, Store, Time
 from widesweep.pipeline.launch.submission import Job, Resources
 
 GRACE_S = 120  # before the time limit the driver is told to stop; it needs seconds
+WANTED, UNSENT = "what Slurm reads is one line of text", "Nothing was submitted."
 IDLE_STARTS = 5  # starts in a row that finish no block before a job gives up
 
 
@@ -48,7 +50,14 @@ def submit(
 
 
 def batch_script(job: Job, partition: str | None = None, account: str | None = None) -> str:
-    """The script that sbatch takes; it needs this folder and this environment on every node."""
+    """The script that sbatch takes; it needs this folder and this environment on every node.
+
+    Raises:
+        InputError: a text would end the comment in which Slurm reads it, and be run.
+    """
+    for where, text in (("--partition", partition), ("--account", account), ("--store", log_path(job))):
+        if text is not None and not text.isprintable():
+            raise InputError(where, f"{text!r} has line breaks or control characters", WANTED, UNSENT)
     limit_s = job.resources.time_limit_s
     return submission.rendered(
         "slurm.sh.j2",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from widesweep.pipeline.errors import DamagedError
+from widesweep.pipeline.store import frame_size
 
 ZSTD_LEVEL = 3
 SKIPPED_FRAME = (0x184D2A50).to_bytes(4, "little")  # of zstd
@@ -57,6 +59,8 @@ def decode(url: str, key: str, array: Any, content: bytes) -> np.ndarray:
     try:
         if not is_whole(content):
             raise ValueError("checksum")
+        if frame_size.of(content) != math.prod(array.chunks) * array.dtype.itemsize:
+            raise ValueError("size")
         whole = bytes(_zstd().decode(content[:-NUMBER]))
         return np.frombuffer(whole, dtype=array.dtype.newbyteorder("<")).reshape(array.chunks)
     except (ValueError, RuntimeError):

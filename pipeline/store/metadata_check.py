@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -13,12 +14,14 @@ from zarr.errors import ZarrUserWarning
 
 from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.errors import InputError
+from widesweep.pipeline.plan import draws
 from widesweep.pipeline.store import address, inventory, objects
 from widesweep.workers import random_networks
 from widesweep.workers.measurements import MEASUREMENTS, STATUS, training_variables
 from widesweep.workers.variable import Variable
 
 GROUPS = ("training", "initialization", "parts", "failures", "theory", "run")
+LARGEST = 2**33  # numbers of one array, and of one dimension that the config does not give
 NEXT_STEP = "Nothing was written."
 WANTED = "`widesweep run CONFIG --repair` writes its zarr.json again"
 
@@ -58,7 +61,50 @@ def check(url: str, config: SweepConfig) -> None:
         _check_lengths(url, name, arrays)
     for name, keys in _members(url).items():
         parent = group(url, name)
-        _check_lengths(url, name, {key: array(url, parent, key) for key in keys})
+        arrays = {key: array(url, parent, key) for key in keys}
+        for key, each in arrays.items():
+            check_size(url, f"{name}/{key}", each)
+            if name in GROUPS:
+                check_grid(url, f"{name}/{key}", each, config)
+        _check_lengths(url, name, arrays)
+
+
+def check_size(url: str, node: str, array: Any) -> None:
+    """Refuses an array that declares more numbers than any sweep has: nothing of it is allocated.
+
+    Raises:
+        InputError: names it and its shape.
+    """
+    if math.prod(array.shape) > LARGEST or math.prod(array.chunks) > LARGEST:
+        shape = " × ".join(f"{length:,}" for length in array.shape)
+        raise InputError(url, f"{node} declares {shape} numbers", WANTED, NEXT_STEP)
+
+
+def check_grid(url: str, node: str, array: Any, config: SweepConfig) -> None:
+    """Refuses an array whose dimensions are not as long as the config's axes.
+
+    Raises:
+        InputError: names it, the dimension and both lengths.
+    """
+    wanted = lengths(config)
+    for dim, length in zip(array.metadata.dimension_names or (), array.shape, strict=False):
+        if wanted.get(dim, length) != length:
+            found = f"{node} has {length:,} along {dim}, its config {wanted[dim]:,}"
+            raise InputError(url, found, WANTED, NEXT_STEP)
+
+
+def lengths(config: SweepConfig) -> dict[str, int]:
+    """How long the dimensions are that the config gives."""
+    grid, found = config.grid, {"width": len(config.grid.width), "depth": len(config.grid.depth)}
+    if config.training is not None:
+        found |= {"seed": len(grid.seeds), "learning_rate": len(grid.learning_rates)}
+        found |= {"step": len(config.training.recorded_steps())}
+        found |= {axis.name: len(axis.values(config)) for axis in config.axes}
+    if config.data is not None:
+        found |= dict.fromkeys(("sample", "sample_other"), config.data.samples)
+    if config.initialization is not None:
+        found |= {"order": len(config.initialization.orders), "part": draws.parts(config)}
+    return found
 
 
 def group(url: str, name: str) -> Any:

@@ -15,7 +15,7 @@ from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.config.sweep_config import SweepConfig
 from widesweep.pipeline.errors import DamagedError, InputError
 from widesweep.pipeline.plan import draws, requested
-from widesweep.pipeline.store import address, chunks, inventory, metadata_check, objects, verify
+from widesweep.pipeline.store import address, chunks, frame_size, inventory, metadata_check, objects, verify
 from widesweep.pipeline.store import schema as store_schema
 from widesweep.workers.variable import DIVERGED, DONE, FAILED, NOT_REQUESTED, PENDING
 
@@ -59,7 +59,7 @@ class Store:
             if schema != store_schema.SCHEMA_VERSION or isinstance(schema, bool | str):
                 wanted = f"this code reads schema {store_schema.SCHEMA_VERSION}"
                 raise InputError(url, f"its schema is {schema!r:.40}", wanted)
-            self.config: SweepConfig = configs.from_json(self.attributes["config"])
+            self.config: SweepConfig = configs.of_store(self.attributes["config"], url)
             self.requested = requested.read(self.attributes)
             if GROWING in self.attributes:
                 self._root = objects.with_retries(url, lambda: _open(url, "", consolidated=True))
@@ -73,6 +73,7 @@ class Store:
             raise InputError(
                 url, f"it is no sweep's store ({reason})", "STORE is what `widesweep run` printed"
             ) from None
+        self._check_statuses()
 
     def _check_grid(self) -> None:
         """Whether the arrays are those of the config's grid, unless it grows at this moment."""
@@ -270,8 +271,24 @@ class Store:
 
         Raises:
             InputError: one is gone or changed; names it.
+            DamagedError: a chunk would unpack to more than its array has; names it.
         """
         metadata_check.check(self.url, self.config)
+        if found := frame_size.oversized(self.url, self._groups.items()):
+            raise DamagedError(self.url, found)
+
+    def _check_statuses(self) -> None:
+        """Whether what every question reads is of the config's grid, before any of it is read."""
+        for name, needed in (
+            ("training", self.config.training),
+            ("initialization", self.config.initialization),
+            ("parts", self.config.initialization),
+        ):
+            if needed is not None:
+                found = self._array(name, "status")
+                metadata_check.check_size(self.url, f"{name}/status", found)
+                if GROWING not in self.attributes:
+                    metadata_check.check_grid(self.url, f"{name}/status", found, self.config)
 
     def _array(self, group: str, name: str) -> Any:
         if group not in self._groups:

@@ -215,7 +215,7 @@ def test_the_hash_ignores_what_changes_no_number(write_config: Write) -> None:
 def test_a_config_survives_its_own_json(write_config: Write) -> None:
     """What a store keeps of a config is the config."""
     before = sweep_config.load(write_config()).config
-    assert sweep_config.from_json(before.json_text()) == before
+    assert sweep_config.of_store(before.json_text(), "a.zarr") == before
 
 
 @given(

@@ -104,7 +104,7 @@ def test_an_axis_of_one_value_is_an_axis(small: Path) -> None:
     listed = sweep_config.load(small, [along(0.0)]).config
     assert listed.hash != plain.hash
     assert listed.cells == plain.cells == 12
-    assert sweep_config.from_json(listed.json_text()) == listed
+    assert sweep_config.of_store(listed.json_text(), "a.zarr") == listed
 
 
 def test_theory_names_the_steps_of_each_fraction_below_the_depth(small: Path) -> None:

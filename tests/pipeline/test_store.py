@@ -117,7 +117,7 @@ def test_root_attributes_say_where_results_come_from(write_config: Write, url: P
     """Config, hash, schema, code, libraries and time."""
     sweep, _ = create(write_config(), url)
     attributes = Store(str(url)).attributes
-    assert sweep_config.from_json(attributes["config"]) == sweep.config
+    assert sweep_config.of_store(attributes["config"], str(url)) == sweep.config
     assert attributes["config_hash"] == sweep.config.hash
     assert {"schema_version", "code_version", "library_versions", "created"} <= set(attributes)
 

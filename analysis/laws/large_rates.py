@@ -49,6 +49,7 @@ def edge(summary: CellSummary) -> float | None:
 
     Source: Cohen et al. 2021, arXiv:2103.00065, equation 1.
 
+    >>> import xarray as xr
     >>> section = {"training": {"optimizer": "momentum", "momentum": 0.5}}
     >>> edge(CellSummary(section, None, None, None, xr.Dataset()))
     3.0
@@ -155,6 +156,7 @@ class CatapultLimit:
         Between the largest rate that converged and the least that diverged nothing is known: half of that
         gap, in the logarithm, is added to the interval over seeds.
 
+        >>> import xarray as xr
         >>> CatapultLimit().find(CellSummary({}, None, None, None, xr.Dataset()))
         []
         """
@@ -237,6 +239,7 @@ class EdgeOfStability:
     def find(self, summary: CellSummary) -> list[LawResult]:
         """The law's finding: the median over networks; none where sharpness was not measured.
 
+        >>> import xarray as xr
         >>> EdgeOfStability().find(CellSummary({}, None, None, None, xr.Dataset()))
         []
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -50,11 +51,13 @@ def test_intervals_cover_93_to_97_percent_of_a_thousand_sweeps(law: str) -> None
     assert max(found.refuted, found.refuted_at_edge) < 0.05
 
 
-def test_every_law_is_calibrated_and_in_the_table() -> None:
-    """A new law needs draws here, and its row in the documentation; orders and layers may differ."""
-    page = PAGE.read_text()
-    assert all(f"| `{name}` |" in page for name in LAWS)
+def test_every_law_is_calibrated_or_said_not_to_be() -> None:
+    """A new law needs draws here and a row in the table, or its name in the list of what is not known."""
+    table, _, rest = PAGE.read_text().partition("## Not calibrated")
+    assert all(f"| `{name}` |" in table for name in LAWS)
     known = {name.partition(" ")[0].rstrip("0123456789") for name in LAWS}
     listed = {entry.name.rstrip("0123456789") for law in law_page.ALL for entry in law_page.entries(law)}
-    assert len(listed) > 20
-    assert listed == known
+    others = {name.rstrip("h") if name.endswith("_h") else name for name in re.findall("`([a-z_]+)`", rest)}
+    assert len(known) > 20
+    assert known <= listed
+    assert listed - known <= others

@@ -169,6 +169,10 @@ def test_a_grid_of_one_condition_number_says_nothing_of_iterations() -> None:
 def test_what_was_not_measured_is_left_out() -> None:
     """A bare sweep derives what its loss and its kernel's largest eigenvalue give."""
     training = synthetic.training(SWEEP)
-    assert list(derived({}, training, synthetic.theory(SWEEP))) == ["first_stability", "loss_peak"]
+    found = list(derived({}, training, synthetic.theory(SWEEP)))
+    rooms = ["du_convergence_room", "du_convergence_asked"]
+    assert found == ["first_stability", "loss_peak", "catapult_room", *rooms]
     training = training.drop_vars(["ntk_max_eigenvalue", "loss"])
+    assert list(derived({}, training, synthetic.theory(SWEEP))) == rooms
+    training = training.drop_vars("residual_norm")
     assert list(derived({}, training, synthetic.theory(SWEEP))) == []

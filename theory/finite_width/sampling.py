@@ -34,7 +34,7 @@ def relative_error(order: int, variance: Array | float, draws: float) -> Array:
     the log-normal limit of products, Hanin and Nica 2019, arXiv:1909.05989.
 
     >>> relative_error(2, np.array([0.01]), 1e6).round(5)
-    array([0.00145])
+    array([0.00147])
     """
     if order not in (2, 3, 4):
         raise ValueError(f"order {order}: cumulants of q of order 2, 3 and 4 are known")

@@ -132,7 +132,8 @@ def read(
     if config.source == "sphere":
         return _sphere(config), None
     x, y = _open(config, base, images=images)
-    return _finite(x, "x").reshape(len(x), -1), None if y is None else _labels(y)
+    points = _finite(x, "x")
+    return points.reshape(len(points), -1), None if y is None else _labels(y)
 
 
 def _labels(y: np.ndarray) -> np.ndarray:

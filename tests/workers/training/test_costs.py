@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from tests.workers.blocks import sphere
 from widesweep.workers.data import Dimensions
-from widesweep.workers.engine import matmul
+from widesweep.workers.engine.backend import BACKENDS
 from widesweep.workers.engine.ensemble import Ensemble
 from widesweep.workers.engine.parameters import initial_parameters
 from widesweep.workers.engine.tangent_kernels import tangent_kernel
@@ -53,13 +54,13 @@ def test_every_need_is_a_quantity_that_is_counted() -> None:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Operations of each batched matrix product that is made."""
     found: list[float] = []
-    multiply = matmul.multiply
+    backend = BACKENDS["compiled"]
 
     def counting(a: Tensor, b: Tensor, *rest: Any) -> None:
         found.append(2.0 * a.numel() * b.shape[2])
-        multiply(a, b, *rest)
+        backend.multiply(a, b, *rest)
 
-    monkeypatch.setattr(matmul, "multiply", counting)
+    monkeypatch.setitem(BACKENDS, "compiled", replace(backend, multiply=counting))
     return found
 
 

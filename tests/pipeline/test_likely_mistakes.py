@@ -123,7 +123,7 @@ def _packed_by_a_word(path: Path) -> None:
         ("a.npz", lambda p: p.write_text("x,y"), "is no archive of arrays"),
         ("a.npz", lambda p: p.write_bytes(_bytes()[:300]), "or is cut short"),
         ("a.npz", lambda p: p.write_bytes(b""), "is no archive of arrays"),
-        ("a.npz", lambda p: p.mkdir(), "Is a directory"),
+        ("a.npz", lambda p: p.mkdir(), "it is no file"),
         ("a.npy", lambda p: np.save(p, X), "numpy.savez(path, x=…, y=…) writes one"),
         ("a.csv", lambda p: p.write_text("1,2"), "writes one"),
         ("a.zarr", lambda p: _zarr(p), None),

@@ -6,7 +6,7 @@ import numpy as np
 
 from widesweep.analysis.laws.kinds.law_result import LawResult
 from widesweep.analysis.laws.kinds.network_pairs import Array, Pairs, pairs_of
-from widesweep.analysis.laws.kinds.ratio_law import EXACT, VARIANCE, RatioLaw, draws_of
+from widesweep.analysis.laws.kinds.ratio_law import EXACT, VARIANCE, RatioLaw, draws_of, fewest_draws
 from widesweep.analysis.laws.kinds.regime import AT_START, Regime
 from widesweep.analysis.reading.cell_summary import CellSummary
 
@@ -21,12 +21,7 @@ def find(summary: CellSummary) -> list[LawResult]:
     >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    results, draws = [], draws_of(summary)
-    for law, found, kind in pairs(summary):
-        order = int(law.expected) + 1
-        known = found.sampled(order, _variance(summary, found), draws) if draws and order <= 4 else found
-        results.append(law.of_pairs(known, kind, draws))
-    return results
+    return [law.of_pairs(found, kind, fewest_draws(summary)) for law, found, kind in pairs(summary)]
 
 
 def _variance(summary: CellSummary, found: Pairs) -> Array:
@@ -59,6 +54,8 @@ def _pairs(summary: CellSummary, order: int) -> tuple[RatioLaw, Pairs, str]:
     )
     one, predicted = group.sel(order=order), summary.theory["cumulant_predicted"]
     found = pairs_of(group, one["cumulant"], one["cumulant_standard_error"], predicted.sel(order=order))
+    if order <= 8:
+        found = found.sampled(order // 2, _variance(summary, found), draws_of(group))
     return law, found, str(predicted.attrs.get("approximation", EXACT))
 
 

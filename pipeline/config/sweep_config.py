@@ -25,7 +25,7 @@ from widesweep.pipeline.config.store_path import expanded
 from widesweep.pipeline.errors import InputError
 from widesweep.theory.registry import last_line
 from widesweep.workers.data import DataConfig
-from widesweep.workers.measurements import MEASUREMENTS, named, needs
+from widesweep.workers.measurements import DEFAULT, MEASUREMENTS, named, needs
 from widesweep.workers.networks import FullyConnected, Module, NetworkConfig
 from widesweep.workers.networks.module import AVAILABLE
 from widesweep.workers.networks.network import OWN
@@ -218,8 +218,23 @@ def of_store(text: Any, url: str) -> SweepConfig:
         except (ValueError, RecursionError):
             raw = {}
         raise messages.translate(error, raw if isinstance(raw, dict) else {}, model, where, {}) from None
-    _check_together(config, where)
+    _check_together(_of_built_ins(config), where)
     return config
+
+
+def _of_built_ins(config: SweepConfig) -> SweepConfig:
+    """The same with what is built in instead of its author's code, which reading a store never imports."""
+    training, network = config.training, config.network
+    if training is not None and any(map(_is_a_reference, training.measure)):
+        known = [name for name in training.measure if not _is_a_reference(name)]
+        training = training.model_copy(update={"measure": tuple(known) or DEFAULT})
+    if _is_a_reference(getattr(network, "activation", "")):
+        network = network.model_copy(update={"activation": "relu"})
+    return config.model_copy(update={"training": training, "network": network})
+
+
+def _is_a_reference(name: object) -> bool:
+    return isinstance(name, str) and ":" in name
 
 
 def _model() -> type[SweepConfig]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
+
+from zarr.errors import ZarrUserWarning
 
 from widesweep.pipeline.store import address, objects
 
@@ -44,7 +47,10 @@ def oversized(url: str, groups: Iterable[tuple[str, Any]]) -> list[str]:
         return []
     found = []
     for group, opened in groups:
-        for name, array in opened.arrays():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ZarrUserWarning)  # of files that are no part of Zarr's
+            arrays = list(opened.arrays())
+        for name, array in arrays:
             is_text = array.dtype.kind not in "biuf"
             most = LONGEST_TEXTS if is_text else math.prod(array.chunks) * array.dtype.itemsize
             for key in objects.keys_below(url, f"{group}/{name}"):

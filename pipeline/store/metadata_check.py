@@ -103,7 +103,9 @@ def lengths(config: SweepConfig) -> dict[str, int]:
     if config.data is not None:
         found |= dict.fromkeys(("sample", "sample_other"), config.data.samples)
     if config.initialization is not None:
-        found |= {"order": len(config.initialization.orders), "part": draws.parts(config)}
+        found |= {"order": len(config.initialization.orders)}
+        if ":" not in str(getattr(config.network, "activation", "")):  # its author's is not imported
+            found |= {"part": draws.parts(config)}
     return found
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.tolerances import EXACT
 from widesweep.analysis.laws import depth_criticality
 from widesweep.analysis.laws.kinds.law_result import LawResult
+from widesweep.analysis.laws.kinds.network_pairs import Pairs
 from widesweep.analysis.laws.tables import RATIO_LAWS
 from widesweep.analysis.reading.cell_summary import CellSummary
 from widesweep.theory.activations import RELU, TANH
@@ -128,3 +130,13 @@ def test_draws_that_resolve_nothing_are_inconclusive() -> None:
     (found,) = RATIO_LAWS["ntk_variance"].find(summary("ntk_variance", truth, truth, noise=0.5))
     assert found.verdict == "inconclusive"
     assert "Draws resolve 0" in found.note
+
+
+def test_no_error_is_smaller_than_each_pairs_own_draws_allow() -> None:
+    """A hundred times the draws at the first pair: a tenth of the least error there, and there alone."""
+    ones = np.ones(2)
+    pairs = Pairs(ones, 0.1 * ones, ones, 1e-12 * ones, ones, np.ones(2, dtype=np.int64))
+    few = pairs.sampled(2, 0.5 * ones, np.array([1e4, 1e4])).error
+    more = pairs.sampled(2, 0.5 * ones, np.array([1e6, 1e4])).error
+    np.testing.assert_allclose(more / few, [0.1, 1.0], rtol=EXACT)
+    assert (pairs.sampled(2, 0.5 * ones, np.zeros(2)).error == pairs.error).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -151,3 +152,16 @@ def test_a_module_has_what_a_measurement_of_ones_own_needs_or_not(
     """Kernels it has; a name that is none gets the nearest."""
     with pytest.raises(InputError, match="the nearest is 'kernel'"):
         configs.load(lab(training={"measure": ["loss", "kernell"]}))
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_stored_config_that_names_modules_imports_none(lab: Callable[..., Path], tmp_path: Path) -> None:
+    """A stranger's may name any module of this machine, as its only measurement too."""
+    (tmp_path / "planted_lab.py").write_text("raise SystemExit('imported')")
+    sweep = configs.load(lab("Largest"))
+    text = sweep.config.json_text().replace("my_lab:Largest", "planted_lab:Largest")
+    only = json.loads(text)
+    only["training"]["measure"] = ["planted_lab:Largest"]
+    for stored in (text, json.dumps(only)):
+        assert configs.of_store(stored, "a.zarr").training.measure[-1] == "planted_lab:Largest"
+    assert "planted_lab" not in sys.modules

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def relative_error(order: int, variance: Array | float, draws: float) -> Array:
+def relative_error(order: int, variance: Array | float, draws: Array | float) -> Array:
     """Standard error of the order-th sample cumulant of q over that cumulant, q log-normal of mean 1.
 
     With x = q − 1 and μ_j = E[x^j] the estimate's error is, to first order in 1/draws, the mean of
@@ -22,10 +22,10 @@ def relative_error(order: int, variance: Array | float, draws: float) -> Array:
     Args:
         order: k, 2 to 4.
         variance: Var(q)/E[q]² > 0, any shape.
-        draws: independent draws of q.
+        draws: independent draws of q, > 0, broadcast with `variance`.
 
     Returns:
-        Shape of `variance`; inf where float64 does not hold the moments.
+        Shape of both; inf where float64 does not hold the moments.
 
     Raises:
         ValueError: another order.

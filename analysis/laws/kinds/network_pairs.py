@@ -84,19 +84,20 @@ class Pairs:
         amplitude = np.exp((weight * logs).sum() / max(float(weight.sum()), 1e-300))
         return replace(self, theory=amplitude * self.x**exponent)
 
-    def sampled(self, order: int, variance: Array, draws: float) -> Pairs:
+    def sampled(self, order: int, variance: Array, draws: Array) -> Pairs:
         """The same with errors no smaller than so many draws allow.
 
         A jackknife's error is too small exactly where the largest draw, which rules a heavy-tailed moment,
-        has not come: in 300 samples of log-normal q its intervals covered 67 to 94 % of cumulants of order 2
-        to 4, and 95 to 100 % with this floor.
+        has not come: in 300 samples of log-normal q its intervals covered 76 to 94 % of cumulants of order 2
+        and 3, and 95 to 100 % with this floor.
 
         Args:
             order: of the cumulant of q that the quantity is proportional to.
             variance: Var(q)/E[q]² of each pair.
-            draws: of each pair.
+            draws: of each pair; 0 where unknown, which leaves its error as it is.
         """
-        floor = np.abs(self.theory) * relative_error(order, np.maximum(variance, SMALLEST), draws)
+        relative = relative_error(order, np.maximum(variance, SMALLEST), np.maximum(draws, 1.0))
+        floor = np.where(draws > 0, np.abs(self.theory) * relative, 0.0)
         return replace(self, error=np.fmax(self.error, floor))
 
     @cached_property

@@ -62,13 +62,7 @@ class RatioLaw:
         []
         """
         found = self.pairs(summary)
-        if found is None:
-            return []
-        (one, kind), draws = found, draws_of(summary)
-        if draws and not self.along_depth:  # a second moment, like the variance of q
-            heavy = one.theory if self.predicted else np.expm1(VARIANCE * one.ratio)
-            one = one.sampled(2, heavy, draws)
-        return [self.of_pairs(one, kind, draws)]
+        return [] if found is None else [self.of_pairs(*found, fewest_draws(summary))]
 
     def pairs(self, summary: CellSummary) -> tuple[Pairs, str] | None:
         """The pairs that the law is about, and how their prediction was made; None where there are none."""
@@ -90,7 +84,11 @@ class RatioLaw:
         predicted = theory[self.predicted] if self.predicted is not None else None
         error = group[f"{self.variable}_standard_error"]
         found = pairs_of(group, group[self.variable], error, predicted, along_depth=self.along_depth)
-        return found if predicted is not None else found.on_a_power_law(self.expected)
+        found = found if predicted is not None else found.on_a_power_law(self.expected)
+        if self.along_depth:
+            return found
+        heavy = np.expm1(VARIANCE * found.ratio) if predicted is None else found.theory
+        return found.sampled(2, heavy, draws_of(group))  # a second moment, like the variance of q
 
     def of_pairs(self, pairs: Pairs, kind: str, draws: float) -> LawResult:
         """What pairs say of the law.
@@ -149,10 +147,22 @@ class RatioLaw:
         return curves
 
 
-def draws_of(summary: CellSummary) -> float:
+def draws_of(group: xr.Dataset) -> Array:
+    """Draws of each pair, as flat as `Pairs`; 0 where unknown.
+
+    >>> draws_of(xr.Dataset({"draws": (("width", "depth"), [[7, 8]])})).tolist()
+    [7.0, 8.0]
+    """
+    if "draws" not in group:
+        return np.zeros(1)
+    draws = group["draws"]
+    fewest = draws.min([name for name in draws.dims if name not in ("width", "depth")])
+    return np.asarray(fewest.transpose("width", "depth").values.ravel(), dtype=np.float64)
+
+
+def fewest_draws(summary: CellSummary) -> float:
     """Fewest draws of a pair that is done; 0 where unknown."""
-    group = summary.initialization
-    draws = np.zeros(0) if group is None or "draws" not in group else group["draws"].values
+    draws = np.zeros(0) if summary.initialization is None else draws_of(summary.initialization)
     return float(draws[draws > 0].min()) if (draws > 0).any() else 0.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,8 @@ def margins(config: dict[str, Any], training: xr.Dataset, theory: xr.Dataset) ->
 def _du(training: xr.Dataset, theory: xr.Dataset, decay: xr.DataArray) -> dict[str, xr.DataArray]:
     rate = theory["rate_predicted"]
     rate = rate.sel({dim: training[dim] for dim in rate.dims if dim in training.dims})
-    per_step = -_log(1.0 - 0.5 * (1.0 - np.e ** (-rate)))
-    asked = 1.0 - np.e ** (-per_step * training["step"].max())
+    per_step = -_log(1.0 - 0.5 * (1.0 - math.e ** (-rate)))
+    asked = 1.0 - math.e ** (-per_step * training["step"].max())
     return {
         "du_convergence_room": (decay / (per_step * training["step"])).min("step"),
         "du_convergence_asked": asked.where(training["status"] == 1),

@@ -13,6 +13,7 @@ import zarr
 from widesweep import analysis
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution.driver import run
+from widesweep.pipeline.store import inventory
 
 Write = Callable[..., Path]
 
@@ -46,20 +47,29 @@ def claimed(url: Path, **training: Any) -> dict[str, Any]:
 def test_linear_networks_are_thrown_into_a_flat_place_and_diverge_beyond_four(
     write_config: Write, in_process: None, tmp_path: Path
 ) -> None:
-    """Beyond ηλ0 = 2 they end below 2, and below 2/η in the Hessian too; the limit is 4."""
+    """Beyond ηλ0 = 2 they end below 2, as in the Hessian; the limit is 4, and 8 of doubled rates."""
+    url = tmp_path / "catapult.zarr"
     laws = trained(
         write_config,
-        tmp_path / "catapult.zarr",
+        url,
         {"width": [128], "depth": [1], "seed": 4, "learning_rate": [0.8, 1.4, 1.7, 1.9, 2.15, 2.4]},
         network={"activation": "linear"},
-        data={"samples": 6},
-        training={"steps": 200, "records": 8},
+        data={"samples": 4, "inputs": 8},  # fewer samples than inputs: a linear network fits any labels
+        training={"steps": 400, "records": 8},
     )
     assert laws["catapult"]["verdict"] == "holds"
     assert laws["flat_minimum"]["verdict"] == "holds"
     assert laws["catapult_limit"]["verdict"] == "consistent"
     assert 3.6 < laws["catapult_limit"]["slope"] < 4.5
     assert laws["catapult"]["points"] >= 4 * 2
+    root = zarr.open_group(str(url), mode="r+", use_consolidated=False)
+    rates, status = (root[f"training/{name}"] for name in ("learning_rate_absolute", "status"))
+    rates[...] = 2.0 * rates[...]
+    status[...] = status[...]  # as another program writes: nothing says any more what the block's chunks were
+    (url / inventory.PLACE).unlink()
+    wrong = analysis.analyze(url)["laws"]
+    assert wrong["catapult"]["verdict"] == wrong["flat_minimum"]["verdict"] == "broken"
+    assert wrong["catapult_limit"]["verdict"] == "inconsistent"
 
 
 @pytest.mark.slow

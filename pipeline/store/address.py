@@ -29,7 +29,13 @@ def is_remote(url: str) -> bool:
 
 
 def local_path(url: str) -> Path:
-    """The folder of a local store."""
+    """The folder of a local store.
+
+    Raises:
+        InputError: no file system takes such a name.
+    """
+    if "\0" in url:
+        raise InputError(url.replace("\0", "\\0"), "a name cannot hold the character NUL", "another path")
     return Path(url.removeprefix("file://"))
 
 

@@ -23,6 +23,7 @@ MANY = 256  # objects asked for together
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
 _REFUSALS = (errno.EINVAL, errno.EPERM, errno.EACCES, errno.ENAMETOOLONG, errno.EMSGSIZE)
+_NO_PLACE = (errno.ELOOP, errno.ENAMETOOLONG)  # on a disk
 _CLIENTS = ("botocore", "aiobotocore", "aiohttp", "urllib3", "gcsfs", "azure")
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ def with_retries(url: str, action: Callable[[], T], patience_s: float = PATIENCE
 
     Raises:
         FileNotFoundError, FileExistsError, NotADirectoryError: as the action does.
+        InputError: a local path that no file system takes.
         StorageError: a local disk refused, or the server was gone for longer than `patience_s`.
     """
     end, wait_s = time.monotonic() + patience_s, FIRST_WAIT_S
@@ -44,6 +46,10 @@ def with_retries(url: str, action: Callable[[], T], patience_s: float = PATIENCE
         except Exception as error:
             if not isinstance(error, OSError) and not _is_of_a_client(error):
                 raise
+            if isinstance(error, OSError) and error.errno in _NO_PLACE and not address.is_remote(url):
+                raise InputError(
+                    url, f"it is no place for a store ({_reason(error)})", "another path"
+                ) from None
             if address.is_remote(url) and _is_of_rights(error):
                 raise AccessError(url, _reason(error)) from None
             if not is_transient(url, error) or time.monotonic() + wait_s > end:
@@ -118,7 +124,7 @@ def get(url: str, key: str) -> bytes | None:
     """An object's bytes; None where there is none."""
     try:
         return with_retries(url, lambda: _read(url, key))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
@@ -142,7 +148,7 @@ def get_ends(url: str, keys: Sequence[str], length: int) -> Iterator[tuple[str, 
         yield from ((key, content[-length:]) for key, content in get_many(url, keys))
         return
     for key in keys:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             yield key, with_retries(url, partial(_end_of, address.local_path(url) / key, length))
 
 
@@ -229,6 +235,7 @@ def put_hierarchy(url: str, files: Mapping[str, bytes]) -> None:
         put(url, {"zarr.json": files["zarr.json"]})
         return
     target = address.local_path(url)
+    target = target.resolve() if target.is_dir() else target  # a link to an empty folder stays a link
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -53,6 +53,8 @@ class Holder:
         """Whether it still works: its process on this host, a heartbeat within `STALE_S` elsewhere."""
         if self.released:
             return False
+        if self.host == socket.gethostname() and self.pid == os.getpid():
+            return self.token in _HELD  # a full disk may have kept an earlier one from being given back
         if self.host == socket.gethostname():
             return abs(_born(self.pid) - self.born) < 5.0  # a host's clock may be set meanwhile
         return time.time() - self.heartbeat <= STALE_S
@@ -62,6 +64,9 @@ class Holder:
         """Whether it lives and is not stopped (SIGSTOP, Ctrl-Z), as far as this host can see."""
         here = self.host == socket.gethostname()
         return self.lives and not (here and _is_stopped(self.pid))
+
+
+_HELD: set[str] = set()  # tokens of this process
 
 
 class Claim:
@@ -86,6 +91,7 @@ class Claim:
         self._thread = threading.Thread(target=self._beat, name="claim", daemon=True)
         self.lost = False
         self.beside: Callable[[], None] = lambda: None
+        _HELD.add(holder.token)
 
     def __enter__(self) -> Claim:
         """Shows signs of life from now on."""
@@ -99,6 +105,7 @@ class Claim:
         self._stop.set()
         self._thread.join()
         self._write(released=True)
+        _HELD.discard(self._holder.token)
         self.permit.end()
 
     def _beat(self) -> None:

@@ -60,7 +60,7 @@ def limit(disk: Path, kind: str, more: int) -> None:
     """Leaves room for so many pages or inodes more; or makes the disk read-only."""
     used = os.statvfs(disk)
     options = {
-        "size": f"size={(used.f_blocks - used.f_bfree + more) * PAGE_BYTES}",
+        "size": f"size={max(1, used.f_blocks - used.f_bfree + more) * PAGE_BYTES}",
         "inodes": f"nr_inodes={used.f_files - used.f_ffree + more}",
         "ro": "ro",
         "free": f"rw,size={ROOM},nr_inodes=100k",

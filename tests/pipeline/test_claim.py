@@ -33,6 +33,13 @@ except InputError:
     print("refused", flush=True)
 sys.stdin.read()
 """
+HOLDER = """
+import sys
+from widesweep.pipeline.store import claim
+with claim.take(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def claims(url: str) -> list[dict[str, Any]]:
@@ -73,13 +80,23 @@ def test_of_many_drivers_that_start_at_once_one_wins(racing: int, tmp_path: Path
 def test_a_claim_outlives_its_process_by_thirty_seconds_elsewhere_and_not_at_all_here(tmp_path: Path) -> None:
     """Elsewhere the heartbeat decides, here the process; a number used again is another process."""
     url = str(tmp_path / "a.zarr")
-    with claim.take(url):
-        (me,) = claims(url)
+    with claim.take(str(tmp_path / "mine.zarr")):
+        (mine,) = claims(str(tmp_path / "mine.zarr"))
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "other.zarr")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    (me,) = claims(str(tmp_path / "other.zarr"))
     cases: list[tuple[dict[str, Any], bool]] = [
         ({}, True),
         ({"pid": 2**22 + 1}, False),
         ({"born": me["born"] - 100}, False),
         ({"heartbeat": 0.0}, True),
+        (mine, False),  # this process' own, which a full disk kept from being given back
         ({"released": True}, False),
         ({"host": "elsewhere", "pid": 2**22 + 1}, True),
         ({"host": "elsewhere", "heartbeat": time.time() - claim.STALE_S - 1}, False),
@@ -95,6 +112,7 @@ def test_a_claim_outlives_its_process_by_thirty_seconds_elsewhere_and_not_at_all
             with claim.take(url):
                 pass
         objects.delete(url, [f"{CLAIMS}/{name}" for name in objects.names(url, CLAIMS)])
+    other.communicate("")
 
 
 def test_a_driver_that_was_taken_for_dead_notices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

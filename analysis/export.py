@@ -35,9 +35,10 @@ def netcdf(url: str, output: Path | None = None) -> list[Path]:
 
     Raises:
         NotASweep: there is no store.
-        ModuleNotFoundError: h5netcdf is not installed.
+        ModuleNotFoundError: h5netcdf or h5py is not installed.
     """
-    import h5netcdf  # noqa: F401  (told before the store is read)
+    import h5netcdf  # noqa: F401  (both told before the store is read)
+    import h5py  # noqa: F401
 
     target = output or beside(url, ".nc")
     tree = open_sweep(url).map_over_datasets(xr.Dataset.drop_encoding)

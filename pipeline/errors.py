@@ -76,7 +76,7 @@ class CollectedInputError(InputError):
 
 EXTRAS = {  # of the distribution, by library
     **dict.fromkeys(("ray", "torch", "numba", "llvmlite", "safetensors", "distributed"), "run"),
-    **dict.fromkeys(("h5netcdf", "pyarrow"), "export"),
+    **dict.fromkeys(("h5netcdf", "h5py", "pyarrow"), "export"),
     "s3fs": "s3",
 }
 

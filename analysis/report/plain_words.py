@@ -6,20 +6,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from widesweep.analysis.laws.kinds.law_result import (
+    BROKEN,
     CONSISTENT,
+    HOLDS,
     INCONCLUSIVE,
     INCONSISTENT,
     NOT_APPLICABLE,
+    VACUOUS,
     LawResult,
 )
 
 VERDICTS = {
     CONSISTENT: "agree with theory",
+    HOLDS: "hold in every cell",
+    BROKEN: "break in some cell",
+    VACUOUS: "could not fail here",
     INCONSISTENT: "contradict it",
     INCONCLUSIVE: "cannot be told from these cells",
     NOT_APPLICABLE: "do not speak of these networks",
 }
-SINGULAR = {"agree": "agrees", "contradict": "contradicts", "do": "does"}
+SINGULAR = {"agree": "agrees", "contradict": "contradicts", "do": "does", "hold": "holds", "break": "breaks"}
 KINDS = {
     "fully_connected": "fully connected networks",
     "two_layer": "two-layer networks",
@@ -55,6 +61,12 @@ def advice(finding: LawResult) -> str:
         return f"Nothing is needed. {refine} --interval W` narrows the interval to W."
     if finding.verdict == INCONCLUSIVE:
         return f"Ask {refine} --dry-run` which cells would decide it, and at what cost."
+    if finding.verdict == HOLDS:
+        return "Nothing is needed: it holds in every cell, with the least room given above."
+    if finding.verdict == VACUOUS:
+        return "Take cells in which it could fail: longer training, larger rates or smaller widths."
+    if finding.verdict == BROKEN:
+        return "Look at the cells named above: a bound breaks where an assumption of it does, or is refuted."
     if finding.verdict == INCONSISTENT:
         return (
             "Look at the figure first: a bend at small widths means that the networks are not wide enough "

@@ -18,10 +18,11 @@ MOST_WIDTHS = 6  # curves in a figure
 MOST_NUMBERS = 60  # of a map, beyond which they are not written into it
 DARKEST = 0.5  # opacity of the largest value, under a number that can be read
 DONE = 1
+HIGHEST = 1e3  # ‖r‖ of the infinite width over its first, beyond which its curve ends
 
 
 def curves(training: xr.Dataset, theory: xr.Dataset) -> Figure | None:
-    """Median loss over seeds against the step, at the least depth and the last learning rate; None: no loss.
+    """Median loss over seeds against the step, at the least depth and largest rate trained; None: no loss.
 
     Args:
         training: the group /training.
@@ -78,9 +79,11 @@ def maps(training: xr.Dataset, run: xr.Dataset) -> Figure | None:
 
 
 def _one_point(training: xr.Dataset) -> xr.Dataset:
-    """The least depth, the last learning rate, the first value of any other axis."""
+    """The least depth, the largest learning rate with a finished cell, the first value of any other axis."""
     others = set(training.loss.dims) - {"width", "depth", "seed", "learning_rate", "step"}
-    return training.isel({"depth": 0, "learning_rate": -1, **dict.fromkeys(others, 0)})
+    cells = training.isel({"depth": 0, **dict.fromkeys(others, 0)})
+    done = (cells.status == DONE).any(["width", "seed"]).values
+    return cells.isel(learning_rate=int(np.flatnonzero(done)[-1]) if done.any() else -1)
 
 
 def _curve(axes: Axes, cells: xr.Dataset, colour: str) -> None:
@@ -106,14 +109,18 @@ def _labels(axes: Axes) -> list[str]:
 
 
 def _limit(axes: Axes, theory: xr.Dataset, cells: xr.Dataset) -> None:
-    """½‖r‖² of the infinite width."""
+    """½‖r‖² of the infinite width, as far as it stays near where it began: at large rates it grows."""
     if "residual_norm_predicted" not in theory:
         return
     others = set(theory.residual_norm_predicted.dims) - {"depth", "learning_rate", "step"}
-    at = theory.residual_norm_predicted.isel({"depth": 0, "learning_rate": -1, **dict.fromkeys(others, 0)})
-    values = 0.5 * at.values**2
-    if np.isfinite(values).any():
-        axes.plot(at.step.values + 1, values, ":", color=figures.INK, linewidth=1.1, label="infinite width")
+    at = theory.residual_norm_predicted.isel({"depth": 0, **dict.fromkeys(others, 0)})
+    norm = at.sel(learning_rate=cells.learning_rate).values
+    shown = norm <= HIGHEST * norm[0]
+    if shown.any():
+        steps = at.step.values[shown] + 1
+        axes.plot(
+            steps, 0.5 * norm[shown] ** 2, ":", color=figures.INK, linewidth=1.1, label="infinite width"
+        )
 
 
 def _where(cells: xr.Dataset) -> str:

@@ -33,6 +33,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ([BROKEN, OPEN], "Of 2 laws, 1 contradicts it and 1 cannot be told from these cells."),
         ([replace(BROKEN, verdict="consistent")] * 3, "All 3 laws agree with theory."),
         ([OPEN], "Of one law, 1 cannot be told from these cells."),
+        (
+            [replace(BROKEN, verdict=each) for each in ("holds", "holds", "broken", "vacuous")],
+            "Of 4 laws, 2 hold in every cell, 1 breaks in some cell and 1 could not fail here.",
+        ),
         ([], "No law concerns this sweep."),
     ],
 )
@@ -47,13 +51,35 @@ def test_every_verdict_has_a_next_step() -> None:
     """Each names a command or says what is missing."""
     for verdict in ("consistent", "inconsistent", "inconclusive"):
         assert "`" in plain_words.advice(replace(OPEN, verdict=verdict))
-    assert plain_words.advice(replace(OPEN, verdict="not_applicable"))
+    said = [
+        plain_words.advice(replace(OPEN, verdict=v)) for v in ("not_applicable", "holds", "broken", "vacuous")
+    ]
+    assert len(set(said)) == 4
 
 
 def test_the_forest_has_a_row_for_each_law() -> None:
     """Its name and its slope, or its verdict where there is none."""
     texts = [text.get_text() for text in forest.draw([BROKEN, OPEN]).axes[0].texts]
     assert texts == ["weight drift", "−0.90 [−0.94, −0.86]", "kernel drift", "inconclusive"]
+
+
+def test_a_rate_at_which_theory_diverges_bends_no_axis(store: Path, tmp_path: Path) -> None:
+    """Its curve ends where it leaves the figure; a rate that no cell survived is not shown."""
+    tree = xr.open_datatree(store, engine="zarr")
+    training, theory = (tree[name].to_dataset().load() for name in ("training", "theory"))
+    growing = xr.DataArray(np.exp(np.linspace(0.0, 700.0, training.sizes["step"])), {"step": training.step})
+    theory["residual_norm_predicted"] = growing * xr.ones_like(theory["rate_predicted"])
+    figure = training_figures.curves(training, theory)
+    assert figure is not None
+    assert figure.axes[0].get_ylim()[1] < 1e12
+    figures.save(figure, tmp_path, "curves")
+    beyond = training.assign_coords(learning_rate=[9.0]).assign(status=xr.full_like(training.status, 2))
+    both = xr.concat([training, beyond], "learning_rate", data_vars="minimal")
+    figure = training_figures.curves(both, theory)
+    assert figure is not None
+    assert (
+        figure.axes[0].get_title(loc="left").endswith(f"learning rate {float(training.learning_rate[0]):g}")
+    )
 
 
 def test_a_curve_is_the_median_over_finished_cells(store: Path) -> None:

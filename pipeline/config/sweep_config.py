@@ -225,15 +225,20 @@ def of_store(text: Any, url: str) -> SweepConfig:
 def _of_built_ins(config: SweepConfig) -> SweepConfig:
     """The same with what is built in instead of its author's code, which reading a store never imports."""
     training, network = config.training, config.network
-    if training is not None and any(map(_is_a_reference, training.measure)):
-        known = [name for name in training.measure if not _is_a_reference(name)]
+    if training is not None and any(map(is_a_reference, training.measure)):
+        known = [name for name in training.measure if not is_a_reference(name)]
         training = training.model_copy(update={"measure": tuple(known) or DEFAULT})
-    if _is_a_reference(getattr(network, "activation", "")):
+    if is_a_reference(getattr(network, "activation", "")):
         network = network.model_copy(update={"activation": "relu"})
     return config.model_copy(update={"training": training, "network": network})
 
 
-def _is_a_reference(name: object) -> bool:
+def is_a_reference(name: object) -> bool:
+    """Whether a name is that of somebody's code, `package.module:Name`.
+
+    >>> is_a_reference("my_lab:softplus"), is_a_reference("relu")
+    (True, False)
+    """
     return isinstance(name, str) and ":" in name
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import zarr
 from zarr.errors import ZarrUserWarning
 
-from widesweep.pipeline.config.sweep_config import SweepConfig
+from widesweep.pipeline.config.sweep_config import SweepConfig, is_a_reference
 from widesweep.pipeline.errors import InputError
 from widesweep.pipeline.plan import draws
 from widesweep.pipeline.store import address, inventory, objects
@@ -104,7 +104,7 @@ def lengths(config: SweepConfig) -> dict[str, int]:
         found |= dict.fromkeys(("sample", "sample_other"), config.data.samples)
     if config.initialization is not None:
         found |= {"order": len(config.initialization.orders)}
-        if ":" not in str(getattr(config.network, "activation", "")):  # its author's is not imported
+        if not is_a_reference(getattr(config.network, "activation", "")):  # its author's is not imported
             found |= {"part": draws.parts(config)}
     return found
 

@@ -35,6 +35,14 @@ VALUES = {
     "fcn": "fully_connected",
     "cnn": "convolutional",
     "conv": "convolutional",
+    **dict.fromkeys(("mse", "mseloss", "mse_loss", "mean_squared_error", "l2", "quadratic"), "squared"),
+    **dict.fromkeys(("bce", "bceloss", "bcewithlogitsloss", "bce_with_logits", "log_loss"), "logistic"),
+    **dict.fromkeys(("binary_crossentropy", "binary_cross_entropy", "soft_margin"), "logistic"),
+    **dict.fromkeys(("ce", "nll", "softmax", "xent", "sparse_categorical_crossentropy"), "cross_entropy"),
+    **dict.fromkeys(("smooth_l1", "smoothl1loss", "l1"), "huber"),
+    "gradient_descent": "gd",
+    "sgld": "langevin",
+    "heavy_ball": "momentum",
 }
 TRUE, FALSE = ("yes", "on", "y"), ("no", "off", "n")
 _RANGE = re.compile(r"(?:range\()?\s*(-?\d+)\s*(?:\.\.+|-|,|to|:)\s*(\d+)\s*\)?")

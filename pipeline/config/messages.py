@@ -98,7 +98,8 @@ def _message(
             where, "it is missing", _words(item["parts"], schema).get("wanted", "give it a value")
         )
     if kind == "value_error":
-        return InputError(where, *_split(str(item["ctx"]["error"])))
+        found_there, wanted_there = _split(str(item["ctx"]["error"]))
+        return InputError(where, found_there, _known_word(item, schema) or wanted_there)
     if kind == "json_invalid":
         return InputError(where, "a value cannot be read", "a config holds plain values")
     words = _words(item["parts"], schema)
@@ -110,6 +111,14 @@ def _message(
     likely = intended.value(item["input"], "bool" if kind.startswith("bool") else "number")
     hint = "" if {each["type"] for each in items} & {"literal_error", "string_type"} else likely
     return InputError(where, f"found {describe(item['input'])}", _with(" or ".join(wanted), hint))
+
+
+def _known_word(item: dict[str, Any], schema: dict[str, Any]) -> str:
+    """Our word for a value that another library calls otherwise, where a key has it; else empty."""
+    value = item["input"]
+    ours = intended.VALUES.get(value.lower()) if isinstance(value, str) else None
+    parts = [part for part in item["parts"] if isinstance(part, str)]
+    return f"the nearest is '{ours}'" if any(ours in n.get("enum", ()) for n in _nodes(schema, parts)) else ""
 
 
 def _with(wanted: str, hint: str) -> str:

@@ -24,7 +24,11 @@ def expanded(url: str) -> str:
         )
     if "://" in url or "\0" in url or _is_there(url):
         return url
-    text = os.path.expandvars(str(Path(url).expanduser()))
+    try:
+        text = os.path.expandvars(str(Path(url).expanduser()))
+    except RuntimeError:
+        user = url.partition("/")[0]
+        raise InputError(url, f"{user} is no user's folder here", "a store is a path or a URL") from None
     if unset := re.search(r"\$(\w+|\{\w+\})", text):
         raise InputError(url, f"{unset.group()} is not set", "a store is a path or a URL")
     return text

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from widesweep.pipeline.config.sweep_config import SweepConfig
+from widesweep.workers.measurements import MEASUREMENTS
 from widesweep.workers.random_networks import STATISTICS
 
 SCHEMA = SweepConfig.model_json_schema()
@@ -28,19 +29,11 @@ STRINGS = {
 SMALL = {"width": [4, 8, 16, 33], "depth": [1, 2, 3], "samples": [2, 3, 6], "test_samples": [0, 3]}
 NEVER = {"compute", "name", "store", "kind", "optimizer"}  # not replaced: what they hold is told at once
 MEASURED = {
-    "training": [
-        "loss",
-        "kernel",
-        "drift",
-        "patterns",
-        "test_loss",
-        "spectrum",
-        "modes",
-        "subspaces",
-        "linearized",
-    ],
+    "training": [*MEASUREMENTS, "tests.workers.my_measurements:nowhere"],
     "initialization": list(STATISTICS),
 }
+OWN_LOSSES = ["log_cosh", "whole", "nowhere"]
+TRACKERS = [[], ["tests.workers.nowhere:Tracker"], "collections:OrderedDict"]
 
 
 def _resolve(node: dict[str, Any]) -> dict[str, Any]:
@@ -106,6 +99,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
     properties = {key: node for key, node in SCHEMA["properties"].items() if key not in NEVER}
     content: dict[str, Any] = draw(_mapping({"properties": properties, "required": list(properties)}))
     content["compute"] = {"cpus": 1, "device": "cpu", "memory": "8GB"}
+    content["compute"] |= {} if draw(st.booleans()) else {"callbacks": draw(st.sampled_from(TRACKERS))}
     content = {key: value for key, value in content.items() if value is not None}
     _together(draw, content)
     how = draw(st.sampled_from(["valid", "extreme", "extreme", "extreme", "odd"]))
@@ -143,6 +137,7 @@ def _together(draw: st.DrawFn, content: dict[str, Any]) -> None:
         data["classes"] = [1, 7]
     if "batch_size" in content.get("training", {}):
         content["training"]["batch_size"] = 1
+    _with_its_loss(draw, content)
     if content["network"]["kind"] == "module":
         content["network"] = {
             key: value for key, value in content["network"].items() if key not in ("activation", "trains")
@@ -155,6 +150,22 @@ def _together(draw: st.DrawFn, content: dict[str, Any]) -> None:
         content["training"].pop("options", None)
     if content["network"].get("activation") == "package.module:name":
         del content["network"]["activation"]
+
+
+def _with_its_loss(draw: st.DrawFn, content: dict[str, Any]) -> None:
+    """Labels and images as the loss and the network take them, in most configs."""
+    training, data = content.get("training", {}), content.get("data", {})
+    if training.get("loss") == "package.module:name":
+        training["loss"] = f"tests.workers.my_losses:{draw(st.sampled_from(OWN_LOSSES))}"
+    if training.get("loss") == "cross_entropy" and data.get("source", "digits") == "digits":
+        data["labels"] = "class"
+    if training.get("loss") == "logistic":
+        data["labels"] = "parity" if data.get("source", "digits") == "digits" else "random"
+        data.pop("classes", None)
+    if content["network"]["kind"] == "convolutional" and draw(st.integers(0, 3)):
+        content["network"].pop("image", None)
+        if data.get("source", "digits") == "sphere":
+            data["inputs"], content["network"]["image"] = 12, draw(st.sampled_from([[3, 4], [2, 2, 3]]))
 
 
 def _replace_one(draw: st.DrawFn, content: dict[str, Any], *, like: bool) -> None:

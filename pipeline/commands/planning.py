@@ -22,12 +22,14 @@ def plan(
 ) -> None:
     """Forecast cells, blocks, FLOPs, memory, bytes and wall time. Runs nothing."""
     from widesweep.pipeline.config import sweep_config as configs
+    from widesweep.pipeline.execution import callbacks
     from widesweep.pipeline.plan import data as data_source
     from widesweep.pipeline.plan import forecast
     from widesweep.pipeline.plan.blocks import check_memory
     from widesweep.pipeline.predict import check
 
     sweep = configs.load(config, settings or ())
+    callbacks.classes(sweep.config.compute.callbacks, sweep.base, sweep.file)
     _warn(check.check(sweep, data_source.load_data(sweep)))
     compute = sweep.config.compute
     made = data_source.make_plan(sweep, compute.cores)
@@ -48,10 +50,12 @@ def plan(
 def theory(config: Config, settings: Settings = None, json: Json = False) -> None:
     """Print what theory predicts for a config. Trains nothing."""
     from widesweep.pipeline.config import sweep_config as configs
+    from widesweep.pipeline.execution import callbacks
     from widesweep.pipeline.plan import data as data_source
     from widesweep.pipeline.predict import check, tables
 
     sweep = configs.load(config, settings or ())
+    callbacks.classes(sweep.config.compute.callbacks, sweep.base, sweep.file)
     if not sweep.config.network.has_limit:
         reason, wanted = "a module has no kernel of infinite width", "theory speaks of the built-in kinds"
         raise InputError(f"{sweep.file}, network.kind", reason, wanted)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from widesweep.pipeline.config.plug_ins import imported
 from widesweep.pipeline.errors import InputError
-from widesweep.theory.registry import PlugInError, Registry
+from widesweep.theory.registry import PlugInError, Registry, last_line
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -74,10 +74,26 @@ def load(names: Iterable[str], folder: Path, file: str) -> tuple[Any, ...]:
         InputError: one cannot be imported, is no tracker, or cannot be made.
     """
     made = []
+    for name, kind in classes(names, folder, file):
+        try:
+            made.append(kind())
+        except Exception as error:  # a user's own code may raise anything
+            found = f"'{name}' cannot be made: {last_line(error)}"
+            raise InputError(f"{file}, compute.callbacks", found, "a class without arguments") from None
+    return tuple(made)
+
+
+def classes(names: Iterable[str], folder: Path, file: str) -> list[tuple[str, type[Tracker]]]:
+    """The trackers' classes, by name; makes none.
+
+    Raises:
+        InputError: one cannot be imported, or is no tracker.
+    """
+    found = []
     for name in names:
         try:
-            made.append(imported(TRACKERS, name, folder)())
+            found.append((name, imported(TRACKERS, name, folder)))
         except (ValueError, PlugInError) as error:
             wanted = "a class with a method finished(block), in a module beside the config or installed"
             raise InputError(f"{file}, compute.callbacks", f"'{name}': {error}", wanted) from None
-    return tuple(made)
+    return found

@@ -32,6 +32,13 @@ class Raises:
     def finished(self, block):
         raise RuntimeError("no network")
 
+class Offline:
+    def __init__(self):
+        raise ConnectionError("no server")
+
+    def finished(self, block):
+        pass
+
 number = 3
 """
 GRID = {"width": [8, 12], "depth": [1, 2], "seed": 2, "learning_rate": [0.5]}
@@ -52,7 +59,7 @@ def test_a_tracker_hears_of_every_block_once(write_config: Write, tmp_path: Path
     assert configs.load(without).config.hash == configs.load(path).config.hash
 
 
-@pytest.mark.parametrize("name", ["my_lab:number", "my_lab:Absent", "tracker"])
+@pytest.mark.parametrize("name", ["my_lab:number", "my_lab:Absent", "tracker", "my_lab:Offline"])
 def test_what_is_no_tracker_is_refused_before_anything_is_written(
     write_config: Write, tmp_path: Path, name: str, in_process: None
 ) -> None:

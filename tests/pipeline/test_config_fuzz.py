@@ -42,6 +42,8 @@ def answered(content: dict[str, Any], folder: Path) -> None:
         assert not NO_NUMBER.search(done.output), f"{json.dumps(content)}: {done.output}"
         assert spent < GENEROUS_CPU_S, f"{command} took {spent:.0f} s: {json.dumps(content)}"
         assert done.exit_code == 0 or 1 <= len(done.stderr.splitlines()) <= 5
+        if command == "plan" and "compute.memory" in done.stderr:
+            continue  # of a machine's memory theory knows nothing
         codes[command] = done.exit_code
         if command == "theory --json" and done.exit_code == 0:
             has_reasons(json.loads(done.stdout))

@@ -94,7 +94,7 @@ def run(
         display.say(warning)
     analyze_again = repair and _restore_metadata(url, display)
     if objects.exists(url):
-        existing = Store(url)
+        existing = Store(url, snapshot=True)
         if not existing.attributes.get(GROWING):
             existing.check_arrays()
         sweep = growth.merge(sweep, existing, data_hash)
@@ -288,7 +288,7 @@ def run_pending(
 ) -> None:
     """Runs the blocks with cells in these states, longest first, and closes the journal however that ends."""
     permit = mine.permit
-    store = Store(permit.url)
+    store = Store(permit.url, snapshot=True)
     lengths = (store.seeds_per_block, store.rates_per_block, store.parts_per_block)
     before, gpus = store.status_before(states), int(cluster.gpus) if gpu_memory_bytes else 0
     plan = data_source.make_plan(sweep, cluster.cores, *lengths, gpus)

@@ -63,7 +63,7 @@ class LocalScheduler:
 
     def run(self, sweep: worker.Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
         """As every scheduler does it: `Scheduler.run`."""
-        attempts = Attempts(map(Attempt, blocks), listener, sweep.url)
+        attempts = Attempts(map(Attempt, blocks), listener, sweep)
         if not self.processes:
             _run_here(sweep, attempts, stop)
             return
@@ -207,7 +207,7 @@ class _Flight:
             reason = one.why()
             one.end()
             attempt.end()
-            self.attempts.start_again(attempt, *attempt.after_loss(reason))
+            self.attempts.lost(attempt, reason)
             return
         one.attempt = None
         attempt.end()

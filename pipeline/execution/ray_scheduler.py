@@ -23,17 +23,17 @@ from widesweep.pipeline.execution import cluster_address, ray_environment
 from widesweep.pipeline.execution.head_watch import HeadWatch
 from widesweep.pipeline.execution.scheduler import WAIT_S, Attempt, Attempts, Listener, Stop, run_ending
 from widesweep.pipeline.execution.worker import Sweep
-from widesweep.pipeline.plan import gpu_shares
+from widesweep.pipeline.plan import gpu_shares, resource_sizes
 from widesweep.pipeline.plan.blocks import Block
 
 EXECUTE = "widesweep.pipeline.execution.worker:execute"
 GPU_MEMORY = "widesweep.workers.engine.device:gpu_memory_bytes"
 PROBE_S = 60.0  # longest time until every node with GPUs has said what memory they have
+MACHINE_LOST = (exceptions.NodeDiedError, exceptions.LocalRayletDiedError)
 LOST = (
+    *MACHINE_LOST,
     exceptions.WorkerCrashedError,
-    exceptions.NodeDiedError,
     exceptions.ObjectLostError,
-    exceptions.LocalRayletDiedError,
     exceptions.RaySystemError,
     exceptions.TaskUnschedulableError,
     exceptions.RuntimeEnvSetupError,
@@ -76,7 +76,7 @@ class Cluster:
 
     def run(self, sweep: Sweep, blocks: Iterable[Block], listener: Listener, stop: Stop) -> None:
         """As every scheduler does it: `Scheduler.run`."""
-        flight = _Flight(self, sweep, Attempts(map(Attempt, blocks), listener, sweep.url))
+        flight = _Flight(self, sweep, Attempts(map(Attempt, blocks), listener, sweep))
         try:
             while flight.fill(stop) and not stop:
                 ready, _ = ray.wait(list(flight.tasks), num_returns=1, timeout=WAIT_S)
@@ -192,7 +192,8 @@ class _Flight:
         except exceptions.OutOfMemoryError:
             self.attempts.start_again(attempt, *attempt.after_shortage())
         except LOST as error:
-            self.attempts.start_again(attempt, *attempt.after_loss(type(error).__name__))
+            gone = isinstance(error, MACHINE_LOST)
+            self.attempts.lost(attempt, type(error).__name__, machine=gone)
 
     def put_down(self, grace_s: float) -> None:
         """Interrupts what runs, and waits until it has flushed; a block that ends well meanwhile counts."""
@@ -217,7 +218,7 @@ def _remote_call(*, once: bool) -> Any:
     return ray.remote(max_retries=0, max_calls=int(once))(source.call)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=64)
 def _with_resources(remote: Any, resources: tuple[tuple[str, Any], ...]) -> Any:
     """A remote function with these resources; Ray makes a class of each, so that a pair's blocks share it."""
     return remote.options(name="block", **dict(resources))
@@ -225,7 +226,8 @@ def _with_resources(remote: Any, resources: tuple[tuple[str, Any], ...]) -> Any:
 
 def _resources(cluster: Cluster, block: Block, gpu_memory_bytes: int) -> dict[str, Any]:
     """What Ray must set aside for a block, never more than the largest node has."""
-    memory = min(block.memory_bytes * block.state.split, int(0.9 * cluster.node_memory_bytes))
+    memory = resource_sizes.memory_bytes(block.memory_bytes * block.state.split)
+    memory = min(memory, int(0.9 * cluster.node_memory_bytes))
     resources: dict[str, Any] = {"num_cpus": min(block.threads, cluster.node_cores), "memory": memory}
     if gpu_memory_bytes and block.kind == "training":
         resources["num_gpus"] = gpu_shares.share(block, gpu_memory_bytes)

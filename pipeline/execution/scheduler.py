@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from widesweep.pipeline.errors import SourceError, StorageError, WidesweepError
+from widesweep.pipeline.store import checkpoints
+from widesweep.pipeline.store.checkpoints import Marks
 
 if TYPE_CHECKING:
     from widesweep.pipeline.execution.worker import Outcome, Sweep
     from widesweep.pipeline.plan.blocks import Block
     from widesweep.pipeline.store.permit import Permit
 
-LOSSES = 25  # times that a block may lose its process or machine before its cells count as failed
+LOSSES = 25  # times in a row that a block may lose its process or machine without progress between two
 HANGS = 3  # times that it may show no sign of life for longer than its limit
 SHORTAGES = 6  # times that it may run out of memory; its batches are halved each time
 WAIT_S = 0.2  # longest time without a look at signals
@@ -99,6 +101,8 @@ class Attempt:
     permit: Permit | None = None
     submitted: float = 0.0
     losses: int = 0
+    kills: int = 0
+    left: Marks = frozenset()
     hangs: int = 0
     shortages: int = 0
 
@@ -114,19 +118,28 @@ class Attempt:
         if self.permit is not None:
             self.permit.end()
 
-    def after_loss(self, kind: str) -> tuple[bool, str]:
+    def after_loss(self, kind: str, left: Marks, *, machine: bool = False) -> tuple[bool, str]:
         """Whether to start it again after its process or machine was lost, and why it was lost.
 
-        The memory's end may come as a plain kill, by the machine's own hand: after two losses in smaller
-        batches.
+        Losses count while nothing is left of the attempt: whatever a machine's owner takes back as often as
+        it likes, a block that flushes in between goes on. The memory's end may come as a plain kill, by the
+        machine's own hand: after two losses in a row in smaller batches, unless whole machines went.
+
+        Args:
+            kind: of loss, in a few words.
+            left: the block's checkpoints now; others than before are progress.
+            machine: whether its whole machine went.
         """
         limit_s = self.block.state.limit_s
         if limit_s and time.monotonic() - self.submitted > limit_s:
             self.hangs += 1
             self.block = self.block.with_state(resume=True, limit_s=2 * limit_s)
             return self.hangs < HANGS, f"no sign of life for {limit_s:.0f} s, {self.hangs} of {HANGS} times"
-        self.losses += 1
-        split = self.block.state.split * (2 if self.losses in (2, 4) else 1)
+        if left and left != self.left:
+            self.losses, self.kills = 0, 0
+        self.left = left
+        self.losses, self.kills = self.losses + 1, self.kills + (not machine)
+        split = self.block.state.split * (2 if not machine and self.kills in (2, 4) else 1)
         self.block = self.block.with_state(resume=True, split=split)
         return self.losses < LOSSES, f"{kind}, {self.losses} of {LOSSES} times"
 
@@ -143,7 +156,7 @@ class Attempts:
 
     new: Iterator[Attempt]
     listener: Listener
-    url: str
+    sweep: Sweep
     again: deque[Attempt] = field(default_factory=deque)
 
     def next(self) -> Attempt | None:
@@ -156,12 +169,17 @@ class Attempts:
         Raises:
             WidesweepError: what is no defect of the block, as `run_ending` says.
         """
-        if (ending := run_ending(error, self.url)) is not None:
+        if (ending := run_ending(error, self.sweep.url)) is not None:
             raise ending from None
         if isinstance(error, MemoryError):
             self.start_again(attempt, *attempt.after_shortage())
         else:
             self.listener.failed(attempt.block, reason_of(error))
+
+    def lost(self, attempt: Attempt, kind: str, *, machine: bool = False) -> None:
+        """A block's process was lost, or its whole machine."""
+        left = checkpoints.marks(self.sweep.url, self.sweep.config, attempt.block)
+        self.start_again(attempt, *attempt.after_loss(kind, left, machine=machine))
 
     def start_again(self, attempt: Attempt, again: bool, reason: str) -> None:
         """Puts a block back, or gives it up."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
+from widesweep.pipeline.plan import resource_sizes
 from widesweep.pipeline.plan.blocks import Block
 
 CONTEXT_BYTES = 768 * 2**20  # CUDA's context, libraries and workspaces of one process
 USABLE = 0.9  # of a GPU's memory: the rest is the driver's, and lost between allocations
-LEAST_SHARE = 0.125  # at most eight blocks share a GPU: one alone leaves gaps between launches
-_STEPS = 10_000  # Ray counts ten-thousandths
 
 
 def cell_bytes(gpu_memory_bytes: int) -> int:
@@ -22,7 +19,8 @@ def cell_bytes(gpu_memory_bytes: int) -> int:
 
 
 def share(block: Block, gpu_memory_bytes: int) -> float:
-    """The fraction of a GPU for a block, (context + cells) / usable memory, in [1/8, 1].
+    """The fraction of a GPU for a block, (context + cells) / usable memory, rounded up to one of
+    `resource_sizes.GPU_SHARES`: at most eight blocks share a GPU, as one alone leaves gaps between launches.
 
     All cells of a block train as one batch where they fit; where the whole GPU is too small for that, in
     several, one after another (`block_bytes`). After the memory ran out the block gets twice as much, and
@@ -33,7 +31,7 @@ def share(block: Block, gpu_memory_bytes: int) -> float:
         gpu_memory_bytes: of one GPU.
     """
     part = (CONTEXT_BYTES + block.gpu_bytes) * block.state.split / max(1.0, USABLE * gpu_memory_bytes)
-    return min(1.0, max(LEAST_SHARE, math.ceil(part * _STEPS) / _STEPS))
+    return resource_sizes.gpu_share(part)
 
 
 def block_bytes(block: Block, gpu_memory_bytes: int) -> int:

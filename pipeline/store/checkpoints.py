@@ -16,6 +16,8 @@ from widesweep.pipeline.plan.blocks import Block
 from widesweep.pipeline.store import objects
 from widesweep.pipeline.store.permit import Permit
 
+Marks = frozenset[tuple[str, str]]
+
 PLACE = "run/block_attempts/checkpoints"  # inside an array's folder, where no reader of Zarr looks
 
 
@@ -46,6 +48,14 @@ def _stem(config: SweepConfig, block: Block) -> str:
 def names(url: str) -> frozenset[str]:
     """Names of all checkpoints of a store: one listing of one folder."""
     return frozenset(objects.names(url, PLACE))
+
+
+def marks(url: str, config: SweepConfig, block: Block) -> Marks:
+    """The checkpoints that a block has now; others than before tell that it got further."""
+    if block.kind != "training":
+        return frozenset()
+    mine = [f"{PLACE}/{name}" for name in names(url) if name.startswith(_stem(config, block))]
+    return frozenset((key, objects.mark(url, key)) for key in mine)
 
 
 def clear(permit: Permit) -> None:

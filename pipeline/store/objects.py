@@ -203,6 +203,14 @@ def prune(url: str, keys: Iterable[str]) -> None:
             (root / folder).rmdir()
 
 
+def mark(url: str, key: str) -> str:
+    """What tells an object from the one that was there before it; empty where there is none."""
+    try:
+        return with_retries(url, lambda: _mark(url, key))
+    except FileNotFoundError:
+        return ""
+
+
 def names(url: str, folder: str) -> list[str]:
     """Names of the objects directly in a folder, unordered; none where there is no folder."""
     try:
@@ -306,6 +314,15 @@ def _list(url: str, folder: str) -> list[str]:
     found = system.ls(f"{path}/{folder}", detail=False, refresh=True)
     names = [str(name).rpartition("/")[2] for name in found]
     return [name for name in names if name]  # a server may list the folder itself
+
+
+def _mark(url: str, key: str) -> str:
+    if not address.is_remote(url):
+        found = (address.local_path(url) / key).stat()
+        return f"{found.st_ino} {found.st_mtime_ns}"
+    system, path = address.filesystem(url)
+    system.invalidate_cache(f"{path}/{key}")
+    return str(system.checksum(f"{path}/{key}"))
 
 
 def write_file(place: Path, content: bytes) -> None:

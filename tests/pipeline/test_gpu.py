@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.pipeline.conftest import ROOT
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.errors import InputError
-from widesweep.pipeline.plan import data, gpu_shares
+from widesweep.pipeline.plan import data, gpu_shares, resource_sizes
 from widesweep.pipeline.plan.blocks import Block, BlockState, check_memory
 
 pytestmark = pytest.mark.timeout(600)
@@ -38,8 +38,8 @@ def test_a_share_holds_the_block_or_is_a_whole_gpu(cells: int, memory: int, spli
     """A share lies in [1/8, 1]; below 1 all cells fit into it at once; eight least shares are one GPU."""
     one = block(cells, split)
     part = gpu_shares.share(one, memory)
-    assert gpu_shares.LEAST_SHARE <= part <= 1.0
-    assert 8 * gpu_shares.LEAST_SHARE == 1.0
+    assert part in resource_sizes.GPU_SHARES
+    assert 8 * resource_sizes.GPU_SHARES[0] == 1.0
     assert part == 1.0 or gpu_shares.block_bytes(one, memory) >= cells
     assert gpu_shares.block_bytes(one, memory) + gpu_shares.CONTEXT_BYTES <= memory
     assert gpu_shares.share(one.with_state(split=2 * split), memory) >= part

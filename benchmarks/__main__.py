@@ -20,6 +20,7 @@ from benchmarks import (
     narrow_cells,
     samplers,
     scheduler,
+    scheduling_classes,
     whole_sweeps,
 )
 from benchmarks.rows import Row, table
@@ -33,6 +34,7 @@ PARTS = (
     limits,
     engine,
     scheduler,
+    scheduling_classes,
     measurements,
     whole_sweeps,
     forecast,

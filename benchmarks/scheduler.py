@@ -18,6 +18,7 @@ import xarray as xr
 
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution import driver, ray_environment, ray_scheduler
+from widesweep.pipeline.execution.display import Display
 from widesweep.pipeline.execution.worker import Outcome, Sweep
 from widesweep.pipeline.plan import data as data_source
 from widesweep.pipeline.plan.blocks import Block
@@ -93,7 +94,7 @@ def section() -> str:
             watcher.start()
             began = time.perf_counter()
             with claim.take(url) as mine:
-                driver.run_pending(sweep, mine, data, cluster, 0, False, (PENDING,))
+                driver.run_pending(sweep, mine, data, cluster, 0, False, (PENDING,), Display())
             wall_s = time.perf_counter() - began
         memory.over.set()
         counts = Store(url).cell_counts()

@@ -22,7 +22,7 @@ from widesweep.pipeline.plan import resource_sizes
 from widesweep.pipeline.plan.blocks import Block
 from widesweep.pipeline.store.permit import Permit
 
-PAIRS, BLOCKS, IN_FLIGHT, CORES = 500, 3000, 1000, 2
+PAIRS, BLOCKS, IN_FLIGHT, CORES = 500, 2000, 1000, 2
 SMALLEST, LARGEST = 4.0e8, 1.5e9  # bytes, all of which this machine can lend
 
 
@@ -86,7 +86,7 @@ def section() -> str:
                 exact = pace(many, shared, IN_FLIGHT // 4)
     return (
         f"{BLOCKS:,} blocks of {PAIRS} pairs with {IN_FLIGHT:,} in flight: **{rounded:.0f} blocks/s** "
-        f"(wanted ≥ 150); {exact:.1f} with memory in exact bytes"
+        f"(wanted ≥ 150); {exact:.0f} with memory in exact bytes and {IN_FLIGHT // 4} in flight."
     )
 
 

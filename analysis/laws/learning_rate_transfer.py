@@ -30,7 +30,7 @@ def exponent(summary: CellSummary) -> float | None:
 
     A rate relative to the kernel's largest eigenvalue is one flow at every width, under any of the three
     scalings. Adam's steps do not know the gradient's size: under standard a layer of fan-in m then moves its
-    pre-activations by ηm, so that the best η falls like 1/m.
+    pre-activations by ηm, so that the best η falls like 1/m. The layers' rates of μP's table make up for it.
 
     >>> import xarray as xr
     >>> training = {"optimizer": "adam", "learning_rate_unit": "absolute"}
@@ -44,6 +44,8 @@ def exponent(summary: CellSummary) -> float | None:
     absolute = settings(summary).get("learning_rate_unit", "relative") == "absolute"
     if optimizer not in ADAPTIVE or not absolute:
         return None
+    if summary.network.get("parameterization") == MUP:
+        return 0.0 if settings(summary).get("learning_rate_scale") == MUP else None
     return -1.0 if summary.network.get("parameterization") == STANDARD else None
 
 
@@ -55,8 +57,8 @@ def _outside(summary: CellSummary) -> Outside | None:
 
 
 WHERE = Limit(
-    "parameterised as ntk, du, standard or mup with a relative rate, or as standard under Adam with an "
-    "absolute one",
+    "parameterised as ntk, du, standard or mup with a relative rate, or under Adam with an absolute one as "
+    "standard, or as mup with its table of rates",
     _outside,
 )
 REGIME = Regime((WHERE,))
@@ -64,7 +66,7 @@ NAME = "learning_rate_transfer"
 SAME, ADAM = "relative", "adam, standard"
 EXPECTED = {SAME: 0.0, ADAM: -1.0}
 TITLES = {
-    SAME: "The best learning rate, relative to the kernel, is the same at every width",
+    SAME: "The best learning rate, relative to the kernel or by μP's table, is the same at every width",
     ADAM: "Under Adam with standard weights the best learning rate falls like 1/m",
 }
 LAW = WidthLaw(

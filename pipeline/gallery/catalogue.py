@@ -40,7 +40,7 @@ class Control:
     Attributes:
         settings: what is changed, as `--set` takes it.
         reason: why the claims must fail there, in a sentence.
-        refutes: laws that must come out inconsistent.
+        refutes: laws that must come out inconsistent, or bounds that must be broken.
         run: the run whose config it changes.
         claimed: the run as which its numbers are judged; by default the run that it changes.
     """

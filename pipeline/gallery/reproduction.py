@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from widesweep.analysis.analysis_result import judged_as
-from widesweep.analysis.laws.kinds.law_result import CONSISTENT, INCONSISTENT, LawResult
+from widesweep.analysis.laws.kinds.law_result import BROKEN, CONSISTENT, HOLDS, INCONSISTENT, LawResult
 from widesweep.pipeline.config import sweep_config as configs
 from widesweep.pipeline.execution.driver import run as run_sweep
 from widesweep.pipeline.gallery.catalogue import Claim, Entry
 
 REPRODUCED, REFUTED, UNDECIDED = "reproduced", "not reproduced", "undecided"
+AGREES, DISAGREES = (CONSISTENT, HOLDS), (INCONSISTENT, BROKEN)  # of a slope, and of a bound
 STANDARD_ERRORS = 2 * 1.96  # that a 95 % interval is long
 
 
@@ -70,16 +71,16 @@ class Reproduction:
 
     @property
     def verdict(self) -> str:
-        """`reproduced` only where every claim is consistent."""
+        """`reproduced` only where every claim is consistent, or holds as a bound."""
         verdicts = {number.verdict for number in self.numbers}
-        if verdicts == {CONSISTENT}:
+        if verdicts <= set(AGREES):
             return REPRODUCED
-        return REFUTED if INCONSISTENT in verdicts else UNDECIDED
+        return UNDECIDED if verdicts.isdisjoint(DISAGREES) else REFUTED
 
     @property
     def control_fails(self) -> bool:
-        """Whether every law that the control must refute came out inconsistent there."""
-        return all(number.verdict == INCONSISTENT for number in self.control)
+        """Whether every law that the control must refute came out inconsistent, or broken, there."""
+        return all(number.verdict in DISAGREES for number in self.control)
 
     @property
     def as_published(self) -> bool:

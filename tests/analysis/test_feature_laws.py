@@ -95,6 +95,11 @@ def test_the_best_rate_transfers_or_falls_like_the_width() -> None:
         assert mup.verdict == ("consistent" if slope == 0.0 else "inconsistent")
         assert standard.verdict == ("consistent" if slope == -1.0 else "inconsistent")
         assert mup.points == standard.points == len(WIDTHS) * SEEDS
+        by_table = {**adam, "learning_rate_scale": "mup"}
+        table = found("best_learning_rate", slope, "mup", 4, **by_table)["learning_rate_transfer"]
+        assert table.verdict == mup.verdict
+    without_table = found("best_learning_rate", 0.0, "mup", 4, **adam)["learning_rate_transfer"]
+    assert without_table.verdict == "not_applicable"
     with_momenta = found("best_learning_rate", 0.0, "ntk", 4, **adam)["learning_rate_transfer"]
     assert with_momenta.verdict == "not_applicable"
 

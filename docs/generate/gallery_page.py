@@ -35,7 +35,7 @@ def _section(entry: Entry) -> str:
             _numbers(json.loads(RESULTS.read_text(encoding="utf-8"))[entry.name]),
             f"Source: {entry.source}. Measured by {laws}.",
             f"Control: {control.reason}{changed} It must make "
-            f"{', '.join(f'`{law}`' for law in control.refutes)} inconsistent.",
+            f"{', '.join(f'`{law}`' for law in control.refutes)} inconsistent (a bound: broken).",
             f"What differs: {entry.differs}",
         )
     )
@@ -52,7 +52,7 @@ def _numbers(found: dict[str, Any]) -> str:
             (
                 f"`{one['law']}`" + (f", {one['run']}" if one["run"] else ""),
                 _text(one["slope"]),
-                f"{_text(one['low'])} to {_text(one['high'])}",
+                f"{_text(one['low'])} to {_text(one['high'])}" if one["low"] is not None else "in every cell",
                 f"{low} to {high}",
                 one["verdict"],
                 f"{_text(control['slope'])}, {control['verdict']}" if control else "",

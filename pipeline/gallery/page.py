@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
+from widesweep.analysis.laws.kinds.law_result import BROKEN, HOLDS, VACUOUS
 from widesweep.analysis.report import comparison, figures
 from widesweep.analysis.report.inline_svg import inline_svg
 from widesweep.analysis.report.page import FOLDER as REPORT
@@ -16,6 +18,7 @@ from widesweep.analysis.report.page import template
 from widesweep.pipeline.gallery.reproduction import Number, Reproduction
 
 FOLDER = Path(__file__).parent
+BOUND = (HOLDS, BROKEN, VACUOUS)
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,13 @@ def write(found: Sequence[Reproduction], folder: Path) -> Path:
 
 
 def rows(found: Sequence[Reproduction]) -> list[comparison.Row]:
-    """Every claim's distance, each followed by its control's."""
+    """Every claim's distance, each followed by its control's; a bound has no standard error to count in."""
     made = []
     for one in found:
         controls = {number.law: number for number in one.control}
         for number in one.numbers:
+            if number.verdict in BOUND:
+                continue
             label = f"{one.entry.name}: {_name(number)}"
             made.append(comparison.Row(label, number.distance, False))
             if (control := controls.get(number.law)) is not None and number is _last(one, number.law):
@@ -77,9 +82,11 @@ def line(number: Number) -> Line:
         law=_name(number),
         paper=number.paper,
         slope=_text(number.slope),
-        interval=f"{_text(number.low)} to {_text(number.high)}",
+        interval="in every cell"
+        if number.verdict in BOUND
+        else f"{_text(number.low)} to {_text(number.high)}",
         allowed=low if low == high else f"{low} to {high}",
-        distance=_text(number.distance, digits=1),
+        distance="" if math.isnan(number.distance) else _text(number.distance, digits=1),
         verdict=number.verdict,
     )
 
@@ -93,7 +100,7 @@ def _name(number: Number) -> str:
 
 
 def _text(value: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f}".replace("-", "−")
+    return "no bound" if math.isinf(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
 def _write_one(one: Reproduction, folder: Path) -> Path:

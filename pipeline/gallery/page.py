@@ -107,6 +107,8 @@ def _write_one(one: Reproduction, folder: Path) -> Path:
     name = one.entry.name
     pictures = []
     for number, result in zip(one.numbers, one.results, strict=True):
+        if not result.plot.series:
+            continue  # a law of one number has nothing to draw
         figure = figures.draw(result)
         file = "-".join([name, number.law, *number.run.split()])
         figures.save(figure, folder, file)

@@ -106,7 +106,7 @@ class Plan:
         costs: what each pair of width and depth costs.
         seeds_per_block: length of a chunk along `seed`.
         cores: cores that the sweep runs on.
-        rates_per_block: length of a chunk along `learning_rate`: all that the store was made with.
+        rates_per_block: length of a chunk along `learning_rate`.
         parts_per_block: length of a chunk along `part`, of the draws of random networks.
         size: of the data.
         gpus: GPUs that cells train on; 0: they train on cores.
@@ -128,7 +128,7 @@ class Plan:
 
     @property
     def rate_blocks(self) -> int:
-        """Blocks along `learning_rate`: one, until the grid grows."""
+        """Blocks along `learning_rate`: one, unless a seed's cells are long or the grid has grown."""
         return math.ceil(len(self.config.grid.learning_rates) / self.rates_per_block)
 
     @property
@@ -237,15 +237,15 @@ def make(
         size: of the data.
         cores: cores that the sweep runs on.
         seeds_per_block: from a store that exists; default: by the rule of `balanced_seeds`.
-        rates_per_block: from a store that exists; default: all.
+        rates_per_block: from a store that exists; default: by the rule of `balanced_rates`.
         parts_per_block: from a store that exists; default: by the rule of `sampling.parts_per_block`.
         gpus: GPUs that cells train on; 0: they train on cores.
     """
     costs = cost.estimate(config, size)
     if gpus:
         costs = gpu_cost.of_training(config, costs, size)
-    rates = rates_per_block or max(1, len(config.grid.learning_rates))
     seeds = seeds_per_block or balanced_seeds(config, costs, size, cores, gpus)
+    rates = rates_per_block or balanced_rates(config, costs, seeds, cores, gpus)
     plan = Plan(config, costs, seeds, cores, rates, size, gpus=gpus)
     pairs_s, cores_s = costs.initialization_s, _cells_s(config, costs) / cores
     parts = parts_per_block or draws.parts_per_block(config, pairs_s, cores_s)
@@ -312,14 +312,33 @@ def balanced_seeds(config: SweepConfig, costs: Costs, size: Dimensions, cores: i
     seeds = len(config.grid.seeds)
     if config.training is None or seeds == 0:
         return 1
-    share_s = max(_cells_s(config, costs) / (BLOCKS_PER_CORE * cores), SHORT_BLOCK_S)
-    if gpus:
-        share_s = max(_training_s(config, costs) / (BLOCKS_PER_GPU * gpus), SHORT_BLOCK_ON_GPU_S)
-    balanced = int(share_s / max(float(costs.seed_s.max()), 1e-12))
-    limit = FEW_OBJECTS if config.cells <= FEW_CELLS else MANY_OBJECTS
-    columns = costs.seed_s.size * len(config.points)
-    runs = max(1, (limit - OTHER_OBJECTS) // (len(config.training.variables) * columns))
+    balanced = int(_share_s(config, costs, cores, gpus) / max(float(costs.seed_s.max()), 1e-12))
     longest_row = len(config.grid.learning_rates) * max(cost.variable_values(config, size))
     chunk = max(1, CHUNK_BYTES // (8 * longest_row))
-    wanted = min(max(balanced, math.ceil(seeds / runs), 1), chunk, seeds)
+    wanted = min(max(balanced, math.ceil(seeds / _most_blocks(config, costs)), 1), chunk, seeds)
     return math.ceil(seeds / math.ceil(seeds / wanted))
+
+
+def balanced_rates(config: SweepConfig, costs: Costs, seeds_per_block: int, cores: int, gpus: int) -> int:
+    """All learning rates, or as many of a single seed's as keep all cores or GPUs busy to the end."""
+    rates, seeds = max(1, len(config.grid.learning_rates)), len(config.grid.seeds)
+    if config.training is None or seeds == 0 or seeds_per_block > 1:
+        return rates
+    balanced = int(_share_s(config, costs, cores, gpus) / max(float(costs.seed_s.max()) / rates, 1e-12))
+    wanted = min(max(balanced, math.ceil(rates * seeds / _most_blocks(config, costs)), 1), rates)
+    return math.ceil(rates / math.ceil(rates / wanted))
+
+
+def _share_s(config: SweepConfig, costs: Costs, cores: int, gpus: int) -> float:
+    """The longest that a block may take, as far as its cells can be divided."""
+    if gpus:
+        return max(_training_s(config, costs) / (BLOCKS_PER_GPU * gpus), SHORT_BLOCK_ON_GPU_S)
+    return max(_cells_s(config, costs) / (BLOCKS_PER_CORE * cores), SHORT_BLOCK_S)
+
+
+def _most_blocks(config: SweepConfig, costs: Costs) -> int:
+    """Blocks of each pair of width and depth, at each point of the further axes, that make no more files."""
+    assert config.training is not None
+    limit = FEW_OBJECTS if config.cells <= FEW_CELLS else MANY_OBJECTS
+    columns = costs.seed_s.size * len(config.points)
+    return max(1, (limit - OTHER_OBJECTS) // (len(config.training.variables) * columns))

@@ -35,6 +35,7 @@ def forecast(plan: Plan, on_gpus: Plan | None = None) -> dict[str, Any]:
         "cells": config.cells,
         "blocks": len(plan),
         "seeds_per_block": plan.seeds_per_block if config.training is not None else None,
+        "rates_per_block": plan.rates_per_block if config.training is not None else None,
         "flops": float(plan.costs.seed_flops.sum() * seeds),
         "memory_bytes": _largest_block_bytes(plan),
         "stored_bytes": cost.stored_bytes(config, plan.size),
@@ -72,8 +73,8 @@ def _on_gpus(plan: Plan) -> dict[str, Any]:
 
 def lines(found: dict[str, Any]) -> str:
     """The forecast for people."""
-    seeds, factor = found["seeds_per_block"], found["speed_factor"]
-    of_seeds = "" if seeds is None else f", {seeds} seeds each at all learning rates"
+    seeds, rates, factor = found["seeds_per_block"], found["rates_per_block"], found["speed_factor"]
+    of_seeds = "" if seeds is None else f", {seeds} seeds each at {rates} learning rates"
     as_here = "" if factor == 1.0 else f", as blocks took here: {factor:.2f} times the cost model"
     rows = [
         ("cells", f"{found['cells']:,}"),

@@ -154,7 +154,7 @@ def _one_block(plan: Plan) -> dict[str, int]:
     """Length of a block along the axes that blocks divide."""
     lengths = {"width": 1, "depth": 1, **{axis.name: 1 for axis in plan.config.axes}}
     if plan.config.training is not None:
-        lengths["seed"] = plan.seeds_per_block
+        lengths |= {"seed": plan.seeds_per_block, "learning_rate": plan.rates_per_block}
     if plan.config.initialization is not None:
         lengths["part"] = plan.parts_per_block
     return lengths

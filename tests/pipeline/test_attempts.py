@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from widesweep.pipeline.config import sweep_config
 from widesweep.pipeline.execution import driver, scheduler
 from widesweep.pipeline.execution.local_scheduler import LocalScheduler
+from widesweep.pipeline.plan import blocks as plans
 from widesweep.pipeline.plan import data, resource_sizes
 from widesweep.pipeline.plan.blocks import Block, BlockState
 from widesweep.pipeline.store import checkpoints, chunks
@@ -106,3 +108,20 @@ def test_a_run_reads_statuses_once_before_its_first_block(
         most = sorted(times * groups)
         assert set(started[-1]) == set(groups)
         assert all(started[-1].count(each) <= most.count(each) for each in groups)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_seed_divided_by_learning_rates_has_the_same_bits(
+    write_config: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One block of a seed at two rates, and two blocks of a cell each: equal arrays."""
+    grid = {"width": [8], "depth": [1], "seed": 1}
+    sweep = sweep_config.load(write_config(grid=grid, initialization=None))
+    found = []
+    for short_s, blocks in ((2.0, 1), (1e-9, 2)):
+        monkeypatch.setattr(plans, "SHORT_BLOCK_S", short_s)
+        url = str(tmp_path / f"{blocks}.zarr")
+        store = driver.run(sweep, url)
+        assert store.finished_blocks().tolist() == [True] * blocks
+        found.append(xr.open_datatree(url, engine="zarr")["training"].to_dataset().load())
+    xr.testing.assert_identical(*found)

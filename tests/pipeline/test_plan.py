@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tracemalloc
 from collections import Counter
@@ -61,7 +62,7 @@ grids = st.builds(
 def test_blocks_partition_the_grid(sweep: SweepConfig, cores: int, seeds_per_block: int | None) -> None:
     """Every cell lies in one training block, every pair in one initialization block, whatever the cores."""
     made = plan.make(sweep, SIZE, cores, seeds_per_block)
-    cells: Counter[tuple[int, int, int]] = Counter()
+    cells: Counter[tuple[int, int, int, int]] = Counter()
     sampled: Counter[tuple[int, int]] = Counter()
     for i in range(len(made)):
         block = made.block(i)
@@ -69,11 +70,14 @@ def test_blocks_partition_the_grid(sweep: SweepConfig, cores: int, seeds_per_blo
         assert 1 <= block.threads <= cores
         if block.kind == "training":
             assert block.region["seed"].start % made.seeds_per_block == 0
-            cells.update((block.width, block.depth, seed) for seed in block.indices("seed").tolist())
+            assert block.region["learning_rate"].start % made.rates_per_block == 0
+            along = block.indices("seed").tolist(), block.indices("learning_rate").tolist()
+            cells.update((block.width, block.depth, *place) for place in itertools.product(*along))
         else:
             sampled[(block.width, block.depth)] += 1
     pairs = [(w, d) for w in range(len(sweep.grid.width)) for d in range(len(sweep.grid.depth))]
-    assert cells == Counter((w, d, s) for w, d in pairs for s in range(len(sweep.grid.seeds)))
+    inside = itertools.product(range(len(sweep.grid.seeds)), range(len(sweep.grid.learning_rates)))
+    assert cells == Counter((*pair, *place) for pair, place in itertools.product(pairs, list(inside)))
     assert sampled == Counter(pairs)
 
 
@@ -94,6 +98,13 @@ def test_a_long_sweep_is_cut_finely_enough_for_its_cores() -> None:
     """No block takes more than a quarter of a core's share while there are seeds to cut between."""
     made = plan.make(make([256], [3], 64, steps=10_000), SIZE, cores=4)
     assert made.block_seconds().max() <= made.total_s / 16 * 1.001
+
+
+def test_learning_rates_of_a_long_seed_are_divided() -> None:
+    """One seed at eight rates on four cores: eight blocks of a cell each; of many seeds none is divided."""
+    one = plan.make(make([512], [3], 1, 8, steps=10_000), SIZE, cores=4)
+    assert (one.seeds_per_block, one.rates_per_block, one.training_blocks) == (1, 1, 8)
+    assert plan.make(make([512], [3], 64, 8, steps=10_000), SIZE, cores=4).rates_per_block == 8
 
 
 def test_few_large_blocks_take_several_cores() -> None:

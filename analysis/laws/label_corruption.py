@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.fitting.extrapolation import Extrapolation
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.points import rate_labels, rate_point
 from widesweep.analysis.laws.kinds.regime import BY_DESCENT, NTK, STABLE, STANDARD, Regime, scaled
 from widesweep.analysis.laws.kinds.width_law import point_series
-from widesweep.analysis.reading.axes import FRACTION
+from widesweep.analysis.reading.axes import pooled
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
 
 Array = NDArray[np.float64]
@@ -21,6 +22,7 @@ TITLE = "Corrupted labels take longer, as the infinite kernel predicts"
 READS = ("training/residual_norm", "theory/residual_norm_predicted")
 EXPECTED = 1.0
 REGIME = Regime((scaled((NTK, STANDARD), ""), BY_DESCENT, STABLE))
+FRACTION = "corrupted_fraction"
 DIMS = ("width", "depth", "seed", FRACTION, "learning_rate")
 TRUSTED = 0.05  # how far an extrapolation in width is trusted at all
 SMALLEST = np.log(1.1)  # predicted slow-down below which nothing is compared
@@ -40,7 +42,7 @@ def find(summary: CellSummary) -> list[LawResult]:
     >>> find(CellSummary({}, None, None, None, xr.Dataset()))
     []
     """
-    cells = summary.cells
+    cells = pooled(summary, kept=FRACTION).cells
     if cells is None or FRACTION not in cells.dims or cells.sizes[FRACTION] < 2:
         return []
     if "steps_to_fit" not in cells:
@@ -119,14 +121,14 @@ def _plot(cells: xr.Dataset, measured: Array, predicted: Array) -> Plot:
     ends = np.array([widths.min(), widths.max()])
     series: list[Series] = []
     curves: list[Curve] = []
-    fractions, rates = cells[FRACTION].values, cells["learning_rate"].values
+    fractions, rates = cells[FRACTION].values, rate_labels(cells)
     for d, p, r in np.ndindex(measured.shape[1], len(fractions), len(rates)):
         log_y, depth = measured[:, d, :, p, r], int(cells["depth"].values[d])
         if fractions[p] == fractions.min() or not np.isfinite(log_y).any():
             continue
         label = f"depth {depth}, corrupted = {fractions[p]:g}"
-        label += f", η = {rates[r]:g}" if len(rates) > 1 else ""
-        of = (("depth", float(depth)), ("corrupted", float(fractions[p])), ("η", float(rates[r])))
+        label += rates[r]
+        of = (("depth", float(depth)), ("corrupted", float(fractions[p])), *rate_point(cells, r))
         series.append(point_series(label, ("width", widths), log_y, depth, len(series) % 2 == 1, 1.0, of))
         first = "" if curves else "theory, m → ∞"
         curves.append(Curve(first, ends, np.full(2, np.exp(predicted[d, p, r])), "theory", depth))

@@ -16,7 +16,6 @@ from widesweep.analysis.storing import local_folder
 
 SCHEMA_VERSION = 2
 STATUS = ("pending", "done", "diverged", "failed", "not_requested")
-AXES = ("width", "depth", "output_scale", "corrupted_fraction", "seed", "learning_rate")
 CHUNK_BYTES = "16MiB"
 
 

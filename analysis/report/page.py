@@ -21,7 +21,7 @@ from widesweep.analysis.analysis_result import examine
 from widesweep.analysis.errors import NotOurPage
 from widesweep.analysis.export import beside, whole
 from widesweep.analysis.laws.kinds.law_result import LawResult
-from widesweep.analysis.reading.sweep import AXES, open_sweep
+from widesweep.analysis.reading.sweep import open_sweep
 from widesweep.analysis.report import (
     expectation,
     figures,
@@ -268,14 +268,14 @@ def _provenance(tree: xr.DataTree) -> list[tuple[str, str]]:
 
 def _axes(cells: xr.Dataset | None) -> list[str]:
     """The axes of the grid that was trained, in order."""
-    return [] if cells is None else [axis for axis in AXES if axis in cells["status"].dims]
+    return [] if cells is None else [str(axis) for axis in cells["status"].dims]
 
 
 def _faults(cells: xr.Dataset | None) -> list[dict[str, Any]]:
     """Cells that diverged, failed or are missing, by coordinate."""
     if cells is None:
         return []
-    status = cells["status"].transpose(*_axes(cells))
+    status = cells["status"]
     names = {0: "pending", 2: "diverged", 3: "failed"}
     coordinates = [status[dim].values for dim in status.dims]
     return [

@@ -78,7 +78,7 @@ def refinable(store: Store) -> SweepFile:
     """A store's own config, to go on with.
 
     Raises:
-        InputError: it has several output scales or corrupted fractions, or a plug-in that is not here.
+        InputError: it has several values of a further axis, such as α, or a plug-in that is not here.
     """
     if long := [axis.name for axis in store.config.axes if len(axis.values(store.config)) > 1]:
         found = f"it has an axis {long[0]}"

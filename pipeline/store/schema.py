@@ -211,4 +211,7 @@ def _coordinates(arrays: list[Array], values: dict[str, np.ndarray]) -> list[Arr
 
 
 def _coordinate(name: str) -> Variable:
-    return AXES[name].coordinate if name in AXES else COORDINATES[name]
+    if name not in AXES:
+        return COORDINATES[name]
+    axis = AXES[name]
+    return replace(axis.coordinate, attributes=axis.coordinate.attributes | {"symbol": axis.symbol})

@@ -171,28 +171,56 @@ def test_widths_and_learning_rates_have_amplitudes_of_their_own() -> None:
     assert len(movement.plot.series) == 4
 
 
-def test_laws_in_width_pool_the_axis() -> None:
-    """A sweep copied to three α, amplitudes falling like 1/α: one's slopes from three times the cells."""
-    plain = summary(SyntheticSweep())
-    axis = xr.DataArray([1.0, 2.0, 4.0], dims="output_scale", coords={"output_scale": [1.0, 2.0, 4.0]})
+def copied_along(plain: CellSummary, name: str, values: list[float], symbol: str) -> CellSummary:
+    """The sweep at each value of an axis, amplitudes falling like 1/value."""
+    axis = xr.DataArray(values, coords={name: (name, values, {"symbol": symbol})})
     assert plain.cells is not None
     assert plain.fits is not None
     cells = plain.cells / axis
-    cells["status"] = plain.cells["status"].expand_dims(output_scale=axis.values)
-    theory = plain.theory[["rate_predicted", "lambda_min", "lambda_max"]].expand_dims(
-        output_scale=axis.values
-    )
+    cells["status"] = plain.cells["status"].expand_dims({name: values}, axis=2)
+    theory = plain.theory[["rate_predicted", "lambda_min", "lambda_max"]].expand_dims({name: values})
     theory["cumulant_predicted"] = plain.theory["cumulant_predicted"]
-    fits = plain.fits.expand_dims(output_scale=axis.values)
-    copied = replace(plain, cells=cells, fits=fits, theory=theory)
+    cells = cells.assign_coords({name: axis[name]})
+    return replace(plain, cells=cells, fits=plain.fits.expand_dims({name: values}), theory=theory)
+
+
+def test_an_axis_that_no_law_knows_is_an_axis() -> None:
+    """A sweep over two such axes: six variants a learning rate, and laws of one variant speak of each."""
+    copied = copied_along(summary(SyntheticSweep()), "temperature", [1.0, 2.0], "T")
+    laws = by_name(find_all(copied_along(copied, "pressure", [1.0, 2.0, 4.0], "p")))
+    one = by_name(find_all(summary(SyntheticSweep())))
+    assert laws["weight_drift"].points == 6 * one["weight_drift"].points
+    assert laws["weight_drift"].estimate.value == pytest.approx(one["weight_drift"].estimate.value, rel=1e-9)
+    assert "2 values of temperature and 3 values of pressure are pooled" in laws["weight_drift"].note
+    assert laws["weight_drift"].plot.series[0].label == "depth 1, T = 1, p = 1, η = 0.5"
+    assert "convergence_rate_own_kernel@pressure=4,temperature=2" in laws
+
+
+def test_a_law_of_one_axis_gives_another_ones_values_their_own_amplitudes() -> None:
+    """Movement against α, at two values of an axis beside it, seven times as much at the second."""
+    sweep = ScaleSweep().summary()
+    assert sweep.cells is not None
+    cells = sweep.cells * xr.DataArray([1.0, 7.0], coords={"pressure": [0.0, 1.0]})
+    cells["status"] = sweep.cells["status"].expand_dims(pressure=[0.0, 1.0])
+    movement = SCALE_LAWS["movement_by_scale"].find(replace(sweep, cells=cells))[0]
+    assert movement.verdict == "consistent"
+    assert movement.points == 60
+    assert [each.label for each in movement.plot.series] == ["depth 1, pressure = 0", "depth 1, pressure = 1"]
+
+
+def test_laws_in_width_pool_the_axis() -> None:
+    """A sweep copied to three α, amplitudes falling like 1/α: one's slopes from three times the cells."""
+    plain = summary(SyntheticSweep())
+    axis = [1.0, 2.0, 4.0]
+    copied = copied_along(plain, "output_scale", axis, "α")
     one, three = by_name(find_all(plain)), by_name(find_all(copied))
-    apart = {f"convergence_rate_own_kernel@output_scale={alpha:g}" for alpha in axis.values}
+    apart = {f"convergence_rate_own_kernel@output_scale={alpha:g}" for alpha in axis}
     assert (one.keys() - {"convergence_rate_own_kernel"}) | apart <= three.keys()
     assert three["du_convergence"].points == 3 * one["du_convergence"].points
     for name in (one.keys() & three.keys()) - {"du_convergence"}:  # a bound's least room is no amplitude
         assert three[name].estimate.value == pytest.approx(one[name].estimate.value, rel=1e-9), name
         assert three[name].verdict == one[name].verdict
     assert three["weight_drift"].points == 3 * one["weight_drift"].points
-    assert "3 output scales are pooled" in three["weight_drift"].note
-    assert "3 output scales are averaged" in three["convergence_rate"].note
+    assert "3 values of output_scale are pooled" in three["weight_drift"].note
+    assert "3 values of output_scale are averaged" in three["convergence_rate"].note
     assert three["weight_drift"].plot.series[0].label == "depth 1, α = 1, η = 0.5"

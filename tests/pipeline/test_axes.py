@@ -13,6 +13,7 @@ import xarray as xr
 from pydantic import AfterValidator, Field
 from typer.testing import CliRunner
 
+from widesweep import analysis
 from widesweep.pipeline.cli import app
 from widesweep.pipeline.config import axes, sweep_config
 from widesweep.pipeline.config.axes.axis import Axis, in_grid, of_grid
@@ -69,6 +70,8 @@ def test_each_of_its_values_is_a_sweep_of_its_own(write_config: Write, tmp_path:
         for group in ("training", "theory"):
             here = tree[group].to_dataset().sel({NAME: bias, "output_scale": scale}, drop=True)
             xr.testing.assert_equal(here, one[group].to_dataset())
+    laws = {law.name: law for law in analysis.examine(store.url).law_results}
+    assert f"convergence_rate_own_kernel@output_scale=2,{NAME}=0.1" in laws
 
 
 def test_it_grows(write_config: Write, tmp_path: Path) -> None:

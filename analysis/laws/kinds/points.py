@@ -52,6 +52,26 @@ def rate_axis(cells: xr.Dataset) -> Axis:
     return (*along_rates(cells), ("η", np.asarray(cells["learning_rate"].values)))
 
 
+def rate_point(cells: xr.Dataset, place: int) -> tuple[tuple[str, float], ...]:
+    """One entry of `rate_axis`.
+
+    >>> rate_point(xr.Dataset(coords={"learning_rate": [0.5, 1.0]}), 1)
+    (('η', 1.0),)
+    """
+    return tuple((name, float(values[place])) for name, values in rate_axis(cells))
+
+
+def rate_labels(cells: xr.Dataset) -> list[str]:
+    """What tells the entries along `learning_rate` apart; nothing where there is one.
+
+    >>> rate_labels(xr.Dataset(coords={"learning_rate": [0.5, 1.0]}))
+    [', η = 0.5', ', η = 1']
+    """
+    parts = [[f"{symbol} = {v:g}" for v in values] for symbol, values in rate_axis(cells)]
+    told = [part for part in parts if len(set(part)) > 1]
+    return ["".join(f", {part[i]}" for part in told) for i in range(len(parts[-1]))]
+
+
 def cell_axes(cells: xr.Dataset, depth: float) -> tuple[Axis, Axis, Axis]:
     """Along (width, seed, learning_rate) at one depth.
 

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from widesweep.analysis.fitting import fit
 from widesweep.analysis.laws.kinds.law_result import Curve, LawResult, Plot, Series, judge, undecided
+from widesweep.analysis.laws.kinds.points import rate_labels, rate_point
 from widesweep.analysis.laws.kinds.regime import BY_DESCENT, Limit, Regime, stability_of_one
 from widesweep.analysis.laws.kinds.width_law import fitted_curve, point_series, shortfall
-from widesweep.analysis.reading.axes import SCALE
+from widesweep.analysis.reading.axes import pooled
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
 from widesweep.analysis.reading.sweep import section
 
 Array = NDArray[np.float64]
 
+SCALE = "output_scale"
 DIMS = ("width", "depth", "seed", SCALE, "learning_rate")
 FEWEST_SCALES = 3
 EXPECTED = -1.0
@@ -69,6 +71,7 @@ class ScaleLaw:
         >>> ScaleLaw("name", "title", "loss", "y").find(CellSummary({}, None, None, None, xr.Dataset()))
         []
         """
+        summary = pooled(summary, kept=SCALE)
         cells = summary.cells
         if cells is None or SCALE not in cells.dims or self.variable not in cells:
             return []
@@ -112,7 +115,7 @@ class ScaleLaw:
     def _plot(
         self, cells: xr.Dataset, alpha: Array, values: Array, slope: float, *, guide: bool
     ) -> Plot:  # one series for each width, depth and learning rate
-        widths, depths, rates = (cells[name].values for name in ("width", "depth", "learning_rate"))
+        widths, depths, rates = cells["width"].values, cells["depth"].values, rate_labels(cells)
         series: list[Series] = []
         curves: list[Curve] = []
         for w, d, r in np.ndindex(len(widths), len(depths), len(rates)):
@@ -120,8 +123,8 @@ class ScaleLaw:
             if np.isfinite(log_y).any():
                 label = f"depth {depths[d]}"
                 label += f", m = {widths[w]}" if len(widths) > 1 else ""
-                label += f", η = {rates[r]:g}" if len(rates) > 1 else ""
-                of = (("width", float(widths[w])), ("depth", float(depths[d])), ("η", float(rates[r])))
+                label += rates[r]
+                of = (("width", float(widths[w])), ("depth", float(depths[d])), *rate_point(cells, r))
                 depth, hollow = int(depths[d]), r % 2 == 1
                 series.append(point_series(label, ("α", alpha), log_y, depth, hollow, 1.0, of))
                 curves.append(fitted_curve(alpha, log_y[..., None], slope, int(depths[d])))

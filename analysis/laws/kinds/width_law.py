@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -21,7 +20,7 @@ from widesweep.analysis.laws.kinds.law_result import (
     judge,
     undecided,
 )
-from widesweep.analysis.laws.kinds.points import constant, rate_axis
+from widesweep.analysis.laws.kinds.points import constant, rate_axis, rate_labels
 from widesweep.analysis.laws.kinds.regime import (
     DRIFTING,
     NTK,
@@ -33,7 +32,7 @@ from widesweep.analysis.laws.kinds.regime import (
     scaled,
     scaling,
 )
-from widesweep.analysis.reading.axes import along_rates, spoken
+from widesweep.analysis.reading.axes import spoken
 from widesweep.analysis.reading.cell_summary import DONE, CellSummary
 from widesweep.analysis.reading.derived import SOURCES
 from widesweep.analysis.reading.sweep import cell_counts
@@ -268,7 +267,7 @@ class WidthLaw:
         cells = summary.cells
         assert cells is not None
         depths = [self.depth] if self.depth is not None else [int(d) for d in cells["depth"].values]
-        rates = _rates(cells)
+        rates = rate_labels(cells)
         groups = [
             (d, r)
             for d in range(len(depths))
@@ -318,14 +317,6 @@ def finite_size_bend(widths: Array, smallest: float) -> Array:
     array([0.375 , 0.1875])
     """
     return np.minimum(FINITE_SIZE / np.sqrt(widths), LARGEST_CORRECTION * np.sqrt(smallest / widths))
-
-
-def _rates(cells: xr.Dataset) -> list[str]:
-    """What tells the entries along `learning_rate` apart; nothing where there is one."""
-    eta = [f"η = {v:g}" for v in cells["learning_rate"].values]
-    variants = [[f"{symbol} = {v:g}" for v in values] for symbol, values in along_rates(cells)]
-    parts = [part for part in (*variants, eta) if len(set(part)) > 1]
-    return ["".join(f", {part[i]}" for part in parts) for i in range(len(eta))]
 
 
 def _pooled(summary: CellSummary) -> str:

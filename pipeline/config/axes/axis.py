@@ -20,7 +20,7 @@ class Axis:
 
     Attributes:
         coordinate: what the store calls it and says of it.
-        symbol: in tables.
+        symbol: in tables, legends and the store.
         values: those that a config gives; none: the config has no such axis.
         along: the config with other values.
         at: the config at one of them, and so without the axis.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -71,7 +72,7 @@ def apart(summary: CellSummary) -> list[tuple[str, CellSummary]]:
     for places in product(*(range(cells.sizes[axis]) for axis in axes)):
         place = dict(zip(axes, places, strict=True))
         names = [f"{axis}={cells[axis].values[at]:g}" for axis, at in place.items() if cells.sizes[axis] > 1]
-        found.append(("@" + ",".join(names), _each(summary, lambda group, at=place: _at(group, at))))
+        found.append(("@" + ",".join(names), _each(summary, partial(_at, place=place))))
     return found
 
 

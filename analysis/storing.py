@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
+import os
 import shutil
 import uuid
 import warnings
@@ -17,6 +19,7 @@ import zarr
 
 WRITTEN = "laws/law/written.json"  # inside an array's folder, where no reader of Zarr looks
 STAGES = "run/block_attempts/analysis"
+HERE, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 Files = Mapping[str, bytes]
 
 
@@ -90,7 +93,10 @@ def _files(groups: Mapping[str, xr.Dataset]) -> dict[str, bytes]:
 
 
 def _swap(folder: Path, files: Files, names: list[str]) -> None:
-    """Two renames a group: the old one aside, the new one to its place; what fails is undone."""
+    """Old and new group change places at once, or by two renames where the system has no such call.
+
+    What fails is undone. A kill leaves the old group or the new one; between the two renames, none.
+    """
     stage = folder / STAGES / uuid.uuid4().hex
     try:
         for key, content in files.items():
@@ -100,6 +106,8 @@ def _swap(folder: Path, files: Files, names: list[str]) -> None:
         for name in names:
             new, old, place = stage / "new" / name, stage / "old" / name, folder / name
             _keep_others(place, new)
+            if _exchanged(new, place):
+                continue
             if place.exists():
                 place.rename(old)
             try:
@@ -112,6 +120,12 @@ def _swap(folder: Path, files: Files, names: list[str]) -> None:
         shutil.rmtree(stage, ignore_errors=True)
         with contextlib.suppress(OSError):
             stage.parent.rmdir()
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether two folders have changed places, in one operation."""
+    call = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    return call is not None and call(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0
 
 
 def _keep_others(old: Path, new: Path) -> None:

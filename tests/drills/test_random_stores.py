@@ -160,7 +160,7 @@ def one_case(
 
 @pytest.fixture
 def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are laid out, texts and all, and not rendered: three formats of 15 pictures take 15 s a page."""
+    """Figures are laid out, texts and all, not rendered: 15 pictures in three formats take 15 s."""
 
     def laid_out(self: Figure, file: Any, **_: Any) -> None:
         self.draw_without_rendering()

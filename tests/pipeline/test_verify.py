@@ -62,6 +62,14 @@ def change(store: Path, key: str, edit: Callable[[dict[str, Any]], object]) -> N
     (store / key).write_text(json.dumps(document))
 
 
+def gathered_bit(store: Path, group: str) -> None:
+    """One bit of what a group gathers of its members, so that Zarr can open it no more."""
+    file = store / group / "zarr.json"
+    before, mark, after = file.read_bytes().rpartition(b'"little"')
+    assert mark
+    file.write_bytes(before + b'"littme"' + after)
+
+
 HARM: dict[str, tuple[Callable[[Path], object], str]] = {
     "siblings swapped": (lambda s: swap(s, LOSS, SIBLING), LOSS),
     "another array's": (lambda s: swap(s, LOSS, LOSS.replace("loss", "residual_norm")), LOSS),
@@ -83,6 +91,9 @@ HARM: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda s: change(s, "training/loss/zarr.json", lambda d: d["attributes"].update(units="2")),
         "training/loss/zarr.json",
     ),
+    "a group's copy of a codec's name changed": (lambda s: gathered_bit(s, "theory"), "theory/zarr.json"),
+    "the run's copy of a codec's name changed": (lambda s: gathered_bit(s, "run"), "run/zarr.json"),
+    "the root's copy of a codec's name changed": (lambda s: gathered_bit(s, ""), "zarr.json"),
     "the root deleted": (lambda s: (s / "zarr.json").unlink(), "zarr.json"),
     "the inventory deleted": (lambda s: (s / inventory.PLACE).unlink(), inventory.PLACE),
     "laws changed": (lambda s: swap(s, "laws/note/c/0", "laws/verdict/c/0"), "laws/note/c/0"),

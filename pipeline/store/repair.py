@@ -68,11 +68,10 @@ def _restore(permit: Permit, made: Inventory, wrong: set[str]) -> None:
         permit.put({"zarr.json": inventory.text(document)})
     for path, wanted in made.documents.items():
         key = f"{path}/zarr.json"
-        if (
-            key in wrong
-        ):  # also where only what a group gathers is harmed: nobody could open it to gather anew
+        # also where only what a group gathers is harmed: nobody could open it to gather anew
+        if key in wrong:
             copies = (inventory.parsed(objects.get(url, key)), gathered.get(path))
-            good = [each for each in copies if verify.difference(path, each, wanted) is None]
+            good = [each for each in copies if each and not verify.difference(path, each, wanted)]
             permit.put({key: inventory.text(_own((good or [wanted])[0]))})
     objects.with_retries(url, lambda: template.consolidate(permit.zarr_store()))
 

@@ -22,7 +22,7 @@ HIGHEST = 1e3  # ‖r‖ of the infinite width over its first, beyond which its 
 
 
 def curves(training: xr.Dataset, theory: xr.Dataset) -> Figure | None:
-    """Median loss over seeds against the step, at the least depth and largest rate trained; None: no loss.
+    """Median loss over seeds against the step, at the least depth and largest rate; None: none is above 0.
 
     Args:
         training: the group /training.
@@ -38,7 +38,7 @@ def curves(training: xr.Dataset, theory: xr.Dataset) -> Figure | None:
         for place, index in enumerate(widths):
             _curve(axes, cells.isel(width=index).load(), COLOURS[place])
         _limit(axes, theory, cells)
-        if not axes.has_data():
+        if not any(np.size(line.get_ydata()) for line in axes.get_lines()):  # 0 has no logarithm
             return None
         axes.set_xscale("log")
         axes.set_yscale("log")

@@ -93,6 +93,7 @@ def test_a_value_missing_from_a_list_has_its_reason(tmp_path: Path) -> None:
     ("setting", "told"),
     [
         ("network.activation={leaky: [0, 0]}", "both slopes are 0"),
+        ("network.activation={leaky: [1, 1.7e308]}", "leave float64"),
         ("network.weight_variance=1e308", "network"),
         ("network.weight_variance=1e-300", "network"),
         ("network.output_scale=1e300", "network"),

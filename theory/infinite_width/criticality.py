@@ -121,7 +121,10 @@ def critical_point(activation: Activation) -> CriticalPoint:
     (3.561553, 0.17292)
     """
     if activation.slopes is not None:
-        mean_square = (activation.slopes[0] ** 2 + activation.slopes[1] ** 2) / 2
+        low, high = activation.slopes
+        mean_square = (low * low + high * high) / 2  # a product gives inf where a power raises
+        if not 0.0 < mean_square < float("inf"):
+            raise ValueError(f"slopes {activation.slopes}: their squares leave float64")
         return CriticalPoint(1.0 / mean_square, 0.0, float("nan"), "scale-invariant")
     if not _falls_slowly(activation):
         return _half_stable(activation)

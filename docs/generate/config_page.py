@@ -107,8 +107,8 @@ def takes(schema: dict[str, Any], model: type[BaseModel]) -> str:
         definition = model.model_json_schema()["$defs"][schema["$ref"].rpartition("/")[2]]
         inner = ", ".join(f"{key}: {takes(each, model)}" for key, each in definition["properties"].items())
         return f"`{{{inner}}}`"
-    if "anyOf" in schema:
-        words = [takes(each, model) for each in schema["anyOf"] if each.get("type") != "null"]
+    if options := [*schema.get("anyOf", []), *schema.get("oneOf", [])]:
+        words = [takes(each, model) for each in options if each.get("type") != "null"]
         return " or ".join(words)
     if "const" in schema or "enum" in schema:
         return ", ".join(f"`{each}`" for each in schema.get("enum", [schema.get("const")]))

@@ -36,7 +36,7 @@ def of_data(network: N, data: DataConfig | None, file: str, base: Path) -> N:
         raise InputError(where, error.found, f"wanted: {error.wanted}", step) from None
     where, wanted = f"{file}, network.image", "[height, width] or [height, width, channels]"
     if network.image is None and not shape:
-        found = f"it is missing, and {data.source} has rows of {inputs} numbers"
+        found = f"it is missing, and {data.source_name} has rows of {inputs} numbers"
         raise InputError(where, found, f"{wanted}, whose product is {inputs}")
     found_network = network.on_images(shape)
     if math.prod(found_network.shape) != inputs:

@@ -31,7 +31,7 @@ _WANTED = {
 
 
 _TAGS = ("union_tag_invalid", "union_tag_not_found")
-_TELLING = ("duplicate", "value_error", "extra_forbidden")  # of a union's complaints, these say most
+_TELLING = ("duplicate", "value_error", "extra_forbidden", *_TAGS)  # of a union's complaints, these say most
 
 
 def translate(

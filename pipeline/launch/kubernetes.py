@@ -50,7 +50,7 @@ def submit(
     """Submit a sweep to KubeRay (1.5 or later) on Kubernetes."""
     resources = Resources(nodes, gpus_per_node, cpus_per_node, time)
     job, sweep = submission.make_job(config, settings, store, resources)
-    _check_reachable(job, sweep.config.data.source if sweep.config.data else "", claim)
+    _check_reachable(job, sweep.config.data.path if sweep.config.data else "", claim)
     pods = Pods(image, memory_per_node, claim, secret)
     text = yaml.safe_dump_all(manifest(job, pods, namespace), sort_keys=False)
     if dry_run:

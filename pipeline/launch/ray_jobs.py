@@ -43,7 +43,7 @@ def submit(
     """Submit a sweep to a running Ray cluster, follow its log, and end with its exit code."""
     job, sweep = submission.make_job(config, settings, store, Resources())
     submission.absolute_on_cluster(job)
-    data = _data_to_carry(sweep.config.data.source if sweep.config.data else "", sweep.base)
+    data = _data_to_carry(sweep.config.data.path if sweep.config.data else "", sweep.base)
     if dry_run:
         print(shlex.join(["ray", *_arguments(job, address, "FOLDER")]))
         return 0

@@ -17,8 +17,6 @@ from widesweep.workers.data import Data, DataError, Dimensions, ImagesError, dim
 from widesweep.workers.data.image_files import files_of, is_image_file
 from widesweep.workers.networks import Module, taking_images
 
-_BUILT_IN = ("digits", "sphere")
-
 
 def load_data(sweep: SweepFile) -> Data | None:
     """The training points; None where the config has no data.
@@ -67,7 +65,7 @@ def _check_size(sweep: SweepFile) -> None:
 def places(sweep: SweepFile) -> dict[str, str]:
     """Where the store and, if it is a file, the data lie."""
     data = sweep.config.data
-    files = {} if data is None or data.source in _BUILT_IN else {"data": str(source_path(data, sweep.base))}
+    files = {} if data is None or not data.path else {"data": str(source_path(data, sweep.base))}
     return {"store": shown(sweep.config.store), **files}
 
 
@@ -140,7 +138,7 @@ def _check_modules(sweep: SweepFile, size: Dimensions) -> None:
 
 def source_hash(sweep: SweepFile) -> str:
     """SHA-256 of the source's files, hexadecimal; empty for sources that the config alone defines."""
-    if sweep.config.data is None or sweep.config.data.source in _BUILT_IN:
+    if sweep.config.data is None or not sweep.config.data.path:
         return ""
     path = source_path(sweep.config.data, sweep.base)
     digest = hashlib.sha256()

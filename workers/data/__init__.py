@@ -9,7 +9,7 @@ import numpy as np
 
 from widesweep.workers.data.classes import rows_of_classes
 from widesweep.workers.data.data_config import DataConfig, DataError, ImagesError
-from widesweep.workers.data.labels import corrupt, labels
+from widesweep.workers.data.labels import corrupt, labels, noise
 from widesweep.workers.data.sources import (
     Dimensions,
     dimensions,
@@ -45,7 +45,8 @@ class Data:
         y: training labels, shape (samples,), or (samples, K) where there are K > 1 outputs.
         index: rows of the source that they are, shape (samples,).
         test_x: test inputs of unit norm, shape (test_samples, inputs).
-        test_y: test labels, never corrupted, shape (test_samples,) or (test_samples, K).
+        test_y: test labels, never corrupted nor noisy, shape (test_samples,) or (test_samples, K).
+        clean_y: training labels before they were corrupted or noise was added; None: `y` is clean.
     """
 
     x: np.ndarray
@@ -53,6 +54,7 @@ class Data:
     index: np.ndarray
     test_x: np.ndarray
     test_y: np.ndarray
+    clean_y: np.ndarray | None = None
 
     @property
     def outputs(self) -> int:
@@ -60,20 +62,21 @@ class Data:
         return 1 if self.y.ndim == 1 else int(self.y.shape[1])
 
     def corrupted(self, config: DataConfig) -> Data:
-        """The same points with labels of which the config's `corrupted_fraction` are wrong.
+        """The same points with labels of which the config's `corrupted_fraction` are wrong, and its `noise`.
 
         >>> clean = load(DataConfig(samples=4))
         >>> wrong = clean.corrupted(DataConfig(samples=4, corrupted_fraction=0.5))
         >>> int((wrong.y != clean.y).sum())
         2
         """
-        return replace(self, y=corrupt(config, self.y))
+        clean = self.y if self.clean_y is None else self.clean_y
+        return replace(self, y=corrupt(config, clean) + noise(config, clean.shape))
 
 
 def load(config: DataConfig, base: Path | None = None, *, images: bool = False) -> Data:
     """The points that a config asks for, of unit norm.
 
-    `normalize: sphere` subtracts the mean over the whole source first (the sphere's own mean is 0), `unit`
+    `normalize: sphere` subtracts the mean over the whole source first (that of a drawn source is 0), `unit`
     only scales. Rows are drawn without replacement by the data's seed: training points first, then test.
 
     Args:
@@ -89,20 +92,21 @@ def load(config: DataConfig, base: Path | None = None, *, images: bool = False) 
     """
     raw, given = read(config, base, images=images)
     wanted = config.samples + config.test_samples
-    x = _unit_rows(raw, centre=config.normalize == "sphere" and config.source != "sphere")
+    x = _unit_rows(raw, centre=config.normalize == "sphere" and not config.is_drawn)
     rows, chosen = np.arange(len(x)), rows_of_classes(config, given)
     if chosen is not None and given is not None:
         x, given, rows = x[chosen], given[chosen], chosen
     refuse_too_many(config, len(rows))
     y = labels(config, x, given)
-    drawn = config.source == "sphere"  # its rows are random as they come
-    order = np.arange(len(x)) if drawn else generator("rows", config.seed).permutation(len(x))
+    # rows of a drawn source are random as they come
+    order = np.arange(len(x)) if config.is_drawn else generator("rows", config.seed).permutation(len(x))
     index = _drop_parallel(x, order, wanted) if config.drop_parallel else order[:wanted]
     if len(index) < wanted:
         raise DataError("samples", f"{wanted} rows asked for", f"{len(index)} are left without parallel ones")
     train, test = index[: config.samples], index[config.samples :]
     _refuse_parallel(x[train], rows[train])
-    return Data(x[train], y[train], rows[train], x[test], y[test]).corrupted(config)
+    clean = y[train]
+    return Data(x[train], clean, rows[train], x[test], y[test], clean).corrupted(config)
 
 
 def _unit_rows(raw: np.ndarray, *, centre: bool) -> np.ndarray:

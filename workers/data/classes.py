@@ -14,9 +14,13 @@ def integers(config: DataConfig, given: np.ndarray | None, use: str) -> np.ndarr
         DataError: it gives none, or others; `use` says what they are wanted for.
     """
     if given is None:
-        raise DataError("labels", f"{config.source} gives no labels", "teacher or random for this source")
+        raise DataError(
+            "labels", f"{config.source_name} gives no labels", "teacher or random for this source"
+        )
     if given.ndim > 1 or not np.array_equal(given, np.rint(given)):
-        raise DataError("labels", f"{config.source} has labels that are no integers", f"integers, for {use}")
+        raise DataError(
+            "labels", f"{config.source_name} has labels that are no integers", f"integers, for {use}"
+        )
     return given
 
 
@@ -36,11 +40,11 @@ def class_numbers(config: DataConfig, given: np.ndarray | None) -> np.ndarray:
     present = np.unique(integers(config, given, "classes"))
     if config.classes is None:
         if len(present) < 2:
-            raise DataError("labels", f"{config.source} has {len(present)} class", "two classes or more")
+            raise DataError("labels", f"{config.source_name} has {len(present)} class", "two classes or more")
         return present
     absent = sorted(set(config.classes) - set(present.tolist()))
     if absent:
-        raise DataError("classes", f"{config.source} has no class {absent[0]}", "classes of its labels")
+        raise DataError("classes", f"{config.source_name} has no class {absent[0]}", "classes of its labels")
     return np.array(config.classes, dtype=np.float64)
 
 

@@ -51,7 +51,7 @@ def corrupt(config: DataConfig, y: np.ndarray) -> np.ndarray:
         corrupted[chosen] = np.where(np.eye(classes)[place] == 1.0, y.max(), y.min())
         return corrupted
     values = np.unique(y)
-    drawn = config.label_rule == "teacher" or config.source == "sphere"  # symmetric about 0
+    drawn = config.label_rule == "teacher" or config.is_drawn  # symmetric about 0, or nearly
     if drawn or set(values.tolist()) <= {-1.0, 1.0}:
         corrupted[chosen] *= -1.0
         return corrupted
@@ -65,6 +65,17 @@ def corrupt(config: DataConfig, y: np.ndarray) -> np.ndarray:
     return corrupted
 
 
+def noise(config: DataConfig, shape: tuple[int, ...]) -> np.ndarray:
+    """What the data's seed adds to training labels: `noise` times independent standard normal numbers.
+
+    >>> noise(DataConfig(noise=0.5), (3,)).tolist() == noise(DataConfig(noise=0.5), (5,))[:3].tolist()
+    True
+    """
+    if not config.noise:
+        return np.zeros(shape)
+    return config.noise * generator("label noise", config.seed).standard_normal(shape)
+
+
 def _one_high_in_each_row(y: np.ndarray) -> bool:
     """Whether every row is one class among K ≥ 2: one high entry, the others low."""
     if y.ndim != 2 or y.size == 0 or len(np.unique(y)) != 2:
@@ -74,7 +85,9 @@ def _one_high_in_each_row(y: np.ndarray) -> bool:
 
 def _given(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.ndarray:
     if given is None:
-        raise DataError("labels", f"{config.source} gives no labels", "teacher or random for this source")
+        raise DataError(
+            "labels", f"{config.source_name} gives no labels", "teacher or random for this source"
+        )
     return given
 
 
@@ -109,7 +122,11 @@ def _random(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.n
 
 def _shuffled(config: DataConfig, x: np.ndarray, given: np.ndarray | None) -> np.ndarray:
     """The source's classes or default labels, handed to the wrong points."""
-    rule = _class if config.classifies else {"digits": _parity, "sphere": _teacher}.get(config.source, _given)
+    rule = (
+        _class
+        if config.classifies
+        else {"digits": _parity, "sphere": _teacher}.get(config.source_name, _given)
+    )
     return generator("shuffled labels", config.seed).permutation(rule(config, x, given))
 
 

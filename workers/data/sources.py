@@ -15,12 +15,13 @@ import numpy as np
 from widesweep.theory.registry import nearest
 from widesweep.workers.data.classes import output_count, rows_of_classes
 from widesweep.workers.data.data_config import DataConfig, DataError, ImagesError
+from widesweep.workers.data.drawn_sources import draw
 from widesweep.workers.data.image_files import is_image_file, read_images
 from widesweep.workers.seeds import generator
 
 DIGITS, DIGITS_SHAPE = Path(__file__).with_name("digits.csv.gz"), (1797, 64)  # see digits.LICENSE.txt
 DIGITS_IMAGE = (8, 8)
-SPHERE_INPUTS = 10
+DRAWN_INPUTS = 10
 PAIRS = (  # names under which libraries write inputs and labels
     ("x", "y"),
     ("X", "y"),
@@ -63,8 +64,8 @@ def image_shape(config: DataConfig, base: Path | None = None) -> tuple[int, ...]
     >>> image_shape(DataConfig(source="digits")), image_shape(DataConfig(source="sphere"))
     ((8, 8), ())
     """
-    if config.source in ("digits", "sphere"):
-        return DIGITS_IMAGE if config.source == "digits" else ()
+    if not config.path:
+        return () if config.is_drawn else DIGITS_IMAGE
     shape = _open(config, base, images=True)[0].shape[1:]
     return tuple(int(side) for side in shape) if len(shape) > 1 else ()
 
@@ -82,9 +83,9 @@ def dimensions(config: DataConfig, base: Path | None = None, *, images: bool = F
     >>> dimensions(DataConfig(source="digits", samples=5, labels="class"))
     Dimensions(samples=5, inputs=64, outputs=10, test_samples=0)
     """
-    if config.source == "sphere":
-        shape: tuple[int, ...] = (config.samples + config.test_samples, config.inputs or SPHERE_INPUTS)
-        y = None
+    if config.is_drawn:
+        shape: tuple[int, ...] = (config.samples + config.test_samples, config.inputs or DRAWN_INPUTS)
+        y = None if config.source == "sphere" else np.empty(shape[0])
     elif config.source == "digits":
         shape, y = DIGITS_SHAPE, _digits()[1] if _counts(config) else np.empty(DIGITS_SHAPE[0])
     else:
@@ -125,12 +126,16 @@ def read(
     Raises:
         DataError: the source does not exist, is malformed, too small, or not finite.
     """
-    if config.source != "sphere" and config.inputs is not None:
-        raise DataError("inputs", f"{config.inputs}", "only the source sphere takes a number of inputs")
+    if not config.is_drawn and config.inputs is not None:
+        wanted = "only the source sphere, or one with a kind, takes a number of inputs"
+        raise DataError("inputs", f"{config.inputs}", wanted)
     if config.source == "digits":
         return _digits()
     if config.source == "sphere":
         return _sphere(config), None
+    if not isinstance(config.source, str):
+        inputs = config.inputs or DRAWN_INPUTS
+        return draw(config.source, config.samples, config.test_samples, inputs, config.seed)
     x, y = _open(config, base, images=images)
     points = _finite(x, "x")
     return points.reshape(len(points), -1), None if y is None else _labels(y)
@@ -150,24 +155,24 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 def _sphere(config: DataConfig) -> np.ndarray:
     random = generator("sphere", config.seed)
-    return random.standard_normal((config.samples + config.test_samples, config.inputs or SPHERE_INPUTS))
+    return random.standard_normal((config.samples + config.test_samples, config.inputs or DRAWN_INPUTS))
 
 
 def _open(config: DataConfig, base: Path | None, *, images: bool) -> tuple[Any, Any]:
     """The file's arrays x and y, lazily where the format allows, with their shapes checked."""
     path = source_path(config, base)
-    if "://" in config.source:
-        raise DataError("source", f"{config.source!r} is an address", "a file on this machine; copy it here")
+    if "://" in config.path:
+        raise DataError("source", f"{config.path!r} is an address", "a file on this machine; copy it here")
     if is_image_file(path):
         x, y = read_images(path)
         return (x if images else x.reshape(len(x), -1)), y
     if path.suffix not in (".npz", ".zarr"):
-        wanted = "digits, sphere, or a path to .npz or .zarr"
-        if near := nearest(config.source, ("digits", "sphere")):
+        wanted = "digits, sphere, a mapping with a kind, or a path to .npz or .zarr"
+        if near := nearest(config.path, ("digits", "sphere")):
             wanted += f"; the nearest is {near}"
         elif path.is_file():
             wanted += "; numpy.savez(path, x=…, y=…) writes one"
-        raise DataError("source", f"{config.source!r} is no source", wanted)
+        raise DataError("source", f"{config.path!r} is no source", wanted)
     if not path.exists():
         raise DataError(
             "source",
@@ -213,7 +218,7 @@ def _check_images(shape: tuple[int, ...], name: str, *, images: bool) -> None:
 
 def source_path(config: DataConfig, base: Path | None = None) -> Path:
     """The file of a source: `~` and `$VARIABLE` expanded, a relative path from the config's folder."""
-    path = Path(os.path.expandvars(config.source))
+    path = Path(os.path.expandvars(config.path))
     with contextlib.suppress(RuntimeError):  # no such user: then no such file, which is told
         path = path.expanduser()
     return path if path.is_absolute() or base is None else base / path

@@ -53,7 +53,8 @@ def _section(name: str, found: list[type[BaseModel]]) -> str:
     optional = "" if SweepConfig.model_fields[name].is_required() else " (optional)"
     if (key := discriminator(found)) is None:
         model = found[0]
-        return f"## `{name}`{optional}\n\n{prose(model)}\n\n{_keys(model, list(model.model_fields))}"
+        keys = _keys(model, list(model.model_fields))
+        return "\n\n".join([f"## `{name}`{optional}", prose(model), keys, *_kinds_of_values(model)])
     shared = [k for k in found[0].model_fields if k != key and _same(found, k)]
     kinds = ", ".join(f"`{_schema(m, key)['const']}`" for m in found)
     parts = [
@@ -66,6 +67,18 @@ def _section(name: str, found: list[type[BaseModel]]) -> str:
         parts.append(f"### `{key}: {_schema(model, key)['const']}`\n\n{prose(model)}")
         parts += [_keys(model, rest)] if rest else []
     return "\n\n".join(parts)
+
+
+def _kinds_of_values(model: type[BaseModel]) -> list[str]:
+    """A heading for each kind of a key's value that is a mapping, as `source` of `data` may be."""
+    parts = []
+    for name, field in model.model_fields.items():
+        for each in models(field.annotation):
+            if "kind" in each.model_fields:
+                keys = [key for key in each.model_fields if key != "kind"]
+                title = f"### `{name}`, `kind: {_schema(each, 'kind')['const']}`"
+                parts.append(f"{title}\n\n{prose(each)}\n\n{_keys(each, keys)}")
+    return parts
 
 
 def _same(found: list[type[BaseModel]], key: str) -> bool:

@@ -27,8 +27,9 @@ class DataConfig(BaseModel):
         samples: n, training points, drawn from the source's rows without replacement.
         test_samples: points beside them that are never trained on.
         labels: `given` (a file's y or a drawn source's own, their default), `parity` of the digit (its
-            default), `class` (an integer label as one of K outputs: 1 there, 0 elsewhere), `teacher` (a random
-            two-layer network of eight neurons, the sphere's default), `random` signs, or `shuffled` ones.
+            default), `class` (an integer label as one of K outputs: 1 there, 0 elsewhere), `teacher` (a
+            random two-layer network of eight neurons, the sphere's default), `random` signs, or `shuffled`
+            ones.
         classes: keeps the rows of these classes alone; outputs are in their order, `random` and `shuffled`
             labels are classes too. Default: all rows.
         corrupted_fraction: share of the training labels that are wrong: the other one of two values, another

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import unicodedata
+
+
+AGAIN = 75  # exit code: the machine ended the run, the same command goes on
+PREEMPTIBLE = "WIDESWEEP_PREEMPTIBLE"  # set to 1 where SIGTERM comes from a scheduler, as the launchers do
+
+
+def interrupted_code(signal_number: int) -> int:
+    """Exit code of a run that a signal stopped: 128 + its number; 75 for a scheduler's SIGTERM.
+
+    >>> interrupted_code(2)
+    130
+    """
+    scheduler = os.environ.get(PREEMPTIBLE) == "1" and signal_number == signal.SIGTERM
+    return AGAIN if scheduler else 128 + signal_number
 
 
 class WidesweepError(Exception):
@@ -19,7 +35,8 @@ class WidesweepError(Exception):
     │   ├── AccessError      its credentials are refused; before anything is begun an InputError; exit 1
     │   └── PermitLostError  another run has taken the store over; this one wrote nothing since; exit 75
     ├── DamagedError   a chunk of the store is not what was written; `run --repair` recomputes it; exit 1
-    └── Interrupted    the user (130) or the system (143) stopped a run; the same command resumes it
+    └── Interrupted    the user (130), the system (143) or a scheduler (75) stopped a run; the same command
+                       resumes it
     ```
     """
 
@@ -121,7 +138,7 @@ class ClusterLostError(ClusterError):
     Run the same command again, with the --address of a cluster that answers.
     """
 
-    exit_code = 75
+    exit_code = AGAIN
 
     def __str__(self) -> str:
         """What was found, and the next step."""
@@ -183,7 +200,7 @@ class PermitLostError(StorageError):
     `widesweep status wide.zarr` shows what is there; the same command again goes on.
     """
 
-    exit_code = 75
+    exit_code = AGAIN
 
     def __str__(self) -> str:
         """What was found, why, and the next step."""
@@ -222,7 +239,7 @@ class Interrupted(WidesweepError):  # noqa: N818  (nothing is wrong, it is no er
     def __init__(self, store: str, signal_number: int) -> None:
         """Keeps the store's address for the message and the signal for the exit code."""
         self.store, self.signal_number = store, signal_number
-        self.exit_code = 128 + signal_number
+        self.exit_code = interrupted_code(signal_number)
         super().__init__(store, signal_number)
 
     def __str__(self) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
+from widesweep.pipeline.errors import AGAIN, interrupted_code
+
 GRACE_S = 20.0  # for flushes after the first signal; preemption commonly leaves 30 s
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -77,8 +79,10 @@ class StopFlag:
     def _arrived(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number and number == signal.SIGHUP:
             return  # a shell sends it, and so does the system once the shell has gone
+        if self.signal_number and interrupted_code(number) == AGAIN:
+            return  # a scheduler tells all processes, and its script tells this one; it kills those that stay
         if self.signal_number:
-            os._exit(128 + number)
+            os._exit(interrupted_code(number))
         self.signal_number = number
         self._leave_terminals()
         if self._interrupts:

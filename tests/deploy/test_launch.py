@@ -141,13 +141,44 @@ def test_odd_words_reach_the_commands_as_they_are_or_are_refused(text: str, tmp_
         "run", f"/c/{text}.yaml", "--set", f"name={text}", "--store", f"/r/{text}.zarr",
     ]  # fmt: skip
     assert not (tmp_path / "owned").exists()
-    for option in ("--partition", "--account", "--store"):
+    for option in ("--partition", "--account", "--mem", "--qos", "--constraint", "--gres", "--store"):
         result = submit("slurm", str(DEMO), "--dry-run", option, text)
         assert result.exit_code == (0 if text.isprintable() else 2), result.output
         if result.exit_code == 0:
-            subprocess.run(["bash", "-n"], input=result.stdout, text=True, check=True)
             directive = {"--store": "output"}.get(option, option.removeprefix("--"))
             assert text in shlex.split(directives(result.stdout)[directive])[0]
+    result = submit("slurm", str(DEMO), "--dry-run", "--sbatch", f"--comment={text}")
+    assert result.exit_code == (0 if text.isprintable() else 2), result.output
+    if result.exit_code == 0:
+        subprocess.run(["bash", "-n"], input=result.stdout, text=True, check=True)
+        assert shlex.split(directives(result.stdout)["comment"]) == [text]
+
+
+@pytest.mark.parametrize(
+    "text", ["reservation=x", "-p x", "--", "--a b", "--mem=", "$(x)", "--a;touch owned"]
+)
+def test_what_is_no_directive_is_refused(text: str) -> None:
+    """Exit code 2 and the form that is wanted; an empty partition is none either."""
+    for words in (["--sbatch", text], ["--partition", ""]):
+        result = submit("slurm", str(DEMO), "--dry-run", *words)
+        assert result.exit_code == 2
+        assert words[0] in result.output
+
+
+def test_a_prolog_runs_before_all_else_and_is_refused_where_bash_cannot_read_it(tmp_path: Path) -> None:
+    """Its lines are in the script as they are, before the environment's own PATH."""
+    prolog = tmp_path / "modules.sh"
+    prolog.write_text("module load 'cuda/12'\nexport A=\"$(hostname); it's\"\n")
+    script = slurm_script("--prolog", str(prolog))
+    assert prolog.read_text() in script
+    assert script.index("module load") < script.index("export PATH=")
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    for broken in ("if true; then\n", "cat <<END\n", "echo 'a\n", "a\0b"):
+        prolog.write_text(broken)
+        result = submit("slurm", str(DEMO), "--dry-run", "--prolog", str(prolog))
+        assert result.exit_code == 2, broken
+        assert "bash cannot read it" in result.output
+    assert submit("slurm", str(DEMO), "--dry-run", "--prolog", str(tmp_path / "none")).exit_code == 2
 
 
 @pytest.mark.parametrize("text", ODD)
@@ -167,9 +198,16 @@ def test_a_batch_script_asks_for_what_was_asked() -> None:
     """Each option is one directive; the job may be requeued, and is warned two minutes before its limit."""
     script = slurm_script(
         "--nodes", "2", "--gpus-per-node", "4", "--cpus-per-node", "8", "--time", "2:00:00",
-        "--partition", "gpu",
+        "--partition", "gpu", "--mem", "64G", "--qos", "low", "--constraint", "a100&nvlink",
+        "--gres", "gpu:a100:4", "--sbatch", "--reservation=night shift", "--sbatch", "--spread-job",
     )  # fmt: skip
     found = directives(script)
+    assert found["mem"] == "64G"
+    assert found["qos"] == "low"
+    assert found["constraint"] == "'a100&nvlink'"
+    assert found["gres"] == "gpu:a100:4"
+    assert found["reservation"] == "'night shift'"
+    assert {"spread-job", "no-kill"} <= set(found)
     assert found["nodes"] == "2"
     assert found["gpus-per-node"] == "4"
     assert found["cpus-per-task"] == "8"
@@ -180,11 +218,13 @@ def test_a_batch_script_asks_for_what_was_asked() -> None:
     assert "exclusive" not in found
 
 
-def test_without_cores_a_job_takes_whole_machines_and_without_a_limit_no_signal() -> None:
-    """What was not asked for is not in the script."""
+def test_what_was_not_asked_for_is_not_in_the_script() -> None:
+    """Without cores a job takes whole machines; the word before a time limit comes in any case."""
     found = directives(slurm_script())
     assert "exclusive" in found
-    assert not {"time", "signal", "gpus-per-node", "partition", "account", "cpus-per-task"} & set(found)
+    assert found["signal"] == "B:USR1@120"  # a partition has a limit of its own
+    left_out = {"time", "gpus-per-node", "partition", "account", "cpus-per-task", "mem", "qos", "gres"}
+    assert not left_out & set(found)
 
 
 def test_a_short_limit_leaves_most_of_its_time_to_the_sweep() -> None:

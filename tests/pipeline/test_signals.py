@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.pipeline.conftest import ROOT
+from widesweep.pipeline.errors import Interrupted
 from widesweep.pipeline.execution.signals import StopFlag
 
 CHILD = "import signal; print(signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
@@ -50,3 +51,27 @@ def test_a_run_under_nohup_goes_on() -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         assert not stop
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize(
+    ("number", "scheduler", "code"),
+    [
+        (signal.SIGTERM, "1", 75), (signal.SIGTERM, "0", 143), (signal.SIGTERM, "", 143),
+        (signal.SIGINT, "1", 130), (signal.SIGHUP, "1", 129),
+    ],
+)  # fmt: skip
+def test_a_schedulers_signal_has_a_code_of_its_own(
+    number: signal.Signals, scheduler: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """75 says "run me again"; Ctrl-C and a closed terminal are a person's, whatever the environment says."""
+    monkeypatch.setenv("WIDESWEEP_PREEMPTIBLE", scheduler)
+    assert Interrupted("a.zarr", number).exit_code == code
+
+
+def test_a_scheduler_may_say_it_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm signals every process of a job, and its script the driver once more: blocks still flush."""
+    monkeypatch.setenv("WIDESWEEP_PREEMPTIBLE", "1")
+    with StopFlag() as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signal_number == signal.SIGTERM

@@ -52,7 +52,9 @@ def _numbers(found: dict[str, Any]) -> str:
             (
                 f"`{one['law']}`" + (f", {one['run']}" if one["run"] else ""),
                 _text(one["slope"]),
-                f"{_text(one['low'])} to {_text(one['high'])}" if one["low"] is not None else "in every cell",
+                f"{_text(one['low'])} to {_text(one['high'])}"
+                if one["low"] is not None
+                else "least of all cells",
                 f"{low} to {high}",
                 one["verdict"],
                 f"{_text(control['slope'])}, {control['verdict']}" if control else "",

@@ -82,7 +82,7 @@ def line(number: Number) -> Line:
         law=_name(number),
         paper=number.paper,
         slope=_text(number.slope),
-        interval="in every cell"
+        interval="least of all cells"
         if number.verdict in BOUND
         else f"{_text(number.low)} to {_text(number.high)}",
         allowed=low if low == high else f"{low} to {high}",

@@ -46,6 +46,8 @@ def _check_labels(sweep: SweepFile, data: Data) -> None:
         found = last_line(error)
     if found:
         wanted = f"other labels than `{settings.label_rule}`, or another loss"
+        if settings.noise:
+            wanted = f"no `data.noise`, {wanted}"
         raise InputError(f"{sweep.file}, training.loss", found, wanted, "Nothing was started.")
 
 

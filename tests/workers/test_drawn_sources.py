@@ -108,3 +108,15 @@ def test_inputs_belong_to_what_is_drawn() -> None:
     assert load(DataConfig(source=SOURCES["teacher"], samples=3, inputs=5)).x.shape == (3, 5)
     with pytest.raises(DataError, match="sphere, or one with a kind"):
         load(DataConfig(inputs=5, samples=3))
+
+
+def test_a_teacher_that_is_zero_everywhere_is_refused() -> None:
+    """Ten layers of one rectifier each: no scale makes that a target."""
+    with pytest.raises(DataError, match="no finite numbers"):
+        load(DataConfig(source=Teacher(width=1, depth=10), samples=4))
+
+
+def test_a_teacher_runs_no_code_of_others() -> None:
+    """Whoever reads a store must not import its author's modules, and a teacher is drawn anew by readers."""
+    with pytest.raises(ValueError, match="built-in activation"):
+        Teacher(activation="my_lab:softplus")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from widesweep.theory.generalisation.gegenbauer import sphere_polynomial
 from widesweep.workers.networks.fully_connected import FullyConnected
@@ -13,7 +13,7 @@ from widesweep.workers.networks.layers import Layer
 from widesweep.workers.networks.network import ActivationConfig
 from widesweep.workers.seeds import generator
 
-Size = Annotated[int, Field(ge=1, le=2**16, strict=True)]
+Size = Annotated[int, Field(ge=1, le=512, strict=True)]  # larger take minutes to draw
 Exponent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 REFERENCE = 4096  # points that a teacher's scale is measured on, which are no one's training points
 
@@ -26,7 +26,7 @@ class Teacher(BaseModel):
     Attributes:
         width: neurons in each of its hidden layers.
         depth: its hidden layers.
-        activation: as a network's.
+        activation: a built-in one, as a network's.
         seed: of its weights; `data.seed` draws the points.
     """
 
@@ -34,15 +34,27 @@ class Teacher(BaseModel):
 
     kind: Literal["teacher"] = "teacher"
     width: Size = 8
-    depth: Annotated[int, Field(ge=1, le=100, strict=True)] = 1
+    depth: Annotated[int, Field(ge=1, le=10, strict=True)] = 1
     activation: ActivationConfig = "relu"
     seed: Annotated[int, Field(ge=0, strict=True)] = 0
 
+    @field_validator("activation")
+    @classmethod
+    def _built_in(cls, activation: ActivationConfig) -> ActivationConfig:
+        if isinstance(activation, str) and ":" in activation:
+            raise ValueError(f"found '{activation}'; a teacher takes a built-in activation")
+        try:
+            FullyConnected(activation=activation).resolved()
+        except ValueError:
+            raise ValueError(f"found {activation}; slopes whose squares stay in float64") from None
+        return activation
+
     def draw(self, random: np.random.Generator, rows: int, inputs: int) -> tuple[np.ndarray, np.ndarray]:
         """Points and labels, shapes (rows, inputs) and (rows,)."""
-        reference = self._outputs(_sphere(generator("teacher reference", self.seed), REFERENCE, inputs))
+        reference = _sphere(generator("teacher reference", self.seed), REFERENCE, inputs)
         x = _sphere(random, rows, inputs)
-        return x, self._outputs(x) / np.sqrt(np.mean(reference**2))
+        with np.errstate(all="ignore"):  # a teacher that is 0 everywhere, or overflows, gives no numbers
+            return x, self._outputs(x) / np.sqrt(np.mean(self._outputs(reference) ** 2))
 
     def _outputs(self, x: np.ndarray) -> np.ndarray:
         network = FullyConnected(activation=self.activation).resolved()

@@ -135,7 +135,11 @@ def read(
         return _sphere(config), None
     if not isinstance(config.source, str):
         inputs = config.inputs or DRAWN_INPUTS
-        return draw(config.source, config.samples, config.test_samples, inputs, config.seed)
+        x, y = draw(config.source, config.samples, config.test_samples, inputs, config.seed)
+        if not np.isfinite(y).all():
+            wanted = "smaller numbers; of a teacher that is 0 everywhere, a larger width"
+            raise DataError("source", "its labels are no finite numbers", wanted)
+        return x, y
     x, y = _open(config, base, images=images)
     points = _finite(x, "x")
     return points.reshape(len(points), -1), None if y is None else _labels(y)
